@@ -1,0 +1,16 @@
+# Every library comes from Debian 12's packages (deploy/install-packages); nothing is vendored.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq>=4.3.4)
+pkg_check_modules(CZMQ REQUIRED IMPORTED_TARGET libczmq>=4.2.1)
+pkg_check_modules(MSGPACK REQUIRED IMPORTED_TARGET msgpack)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c>=1.4)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.14)
+pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
+pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+# LMDB and zlib: LMDB's Debian package ships no CMake file, and its .pc is named lmdb.
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+find_program(PROTOC_C protoc-c REQUIRED)

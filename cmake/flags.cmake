@@ -1,0 +1,26 @@
+# Flags are carried by one interface target that every target of ours links.
+option(AF_WERROR "Treat warnings as errors" OFF)
+option(AF_FUZZ "Build libFuzzer targets (clang only)" OFF)
+set(AF_SANITIZE "" CACHE STRING "Comma-separated sanitizers, e.g. address,undefined or thread")
+option(AF_COVERAGE "Instrument for coverage" OFF)
+
+add_library(af_flags INTERFACE)
+target_compile_definitions(af_flags INTERFACE _GNU_SOURCE AF_VERSION="${PROJECT_VERSION}")
+target_compile_options(af_flags INTERFACE
+    -Wall -Wextra -Wconversion -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla
+    -Wwrite-strings -fno-omit-frame-pointer -g)
+target_include_directories(af_flags INTERFACE ${PROJECT_SOURCE_DIR})
+if(AF_WERROR)
+    target_compile_options(af_flags INTERFACE -Werror)
+endif()
+if(AF_FUZZ)
+    target_compile_options(af_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(AF_SANITIZE)
+    target_compile_options(af_flags INTERFACE -fsanitize=${AF_SANITIZE} -fno-sanitize-recover=all)
+    target_link_options(af_flags INTERFACE -fsanitize=${AF_SANITIZE})
+endif()
+if(AF_COVERAGE)
+    target_compile_options(af_flags INTERFACE --coverage)
+    target_link_options(af_flags INTERFACE --coverage)
+endif()
