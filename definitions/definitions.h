@@ -1,0 +1,88 @@
+/* Definitions as files: YAML 1.2 core (libyaml) or JSON of the same shape, one or several documents,
+ * checked by the one validator there is, which reports every problem at once; and the canonical form
+ * that is stored, compared and compiled. Language: docs/definitions.md. Pure but for nothing: it
+ * reads no files and opens no connections. */
+#ifndef AF_DEFINITIONS_DEFINITIONS_H
+#define AF_DEFINITIONS_DEFINITIONS_H
+
+#include "base/value.h"
+#include "engine/dag.h"
+
+enum diagnostic_severity { DIAGNOSTIC_ERROR, DIAGNOSTIC_WARNING };
+
+struct diagnostic {
+    enum diagnostic_severity severity;
+    char *file;
+    unsigned line, column; /* from 1 */
+    char *path;            /* "nodes.publish.after[1]" */
+    char *kind;            /* stable name of the rule: "unknown_key", "cycle", "unknown_node", ... */
+    char *message;         /* what is wrong */
+    char *fix;             /* the remedy; "" when there is none to say */
+};
+
+struct diagnostics {
+    struct diagnostic *items;
+    size_t count, errors;
+    size_t dropped; /* past LIMIT_DIAGNOSTICS */
+};
+void diagnostics_release(struct diagnostics *self);
+/* `workflows/brief.yaml:14:12: error: nodes.publish.after[0]: … ; did you mean "review"?` one line
+ * each, to out; sorted by file, line, column. */
+void diagnostics_format(const struct diagnostics *self, struct buf *out);
+value_t *diagnostics_document(const struct diagnostics *self); /* list of {severity,file,line,column,path,kind,message,fix} */
+
+enum definition_kind { DEFINITION_AGENT, DEFINITION_WORKFLOW };
+
+struct definition {
+    enum definition_kind kind;
+    char *name;
+    value_t *canonical; /* normalised: the same for the same meaning, whatever the spelling */
+    uint8_t hash[32];   /* of the canonical form's MessagePack with sorted keys */
+    char *source;       /* the document's own text, comments kept */
+    char *file;
+    unsigned line;
+};
+struct definitions {
+    struct definition *items;
+    size_t count;
+};
+void definitions_release(struct definitions *self);
+
+/* Parses and checks one text. Adds to *definitions what is valid and to *diagnostics what is wrong;
+ * both are initialised by the caller with {0} and may be filled by several calls (several files). */
+void definitions_parse(const char *text, size_t size, const char *file,
+                       struct definitions *definitions, struct diagnostics *diagnostics);
+
+/* Cross-checks: agents and sub-workflows that are named must be in the set or known through the
+ * callback. Where there is nobody to ask (validate offline), known is NULL and only what the files
+ * themselves contradict is reported. A file given alone may name agents that are applied elsewhere. */
+typedef bool (*definition_known_fn)(void *context, enum definition_kind kind, const char *name);
+void definitions_cross_check(const struct definitions *definitions, definition_known_fn known,
+                             void *context, struct diagnostics *diagnostics);
+
+/* --- compiled forms --------------------------------------------------------------------------- */
+
+/* canonical is what a definition's was (also after a round trip through MessagePack); the error of
+ * one that isn't says what is wrong, so a store of a newer version can't crash an older program. */
+int workflow_compile(const value_t *canonical, dag_t **ret_dag, struct err *err) MUST_CHECK;
+
+enum agent_answers { AGENT_BUILTIN, AGENT_COMMAND, AGENT_EXTERNAL };
+struct agent_def {
+    char *name;
+    char *about;
+    enum agent_answers answers;
+    char *builtin;             /* "echo", "sleep", "fail" */
+    char **argv;               /* NULL-terminated, for AGENT_COMMAND */
+    uint32_t instances_min, instances_max; /* defaults 1, 1 */
+    uint32_t parallel;         /* default LIMIT_PARALLEL_COMMAND or LIMIT_PARALLEL_MODEL */
+    uint64_t memory_bytes;     /* of a task's processes; default LIMIT_COMMAND_MEMORY_BYTES */
+    int64_t idle_us;           /* 0: never stopped when idle */
+    bool network;              /* commands may use the network */
+    bool rerun_never;
+    int64_t timeout_us;        /* limits.time, or the default; of one attempt */
+    char **env;                /* "NAME=value" or references "NAME=env:OTHER"; NULL-terminated */
+};
+int agent_compile(const value_t *canonical, struct agent_def **ret_agent, struct err *err) MUST_CHECK;
+void agent_def_destroy(struct agent_def **self_p);
+
+#endif

@@ -1,0 +1,89 @@
+/* A workflow version, compiled: an immutable graph of nodes with edges, shared by its executions
+ * through a reference count (one thread). Pure. */
+#ifndef AF_ENGINE_DAG_H
+#define AF_ENGINE_DAG_H
+
+#include "base/value.h"
+#include "cel/cel.h"
+
+typedef struct dag dag_t;
+
+enum dag_join { DAG_JOIN_ALL, DAG_JOIN_ANY, DAG_JOIN_DONE };
+enum dag_on_error { DAG_FAIL, DAG_CONTINUE, DAG_FALLBACK };
+
+struct dag_retry {
+    uint32_t attempts;   /* at least 1 */
+    int64_t backoff_us;
+    double factor;       /* at least 1 */
+    int64_t max_us;      /* of one pause */
+};
+
+/* What a node is, as the validator made it. Strings are borrowed by dag_new, which copies. */
+struct dag_node_spec {
+    const char *id;
+    const char *agent;
+    const value_t *message;      /* literal with templates; NULL: null */
+    const char *const *after;    /* ids, order alone; references make edges by themselves */
+    size_t after_count;
+    enum dag_join join;
+    struct dag_retry retry;
+    int64_t timeout_us;          /* 0: the agent's */
+    enum dag_on_error on_error;
+    const char *fallback;        /* agent, with DAG_FALLBACK */
+    bool disabled;               /* skipped, with that reason */
+};
+struct dag_spec {
+    const char *name;
+    const struct dag_node_spec *nodes;
+    size_t nodes_count;
+    const char *output;          /* expression, or NULL: an object of what nothing depends on */
+    int64_t time_us;             /* limits.time; 0: none */
+    uint32_t parallel;           /* limits.parallel; 0: none */
+    bool finish;                 /* when_failed: finish */
+    uint32_t priority;           /* 0 to 9 */
+};
+
+/* ERR_INVALID with err->where naming the node's field: unknown reference, cycle (err->what has the
+ * path "a -> b -> a"), expression. Linear in nodes and edges. */
+int dag_new(const struct dag_spec *spec, dag_t **ret_dag, struct err *err) MUST_CHECK;
+/* The execution of one agent alone: one node "ask" whose message is {{input}}, whose output is the
+ * execution's. */
+int dag_new_for_agent(const char *agent, dag_t **ret_dag, struct err *err) MUST_CHECK;
+dag_t *dag_ref(dag_t *self);
+void dag_destroy(dag_t **self_p); /* drops one reference */
+
+struct dag_node {
+    const char *id;
+    const char *agent;
+    const cel_template_t *message; /* NULL: null */
+    enum dag_join join;
+    struct dag_retry retry;
+    int64_t timeout_us;
+    enum dag_on_error on_error;
+    const char *fallback;
+    bool disabled;
+    const uint32_t *sources;       /* indexes of nodes it depends on, each once */
+    uint32_t sources_count;
+    const uint32_t *targets;
+    uint32_t targets_count;
+};
+
+const char *dag_name(const dag_t *self);
+uint32_t dag_nodes(const dag_t *self);
+const struct dag_node *dag_node(const dag_t *self, uint32_t index);
+/* Nodes keep the order of the definition. UINT32_MAX when there is none of that id. */
+uint32_t dag_find(const dag_t *self, const char *id, size_t id_size);
+const cel_t *dag_output(const dag_t *self); /* NULL: the default rule */
+int64_t dag_time_us(const dag_t *self);
+uint32_t dag_parallel(const dag_t *self);
+bool dag_finish(const dag_t *self);
+uint32_t dag_priority(const dag_t *self);
+/* Distinct agents named by nodes and fallbacks, in order of appearance. */
+size_t dag_agents(const dag_t *self);
+const char *dag_agent(const dag_t *self, size_t index);
+
+/* Finds a cycle among edges (pairs of indexes: from, to) of count nodes. Fills *ret_cycle (heap
+ * array, first element not repeated) and its length; 0 when there is none. Iterative. */
+size_t dag_cycle(uint32_t nodes, const uint32_t (*edges)[2], size_t edges_count, uint32_t **ret_cycle);
+
+#endif

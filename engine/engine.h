@@ -1,0 +1,227 @@
+/* The engine: DAGs, tasks, retries, losses, limits, as a pure function of events and inputs. No
+ * socket, clock, disk, thread or randomness; time comes in with each input, ids and seeds with the
+ * start. One thread. Lives as long as its coordinator.
+ *
+ * State is in two parts. Folded: what engine_apply makes of the journal, and nothing else. Volatile:
+ * which instances there are, who holds which run, what waits in the ready queues; a restart loses it
+ * and claims bring it back. engine_decide turns one input into new events, each already applied by
+ * engine_apply when it returns, and effects, which the shell releases only after the commit of the
+ * batch that holds those events and of all earlier ones. */
+#ifndef AF_ENGINE_ENGINE_H
+#define AF_ENGINE_ENGINE_H
+
+#include "engine/dag.h"
+#include "engine/event.h"
+
+typedef struct engine engine_t;
+
+struct engine_config {
+    uint64_t epoch; /* of this coordinator, greater than all before; runs are (epoch, counter) */
+    /* A new reference to the compiled workflow version (or, with an empty workflow, to the agent's
+     * own one-node graph); NULL with err when the store lacks it. The same answer for ever. */
+    dag_t *(*find_dag)(void *context, const char *workflow, uint32_t version, const char *agent,
+                       struct err *err);
+    /* The bytes of a blob that an expression needs, borrowed until the call ends. Same for ever. */
+    int (*read_blob)(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct bytes *ret_bytes,
+                     struct err *err);
+    void *context;
+};
+
+engine_t *engine_new(const struct engine_config *config);
+void engine_destroy(engine_t **self_p);
+
+/* Folds one event. Events of an execution come in sequence, the first being EVENT_STARTED.
+ * ERR_INVALID, changing nothing, for an event that the state forbids (a journal that this program
+ * could not have written). Ended executions stay until engine_forget. */
+int engine_apply(engine_t *self, const struct event *event, struct err *err) MUST_CHECK;
+/* Drops an ended execution's state from memory. Does nothing for others. */
+void engine_forget(engine_t *self, struct uuid execution);
+
+/* --- inputs ----------------------------------------------------------------------------------- */
+
+enum input_kind {
+    INPUT_RESUME,        /* once, after the fold of all unfinished journals, before anything else */
+    INPUT_START,
+    INPUT_CANCEL,
+    INPUT_INSTANCE_UP,   /* a hello was accepted */
+    INPUT_INSTANCE_DOWN, /* its link ended */
+    INPUT_CREDIT,
+    INPUT_STEP,
+    INPUT_TICK,          /* engine_deadline has come */
+};
+
+struct input_start {
+    struct uuid execution;
+    struct event_started started; /* pins chosen by the shell; deadline computed from limits */
+};
+struct input_cancel { struct uuid execution; const char *by, *why; };
+
+struct claim {
+    struct uuid execution;
+    const char *path;
+    struct run run;
+    uint32_t acknowledged_step;
+    const uint32_t *unacknowledged_steps; /* ascending */
+    size_t unacknowledged_count;
+};
+struct input_instance_up {
+    uint64_t handle;       /* of the new link; never used again */
+    uint64_t old_handle;   /* the link of the same instance that this one replaces; 0: none. What was
+                            * held under it and is not claimed now is lost at once */
+    const char *instance;  /* inst_… */
+    const char *agent;
+    uint64_t credit;       /* total; claims that are kept count as sent */
+    const struct claim *claims;
+    size_t claims_count;
+};
+struct input_instance_down {
+    uint64_t handle;
+    const char *reason;    /* "exited", "silence", "bye" */
+};
+struct input_credit { uint64_t handle; uint64_t credit; bool draining; };
+struct input_step {
+    uint64_t handle;
+    struct uuid execution;
+    struct event_step step; /* as the instance said it; retry_at_us is ignored */
+};
+
+struct input {
+    enum input_kind kind;
+    int64_t now_us; /* UTC; the engine never lets a journal's time go back */
+    union {
+        struct input_start start;
+        struct input_cancel cancel;
+        struct input_instance_up up;
+        struct input_instance_down down;
+        struct input_credit credit;
+        struct input_step step;
+    };
+};
+
+/* --- effects ---------------------------------------------------------------------------------- */
+
+enum effect_kind {
+    EFFECT_WELCOME,  /* open the link, with these verdicts */
+    EFFECT_DISPATCH,
+    EFFECT_DROP,     /* tell an instance to drop what it holds under this run */
+    EFFECT_BLOB,     /* not an effect outside: bytes to store in this same batch (a large message) */
+};
+
+struct verdict {
+    struct uuid execution;
+    const char *path;
+    struct run run;
+    bool keep;
+    uint32_t journaled_step;
+};
+struct effect_welcome { uint64_t handle; const struct verdict *verdicts; size_t count; };
+struct effect_dispatch {
+    uint64_t handle;
+    struct uuid execution;
+    const char *path;
+    uint32_t attempt;
+    struct run run;
+    uint32_t journaled_step;
+    const char *agent;
+    uint32_t agent_version;
+    struct datum message;
+    int64_t timeout_us;
+    int64_t deadline_us;
+    const char *workflow;
+    int64_t queued_us;
+};
+struct effect_drop { uint64_t handle; struct uuid execution; const char *path; struct run run; const char *reason; };
+struct effect_blob { uint8_t hash[DATUM_HASH_BYTES]; struct bytes bytes; };
+
+struct effect {
+    enum effect_kind kind;
+    union {
+        struct effect_welcome welcome;
+        struct effect_dispatch dispatch;
+        struct effect_drop drop;
+        struct effect_blob blob;
+    };
+};
+
+/* What one or more calls of engine_decide came to. {0} is valid; memory is in the arena, so that it
+ * may be handed on with its batch. */
+struct decisions {
+    struct arena arena;
+    struct event *events;
+    size_t events_count, events_capacity;
+    struct effect *effects;
+    size_t effects_count, effects_capacity;
+};
+void decisions_clear(struct decisions *self); /* keeps memory */
+void decisions_release(struct decisions *self);
+
+/* Appends to *decisions. ERR_ values are for the shell's caller and change nothing: INPUT_START:
+ * ERR_EXISTS, ERR_INVALID (input), ERR_NOT_FOUND (dag); INPUT_CANCEL: ERR_NOT_FOUND, ERR_CONFLICT
+ * (already terminal). Other inputs answer 0: what is wrong in them is met by drops. */
+int engine_decide(engine_t *self, const struct input *input, struct decisions *decisions,
+                  struct err *err) MUST_CHECK;
+
+/* The next moment (UTC microseconds) at which a tick is wanted; INT64_MAX: none. */
+int64_t engine_deadline(const engine_t *self);
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+enum task_status {
+    TASK_PENDING, TASK_READY, TASK_RUNNING, TASK_RETRYING, TASK_SUCCEEDED, TASK_FAILED,
+    TASK_SKIPPED, TASK_CANCELLED,
+};
+/* The statuses of definitions.md rule 1: TASK_READY shows as "pending". */
+const char *task_status_name(enum task_status status);
+
+struct task_view {
+    const char *path;      /* all pointers are borrowed until the next call that changes the engine */
+    const char *node;
+    const char *agent;
+    uint32_t agent_version;
+    enum task_status status;
+    uint32_t attempt;      /* 0: none yet */
+    uint32_t step;         /* last journaled */
+    uint32_t losses;       /* in all */
+    const char *reason;    /* of a skip: "after \"a\" failed"; "" */
+    struct failure failure; /* last one; code NULL: none */
+    struct datum output;
+    int64_t queued_us, started_us, ended_us; /* 0: not yet */
+    int64_t retry_at_us;
+    const char *instance;  /* that answered or (volatile) holds it now; "" */
+};
+struct execution_view {
+    struct uuid id;
+    enum execution_status status;
+    const char *workflow;
+    uint32_t workflow_version;
+    const char *agent;
+    uint64_t sequence;     /* last event */
+    int64_t started_us, ended_us, deadline_us;
+    struct datum input, output;
+    struct failure failure;
+    const char *failed_path;
+    uint32_t tasks;
+};
+/* ERR_NOT_FOUND. */
+int engine_execution(const engine_t *self, struct uuid execution, struct execution_view *ret_view) MUST_CHECK;
+/* In order of the definition; index < tasks. */
+int engine_task(const engine_t *self, struct uuid execution, uint32_t index, struct task_view *ret_view) MUST_CHECK;
+/* Executions in memory, in order of start; position starts at 0; false at the end. */
+bool engine_next_execution(const engine_t *self, size_t *position, struct uuid *ret_execution);
+
+struct agent_load {
+    uint64_t ready;        /* tasks that wait for an instance */
+    uint64_t running;
+    uint64_t free_credit;  /* over its instances */
+    uint32_t instances;
+};
+void engine_agent_load(const engine_t *self, const char *agent, struct agent_load *ret_load);
+/* Agents that have ready tasks or instances. position as above. */
+bool engine_next_agent(const engine_t *self, size_t *position, const char **ret_agent);
+size_t engine_instance_tasks(const engine_t *self, uint64_t handle);
+size_t engine_active_executions(const engine_t *self); /* not terminal */
+
+/* A hash over all that is folded of one execution: equal folds give equal values, in any process. */
+uint64_t engine_fingerprint(const engine_t *self, struct uuid execution);
+
+#endif

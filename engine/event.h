@@ -1,0 +1,115 @@
+/* Journal events: the only truth about an execution. Plain data; memory belongs to whoever made it
+ * (decisions, or a journal reader's arena). engine_apply copies what the state keeps. */
+#ifndef AF_ENGINE_EVENT_H
+#define AF_ENGINE_EVENT_H
+
+#include "base/datum.h"
+#include "base/typeid.h"
+
+/* One dispatch of one task to one instance: the fencing token. */
+struct run {
+    uint64_t epoch;
+    uint64_t counter;
+};
+int run_compare(struct run a, struct run b);
+
+enum execution_status {
+    EXECUTION_RUNNING = 1,
+    EXECUTION_WAITING = 2,
+    EXECUTION_PAUSED = 3,
+    EXECUTION_CANCELLING = 4,
+    EXECUTION_FAILING = 5,
+    EXECUTION_SUCCEEDED = 6,
+    EXECUTION_FAILED = 7,
+    EXECUTION_CANCELLED = 8,
+};
+const char *execution_status_name(enum execution_status status);
+bool execution_status_terminal(enum execution_status status);
+
+enum event_kind {
+    EVENT_STARTED = 1,
+    EVENT_STEP,
+    EVENT_LOST,
+    EVENT_CANCEL,
+    EVENT_FAILING,
+    EVENT_ENDED,
+};
+const char *event_kind_name(enum event_kind kind);
+
+struct pinned_agent {
+    const char *name;
+    uint32_t version;
+    int64_t timeout_us; /* of an attempt, where the node has none */
+    bool rerun_never;
+};
+
+struct failure {
+    const char *code;    /* "exit", "signal", "timeout", "expression", "lost", "limit", ...; NULL: none */
+    const char *message;
+    const char *detail;
+    bool permanent;
+};
+
+struct event_started {
+    uint64_t seed;
+    const char *workflow; /* "" for an agent alone */
+    uint32_t workflow_version;
+    const char *agent;    /* "" for a workflow */
+    const struct pinned_agent *agents;
+    size_t agents_count;
+    struct datum input;
+    int64_t deadline_us;  /* absolute; 0: none */
+    const char *by;
+};
+
+/* The same numbers as on the wire. */
+enum step_kind { STEP_TURN = 1, STEP_TOOL_RESULT = 2, STEP_RESULT = 3, STEP_FAILURE = 4 };
+
+struct event_step {
+    const char *path;
+    uint32_t attempt;
+    struct run run;
+    const char *instance;   /* "" when the coordinator itself made it (expression, backstop, losses) */
+    uint32_t number;        /* within the task, from 1, across attempts and runs */
+    enum step_kind kind;
+    int64_t queued_us, started_us, ended_us;
+    struct datum output;
+    struct failure failure;
+    int64_t retry_at_us;    /* STEP_FAILURE: when the next attempt is due; 0: the task failed for good */
+    const char *agent;      /* who answered; differs from the node's after a fallback */
+    uint32_t agent_version;
+};
+
+struct event_lost {
+    const char *path;
+    struct run run;         /* all runs up to it are void */
+    bool counted;           /* against LIMIT_LOSSES in a row */
+    const char *reason;     /* "exited", "silence", "restart", "not claimed" */
+    const char *instance;
+};
+
+struct event_cancel { const char *by, *why; };
+struct event_failing { const char *path; struct failure failure; bool finish; };
+struct event_ended {
+    enum execution_status status;
+    struct datum output;
+    struct failure failure;
+    const char *path;       /* of the node that failed it; "" */
+};
+
+struct event {
+    struct uuid execution;
+    uint64_t sequence; /* from 1 within the execution */
+    int64_t time_us;   /* never goes back within an execution */
+    enum event_kind kind;
+    union {
+        struct event_started started;
+        struct event_step step;
+        struct event_lost lost;
+        struct event_cancel cancel;
+        struct event_failing failing;
+        struct event_ended ended;
+    };
+};
+
+#endif
