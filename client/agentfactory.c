@@ -4,6 +4,7 @@
 #include "client/client.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct af_client {
