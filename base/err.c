@@ -1,5 +1,6 @@
 #include "base/err.h"
 
+#include "base/utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,16 +30,7 @@ static const struct err_entry *find_code(int code)
 /* A cut must not leave half a UTF-8 sequence: the text may go into JSON. */
 static void trim_broken_tail(char *text)
 {
-    size_t size = strlen(text);
-    size_t start = size;
-    while (start > 0 && size - start < 3 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-        start--;
-    if (start == 0)
-        return;
-    unsigned char lead = (unsigned char)text[start - 1];
-    size_t expected = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
-    if (size - (start - 1) < expected)
-        text[start - 1] = '\0';
+    text[utf8_cut(text, strlen(text))] = '\0';
 }
 
 static void format_cut(char *ret_text, size_t size, const char *format, va_list arguments)

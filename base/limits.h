@@ -10,6 +10,7 @@
 #define LIMIT_INLINE_BYTES      (64u << 10)
 #define LIMIT_BLOB_CHUNK_BYTES  (1u << 20)
 #define LIMIT_VALUE_BYTES       (64u << 20)
+#define LIMIT_VALUE_ITEMS       (8u << 20) /* values within one value: bounds a tree's memory */
 
 /* wire */
 #define LIMIT_MESSAGE_BYTES     (4u << 20) /* all frames of one message */
@@ -29,6 +30,15 @@
 #define LIMIT_RESEND_MAX_US     (10 * LIMIT_SECOND_US)
 #define LIMIT_CLAIM_WAIT_US     (3 * LIMIT_SECOND_US) /* after a coordinator's start */
 #define LIMIT_BROKER_SILENCE_US (15 * LIMIT_SECOND_US) /* a peer is dropped from the directory */
+
+/* broker */
+#define LIMIT_ROUTE_BYTES       1024       /* the Route of one message */
+#define LIMIT_BROKER_PEERS      65536      /* in the directory */
+#define LIMIT_BROKER_AGENTS     65536      /* names in the directory */
+#define LIMIT_PEER_AGENTS       64         /* names that one peer serves */
+#define LIMIT_PROGRAM_BYTES     64         /* of a peer's program text that is kept */
+#define LIMIT_TOPIC_BYTES       256        /* of a subscription */
+#define LIMIT_WHO_INTERVAL_US   (LIMIT_SECOND_US / 10) /* between two WHO to the same peer */
 
 /* definitions */
 #define LIMIT_DEFINITION_BYTES  (10u << 20)
