@@ -128,7 +128,6 @@ static int explain(const json_error_t *error, struct err *err)
         break;
     default:
         err_set(err, code, "not valid JSON: %s", reason);
-        err_fix(err, "see line and column");
         break;
     }
     if (err && error->line > 0)
