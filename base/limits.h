@@ -18,6 +18,12 @@
 #define LIMIT_LINK_ITEMS        256        /* items of one link frame */
 #define LIMIT_LINK_FRAME_BYTES  (1u << 20) /* items of one link frame, unless a single one is larger */
 #define LIMIT_LINK_UNACKED      4096       /* frames kept for resending by one link */
+#define LIMIT_PATH_BYTES        256        /* of a task path */
+#define LIMIT_TRACE_BYTES       128        /* a W3C traceparent has 55 */
+#define LIMIT_METHOD_BYTES      64         /* name of a request's method */
+#define LIMIT_CLAIMS            65536      /* tasks in the inventory of one hello */
+#define LIMIT_CLAIM_STEPS       1024       /* unacknowledged steps of one claim */
+#define LIMIT_PLANNED_AGENTS    65536      /* agents in the plan of one host */
 #define LIMIT_SOCKET_HWM        100000     /* messages queued by libzmq for one peer */
 
 /* links and leases */
@@ -28,6 +34,13 @@
 #define LIMIT_SILENCE_IDLE_US   (9 * LIMIT_SECOND_US)
 #define LIMIT_RESEND_FIRST_US   (1 * LIMIT_SECOND_US)
 #define LIMIT_RESEND_MAX_US     (10 * LIMIT_SECOND_US)
+#define LIMIT_HELLO_FIRST_US    (LIMIT_SECOND_US / 4)  /* a hello is repeated after this, */
+#define LIMIT_HELLO_MAX_US      (1 * LIMIT_SECOND_US)  /* doubling up to this: claims must come in time */
+#define LIMIT_ANSWER_DELAY_US   (LIMIT_SECOND_US / 5)  /* an acknowledgement waits so long for company */
+#define LIMIT_BEAT_AGAIN_US     (LIMIT_SECOND_US / 4)  /* between beats while the lease is running out */
+#define LIMIT_REGISTER_US       (LIMIT_SECOND_US / 2)  /* between registrations that are not answered */
+#define LIMIT_REFUSED_US        (5 * LIMIT_SECOND_US)  /* after a refusal by the broker */
+#define LIMIT_KEEPALIVE_US      (4 * LIMIT_SECOND_US)  /* a registered peer is never silent for longer */
 #define LIMIT_CLAIM_WAIT_US     (3 * LIMIT_SECOND_US) /* after a coordinator's start */
 #define LIMIT_BROKER_SILENCE_US (15 * LIMIT_SECOND_US) /* a peer is dropped from the directory */
 
@@ -37,6 +50,7 @@
 #define LIMIT_BROKER_AGENTS     65536      /* names in the directory */
 #define LIMIT_PEER_AGENTS       64         /* names that one peer serves */
 #define LIMIT_PROGRAM_BYTES     64         /* of a peer's program text that is kept */
+#define LIMIT_EVENTS_HWM        10000      /* events queued for one follower; more are dropped */
 #define LIMIT_TOPIC_BYTES       256        /* of a subscription */
 #define LIMIT_WHO_INTERVAL_US   (LIMIT_SECOND_US / 10) /* between two WHO to the same peer */
 
@@ -55,6 +69,15 @@
 #define LIMIT_PARALLEL_COMMAND  8      /* default */
 #define LIMIT_PARALLEL_MODEL    64     /* default, builtins too */
 #define LIMIT_LABELS            64
+#define LIMIT_DEFINITION_VALUES 2000000 /* scalars, lists and objects of one file */
+#define LIMIT_INPUTS            1000
+#define LIMIT_TEXT_BYTES        (1u << 20) /* of one text: about, say, an expression */
+#define LIMIT_RETRY_BACKOFF_US  (1 * LIMIT_SECOND_US)   /* default */
+#define LIMIT_RETRY_FACTOR      2.0                     /* default */
+#define LIMIT_RETRY_FACTOR_MAX  1000.0
+#define LIMIT_RETRY_MAX_US      (300 * LIMIT_SECOND_US) /* default */
+#define LIMIT_PROCESS_MEMORY_MIN_BYTES (1ll << 20)
+#define LIMIT_PROCESS_MEMORY_MAX_BYTES (1ll << 40)
 
 /* tasks */
 #define LIMIT_LOSSES            5
@@ -70,6 +93,15 @@
 #define LIMIT_COMMAND_MEMORY_BYTES (1ull << 30)        /* default of process.memory */
 #define LIMIT_COMMAND_PROCESSES 256
 
+/* agentd */
+#define LIMIT_AGENTD_UNACKED    16384      /* steps that wait for an acknowledgement: no credit past it */
+#define LIMIT_AGENTD_ROUND      4096       /* messages taken before what they gave is sent */
+#define LIMIT_AGENTD_VERSIONS   4          /* unused versions of the definition that are kept */
+#define LIMIT_AGENTD_DRAIN_US   (5 * LIMIT_SECOND_US) /* after SIGTERM, for tasks that run */
+#define LIMIT_COMMAND_FILE_BYTES (4ull << 30) /* one file that a command writes */
+#define LIMIT_COMMAND_FILES     1024       /* open files of a command's process */
+#define LIMIT_COMMAND_DETAIL_BYTES (4u << 10) /* of its standard error, sent with a failure */
+
 /* coordinator */
 #define LIMIT_CLIENT_REQUESTS   10000
 #define LIMIT_ACTIVE_EXECUTIONS 100000
@@ -78,6 +110,17 @@
 #define LIMIT_IDEMPOTENCY_KEPT_US (24 * 3600 * LIMIT_SECOND_US)
 #define LIMIT_RETENTION_US      (30 * 86400 * LIMIT_SECOND_US)
 #define LIMIT_BATCH_EVENTS      4096
+
+/* store */
+#define LIMIT_STORE_TABLES      30
+#define LIMIT_STORE_IN_FLIGHT   64            /* batches submitted whose completion wasn't taken */
+#define LIMIT_STORE_GROUP_BATCHES 64          /* batches of one transaction */
+#define LIMIT_STORE_GROUP_BYTES (16u << 20)   /* of one transaction, unless a single batch is larger */
+#define LIMIT_STORE_BATCH_BYTES (256u << 20)  /* a larger batch is refused */
+#define LIMIT_STORE_BATCH_KEPT_BYTES (4u << 20) /* memory that a cleared batch keeps */
+#define LIMIT_STORE_READERS     510           /* snapshots of all processes */
+#define LIMIT_STORE_RETRY_US    (LIMIT_SECOND_US / 5) /* between tries when there is no room */
+#define LIMIT_STORE_COURTESY_US (LIMIT_SECOND_US / 10) /* a snapshot waits so long for a growing map */
 
 /* egress */
 #define LIMIT_EGRESS_ANSWERS    10000

@@ -1,0 +1,197 @@
+#include "broker/broker.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "broker/core.h"
+#include "broker/endpoint.h"
+#include "broker/events.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Messages taken from one socket before the others have their turn. */
+#define BATCH_MAX 256
+/* How long a message may wait for its receiver when the broker ends. */
+#define LINGER_MS 100
+/* A thousand agents connect at once when a host starts. */
+#define BACKLOG         4096
+#define EXPIRE_EVERY_US (LIMIT_BROKER_SILENCE_US / 3)
+
+struct broker {
+    void *context;
+    void *followers; /* XPUB */
+    void *publish;   /* XSUB */
+    struct core core;
+};
+
+static int socket_failed(const char *endpoint, const char *what, struct err *err)
+{
+    err_set(err, ERR_IO, "%s: %s", what, zmq_strerror(errno));
+    err_where(err, "%s", endpoint);
+    return ERR_IO;
+}
+
+static int set_number(void *socket, int option, int number)
+{
+    return zmq_setsockopt(socket, option, &number, sizeof number);
+}
+
+static int set_options(void *socket, int type)
+{
+    int64_t most = LIMIT_MESSAGE_BYTES;
+    bool events = type != ZMQ_ROUTER;
+    int hwm = events ? LIMIT_EVENTS_HWM : LIMIT_SOCKET_HWM;
+    int rc = set_number(socket, ZMQ_SNDHWM, hwm) || set_number(socket, ZMQ_RCVHWM, hwm) ||
+             set_number(socket, ZMQ_LINGER, LINGER_MS) || set_number(socket, ZMQ_IPV6, 1) ||
+             set_number(socket, ZMQ_BACKLOG, BACKLOG) ||
+             zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
+    if (rc == 0 && !events)
+        rc = set_number(socket, ZMQ_ROUTER_MANDATORY, 1) ||
+             set_number(socket, ZMQ_ROUTER_HANDOVER, 1);
+    return rc;
+}
+
+static int open_socket(broker_t *self, int type, void **ret_socket, struct err *err)
+{
+    *ret_socket = zmq_socket(self->context, type);
+    if (!*ret_socket || set_options(*ret_socket, type) != 0)
+        return socket_failed("", "a socket can't be opened", err);
+    return 0;
+}
+
+static int bind_socket(void *socket, const char *endpoint, struct err *err)
+{
+    int rc = endpoint_check(endpoint, err);
+    if (rc == 0)
+        rc = endpoint_check_free(endpoint, err);
+    if (rc)
+        return rc;
+    if (zmq_bind(socket, endpoint) != 0)
+        return socket_failed(endpoint, "the endpoint can't be bound", err);
+    char bound[256];
+    size_t size = sizeof bound;
+    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) == 0)
+        log_info("BROKER-BOUND", "an endpoint is open", "endpoint", bound, NULL);
+    return 0;
+}
+
+static int open_all(broker_t *self, const struct broker_options *options, struct err *err)
+{
+    int rc = open_socket(self, ZMQ_ROUTER, &self->core.router, err);
+    if (rc == 0)
+        rc = open_socket(self, ZMQ_XPUB, &self->followers, err);
+    if (rc == 0)
+        rc = open_socket(self, ZMQ_XSUB, &self->publish, err);
+    /* Peers take a bound router for a broker that is whole, so it comes last. */
+    if (rc == 0)
+        rc = bind_socket(self->followers, options->events_endpoint, err);
+    if (rc == 0)
+        rc = bind_socket(self->publish, options->publish_endpoint, err);
+    for (size_t i = 0; rc == 0 && i < options->endpoints_count; i++)
+        rc = bind_socket(self->core.router, options->endpoints[i], err);
+    return rc;
+}
+
+int broker_new(const struct broker_options *options, broker_t **ret_broker, struct err *err)
+{
+    broker_t *self = xcalloc(1, sizeof *self);
+    self->core.presence = presence_new();
+    self->context = zmq_ctx_new();
+    CHECK(self->context);
+    int rc = open_all(self, options, err);
+    if (rc) {
+        broker_destroy(&self);
+        return rc;
+    }
+    *ret_broker = self;
+    return 0;
+}
+
+static void close_socket(void **socket_p)
+{
+    if (*socket_p)
+        zmq_close(*socket_p);
+    *socket_p = NULL;
+}
+
+void broker_destroy(broker_t **self_p)
+{
+    broker_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    close_socket(&self->core.router);
+    close_socket(&self->followers);
+    close_socket(&self->publish);
+    zmq_ctx_term(self->context);
+    presence_destroy(&self->core.presence);
+    arena_release(&self->core.arena);
+    buf_release(&self->core.route);
+    buf_release(&self->core.body);
+    free(self);
+}
+
+/* Whether more may be waiting than was taken. */
+static bool forward_batch(broker_t *self)
+{
+    int taken = 0;
+    while (taken < BATCH_MAX && forward_one(&self->core))
+        taken++;
+    return taken == BATCH_MAX;
+}
+
+static bool events_batch(broker_t *self)
+{
+    int down = 0, up = 0;
+    while (up < BATCH_MAX && events_pass_up(self->followers, self->publish))
+        up++;
+    while (down < BATCH_MAX && events_pass_down(self->publish, self->followers))
+        down++;
+    self->core.counters.events += (uint64_t)down;
+    return up == BATCH_MAX || down == BATCH_MAX;
+}
+
+static long poll_timeout_ms(const broker_t *self, bool busy, int64_t expire_us)
+{
+    if (busy)
+        return 0;
+    int64_t left_us = expire_us - self->core.now_us;
+    return left_us > 0 ? (long)(left_us / 1000 + 1) : 0;
+}
+
+static void expire(broker_t *self)
+{
+    size_t gone = presence_expire(self->core.presence, self->core.now_us);
+    if (gone == 0)
+        return;
+    char count[24];
+    snprintf(count, sizeof count, "%zu", gone);
+    log_info("BROKER-SILENT", "peers that fell silent left the directory", "count", count, NULL);
+}
+
+int broker_run(broker_t *self, int stop_fd, struct err *err)
+{
+    zmq_pollitem_t items[] = {
+        {.fd = stop_fd, .events = ZMQ_POLLIN},
+        {.socket = self->core.router, .events = ZMQ_POLLIN},
+        {.socket = self->followers, .events = ZMQ_POLLIN},
+        {.socket = self->publish, .events = ZMQ_POLLIN},
+    };
+    self->core.now_us = clock_monotonic_us();
+    int64_t expire_us = self->core.now_us + EXPIRE_EVERY_US;
+    bool busy = false;
+    while (items[0].revents == 0) {
+        long timeout_ms = poll_timeout_ms(self, busy, expire_us);
+        if (zmq_poll(items, 4, timeout_ms) < 0 && errno != EINTR)
+            return socket_failed("", "the sockets can't be polled", err);
+        self->core.now_us = clock_monotonic_us();
+        busy = forward_batch(self);
+        busy = events_batch(self) || busy;
+        if (self->core.now_us < expire_us)
+            continue;
+        expire(self);
+        expire_us = self->core.now_us + EXPIRE_EVERY_US;
+    }
+    return 0;
+}
