@@ -126,9 +126,7 @@ static int explain(const json_error_t *error, struct err *err)
         err_set(err, code, "the JSON text is not valid UTF-8");
         err_fix(err, "save or send it as UTF-8");
         break;
-    default:
-        err_set(err, code, "not valid JSON: %s", reason);
-        break;
+    default: err_set(err, code, "not valid JSON: %s", reason); break;
     }
     if (err && error->line > 0)
         err->line = (unsigned)error->line;

@@ -12,6 +12,11 @@
 #define LIMIT_VALUE_BYTES       (64u << 20)
 #define LIMIT_VALUE_ITEMS       (8u << 20) /* values within one value: bounds a tree's memory */
 
+/* expressions */
+#define LIMIT_EXPRESSION_BYTES  (64u << 10) /* one expression, or one text with expressions in it */
+#define LIMIT_EXPRESSION_STEPS  256         /* fields and indexes of one path */
+#define LIMIT_TEMPLATE_DEPTH    64
+
 /* wire */
 #define LIMIT_MESSAGE_BYTES     (4u << 20) /* all frames of one message */
 #define LIMIT_ADDRESS_BYTES     128
@@ -40,7 +45,7 @@
 #define LIMIT_BEAT_AGAIN_US     (LIMIT_SECOND_US / 4)  /* between beats while the lease is running out */
 #define LIMIT_REGISTER_US       (LIMIT_SECOND_US / 2)  /* between registrations that are not answered */
 #define LIMIT_REFUSED_US        (5 * LIMIT_SECOND_US)  /* after a refusal by the broker */
-#define LIMIT_KEEPALIVE_US      (4 * LIMIT_SECOND_US)  /* a registered peer is never silent for longer */
+#define LIMIT_KEEPALIVE_US      (4 * LIMIT_SECOND_US)  /* a registered peer that sent nothing in it pings */
 #define LIMIT_CLAIM_WAIT_US     (3 * LIMIT_SECOND_US) /* after a coordinator's start */
 #define LIMIT_BROKER_SILENCE_US (15 * LIMIT_SECOND_US) /* a peer is dropped from the directory */
 
@@ -109,7 +114,17 @@
 #define LIMIT_IDEMPOTENCY_KEY_BYTES 255
 #define LIMIT_IDEMPOTENCY_KEPT_US (24 * 3600 * LIMIT_SECOND_US)
 #define LIMIT_RETENTION_US      (30 * 86400 * LIMIT_SECOND_US)
-#define LIMIT_BATCH_EVENTS      4096
+#define LIMIT_BATCH_EVENTS      4096          /* past them the loop takes in no more */
+#define LIMIT_BATCH_BYTES       (32u << 20)   /* the same, of one batch's writes */
+#define LIMIT_ROUND_MESSAGES    4096          /* taken in before the loop commits */
+#define LIMIT_DEFINITIONS       10000         /* names of agents, and of workflows */
+#define LIMIT_CACHED_DAGS       1024
+#define LIMIT_BLOBS_ARRIVING    256           /* blobs being put together */
+#define LIMIT_BLOBS_ARRIVING_BYTES (256u << 20)
+#define LIMIT_SUBSCRIPTIONS     65536
+#define LIMIT_FOLDS_KEPT        8             /* ended executions folded to be shown */
+#define LIMIT_DEAD_BOOTS        10000         /* boots known to be over */
+#define LIMIT_PROCESS_REPORTS   10000         /* processes of hosts that are remembered */
 
 /* store */
 #define LIMIT_STORE_TABLES      30

@@ -66,6 +66,9 @@ bool value_get_bool(const value_t *map, const char *key, bool fallback);
 bool value_equal(const value_t *a, const value_t *b); /* 1 == 1.0; maps without regard to order */
 value_t *value_copy(const value_t *self);             /* deep; may be changed */
 size_t value_depth(const value_t *self);              /* lists and maps within each other; 0: none */
+/* For a tree put together from several: ERR_TOO_DEEP or ERR_TOO_LARGE when value_from_msgpack would
+ * refuse its MessagePack. Looks at no more than LIMIT_VALUE_ITEMS values. */
+int value_check_limits(const value_t *self, struct err *err) MUST_CHECK;
 /* RFC 7396; returns a new tree, which may share parts with both. */
 value_t *value_merge_patch(const value_t *target, const value_t *patch);
 

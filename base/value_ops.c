@@ -1,6 +1,7 @@
-/* What is done with whole trees: comparing, copying, patching. */
+/* What is done with whole trees: comparing, copying, measuring, patching. */
 #include "base/value_tree.h"
 
+#include "base/limits.h"
 #include <string.h>
 
 /* Exact: an integer that a double can't hold is not equal to its neighbour that it can. */
@@ -95,6 +96,79 @@ size_t value_depth(const value_t *self)
         return 0;
     }
     return deepest + 1;
+}
+
+struct measure {
+    uint64_t bytes; /* of the MessagePack */
+    uint32_t items;
+    unsigned depth;
+    int code;
+};
+
+static uint64_t head_bytes(uint64_t size, uint64_t inline_limit)
+{
+    return size < inline_limit ? 1 : size <= UINT16_MAX ? 3 : 5;
+}
+
+static uint64_t text_bytes(uint64_t size)
+{
+    return size + (size >= 32 && size <= UINT8_MAX ? 2 : head_bytes(size, 32));
+}
+
+static uint64_t int_bytes(int64_t i)
+{
+    if (i >= 0)
+        return i < 128 ? 1 : i <= UINT8_MAX ? 2 : i <= UINT16_MAX ? 3 : i <= UINT32_MAX ? 5 : 9;
+    return i >= -32 ? 1 : i >= INT8_MIN ? 2 : i >= INT16_MIN ? 3 : i >= INT32_MIN ? 5 : 9;
+}
+
+static void add_measure(struct measure *self, const value_t *value);
+
+static void add_content(struct measure *self, const value_t *value)
+{
+    if (++self->depth > LIMIT_VALUE_DEPTH)
+        self->code = ERR_TOO_DEEP;
+    if (value->type == VALUE_LIST)
+        for (uint32_t i = 0; i < value->as.list.size && !self->code; i++)
+            add_measure(self, value->as.list.items[i]);
+    else
+        for (uint32_t i = 0; i < value->as.map.size && !self->code; i++) {
+            self->bytes += text_bytes(value->as.map.members[i].key_size);
+            add_measure(self, value->as.map.members[i].value);
+        }
+    self->depth--;
+}
+
+static void add_measure(struct measure *self, const value_t *value)
+{
+    switch ((enum value_type)value->type) {
+    case VALUE_NULL:
+    case VALUE_BOOL: self->bytes += 1; break;
+    case VALUE_INT: self->bytes += int_bytes(value->as.integer); break;
+    case VALUE_DOUBLE: self->bytes += 9; break;
+    case VALUE_STRING: self->bytes += text_bytes(value->as.text_size); break;
+    case VALUE_LIST:
+    case VALUE_MAP: self->bytes += head_bytes(value_size(value), 16); break;
+    }
+    if (++self->items > LIMIT_VALUE_ITEMS || self->bytes > LIMIT_VALUE_BYTES)
+        self->code = ERR_TOO_LARGE;
+    if (!self->code && (value->type == VALUE_LIST || value->type == VALUE_MAP))
+        add_content(self, value);
+}
+
+int value_check_limits(const value_t *self, struct err *err)
+{
+    struct measure measure = {0};
+    add_measure(&measure, self);
+    if (measure.code == ERR_TOO_DEEP) {
+        err_set(err, ERR_TOO_DEEP, "the value is nested deeper than %d levels", LIMIT_VALUE_DEPTH);
+        err_fix(err, "flatten it");
+    } else if (measure.code == ERR_TOO_LARGE) {
+        err_set(err, ERR_TOO_LARGE, "the value has more than %u bytes or holds more than %u values",
+                LIMIT_VALUE_BYTES, LIMIT_VALUE_ITEMS);
+        err_fix(err, "pass on only what is needed of it");
+    }
+    return measure.code;
 }
 
 /* Members of the target keep their places, new ones follow in the patch's order. Below a member
