@@ -27,4 +27,10 @@ void message_release(struct message *message);
 int message_send(void *socket, const struct wire_route *route, const struct wire_body *body,
                  struct bytes payload, struct err *err) MUST_CHECK;
 
+/* The body frame as it came, for answering with the same bytes; borrowed like the rest. */
+struct bytes message_body_bytes(const struct message *message);
+/* message_send with a body that is encoded already. */
+int message_send_encoded(void *socket, const struct wire_route *route, struct bytes body,
+                         struct bytes payload, struct err *err) MUST_CHECK;
+
 #endif
