@@ -1,0 +1,45 @@
+/* What the benchmarks share: an installation of their own in a temporary directory, the machine's
+ * description, samples and their percentiles. One thread. */
+#ifndef AF_TOOLS_BENCH_H
+#define AF_TOOLS_BENCH_H
+
+#include "tools/commands.h"
+#include "tools/stack.h"
+
+struct bench {
+    struct context *context; /* its client is connected to the temporary installation */
+    daemons_t *daemons;
+    struct run_paths paths;
+    value_t *results; /* list */
+};
+
+/* Starts brokerd and coordinatord (and hostd) below a fresh directory in $TMPDIR, or /var/tmp, whose
+ * disk is a real one more often than /tmp's. with_coordinator false: brokerd alone. */
+int bench_open(struct bench *self, struct context *context, struct err *err) MUST_CHECK;
+/* Stops everything and removes the directory. */
+void bench_close(struct bench *self);
+/* Applies definitions from a text, and waits until `instances` are there (bounded by 60 s). */
+int bench_apply(struct bench *self, const char *text, int64_t instances, struct err *err) MUST_CHECK;
+client_t *bench_client(struct bench *self);
+
+value_t *bench_machine(void);
+/* {"bench": KIND, "machine": …, "results": […]}: the printed document. Consumes results. */
+value_t *bench_document(const char *kind, value_t **results_p);
+
+struct samples {
+    int64_t *us;
+    size_t count, capacity;
+};
+void samples_add(struct samples *self, int64_t us);
+void samples_release(struct samples *self);
+double samples_percentile_us(struct samples *self, double percent); /* sorts */
+
+/* CPU time of a process and its reaped children's, in microseconds; 0 when it is gone. */
+int64_t process_cpu_us(pid_t pid);
+
+int bench_steps(struct bench *self, struct err *err) MUST_CHECK;
+int bench_fan(struct bench *self, struct err *err) MUST_CHECK;
+int bench_route(struct bench *self, struct err *err) MUST_CHECK;
+int bench_agents(struct bench *self, struct err *err) MUST_CHECK;
+
+#endif

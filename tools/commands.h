@@ -1,0 +1,64 @@
+/* The commands of agentctl: what each gets, and the table's entries. A command returns an exit status
+ * and has printed its own errors by print_error. */
+#ifndef AF_TOOLS_COMMANDS_H
+#define AF_TOOLS_COMMANDS_H
+
+#include "base/run.h"
+#include "client/client.h"
+#include "tools/options.h"
+#include "tools/output.h"
+
+struct context {
+    const struct options *options;
+    struct run_paths paths;
+    client_t *client;       /* connected at first need by context_client */
+    const char *const *args; /* after the command's name */
+    size_t args_count;
+};
+
+/* Connects once; an error is printed. NULL on failure, with *ret_status set. */
+client_t *context_client(struct context *self, int *ret_status);
+/* client_call with the command's timeout (default 10 s) and its error printed. Returns an exit
+ * status; on EXIT_OK *ret_result is the caller's. params_p is consumed and may point to NULL. */
+int context_call(struct context *self, const char *method, value_t **params_p,
+                 value_t **ret_result);
+int context_timeout_ms(const struct context *self, int fallback_ms);
+
+int command_init(struct context *context);
+int command_up(struct context *context);
+int command_down(struct context *context);
+int command_status(struct context *context);
+int command_validate(struct context *context);
+int command_apply(struct context *context);
+int command_run(struct context *context);
+int command_ask(struct context *context);
+int command_agents(struct context *context);
+int command_workflows(struct context *context);
+int command_executions(struct context *context);
+int command_logs(struct context *context);
+int command_hosts(struct context *context);
+int command_replay(struct context *context);
+int command_bench(struct context *context);
+
+/* Applies files and folders over an open client. Prints diagnostics; *ret_result has the document of
+ * definitions.apply on EXIT_OK. */
+int apply_paths(struct context *context, const char *const *paths, size_t count, bool dry_run,
+                value_t **ret_result);
+/* {name, text} of each definition file below the paths, in order of name. ERR_NOT_FOUND names a path
+ * that isn't there. */
+int read_definition_files(const char *const *paths, size_t count, value_t **ret_files,
+                          struct err *err) MUST_CHECK;
+
+/* Follows an execution to its end, showing what happens on standard error. Returns the exit status
+ * that tells its outcome; *ret_execution (the document of executions.get with outputs) is the
+ * caller's when the execution ended. */
+int follow_execution(struct context *context, const char *id, int64_t timeout_us,
+                     value_t **ret_execution);
+/* Each task with its status, attempts, times and instance, as lines. */
+void print_task_tree(const value_t *execution, FILE *stream);
+/* One event of the journal as a line. */
+void print_journal_line(const value_t *event, FILE *stream);
+/* The exit status for a terminal execution document. */
+int outcome_status(const value_t *execution);
+
+#endif
