@@ -29,10 +29,12 @@ struct store_options {
 };
 
 /* ERR_BUSY: another process has it open (the message names the path and its pid when known).
- * ERR_VERSION, ERR_IO, ERR_FULL. */
+ * ERR_VERSION, ERR_IO, ERR_FULL, ERR_CORRUPT; ERR_NOT_FOUND when the directory above is missing, or
+ * read_only finds no store. A process may have a store open once, read-only or not. */
 int store_open(const struct store_options *options, store_t **ret_store,
                struct err *err) MUST_CHECK;
-/* Waits for submitted batches (those that keep failing with ERR_FULL are given up). */
+/* Waits for submitted batches (those that keep failing with ERR_FULL are given up). No snapshot may
+ * be open. */
 void store_close(store_t **self_p);
 
 /* --- batches ---------------------------------------------------------------------------------- */
@@ -50,17 +52,21 @@ void store_batch_delete(store_batch_t *self, const char *table, struct bytes key
 void store_batch_require(store_batch_t *self, const char *table, struct bytes key,
                          struct bytes expected);
 
-/* Applies one batch durably and waits. ERR_CONFLICT, ERR_FULL (nothing changed; try again when
- * there is room), ERR_IO (what the disk holds is unknown: exit and open anew). */
+/* Applies one batch durably and waits. ERR_CONFLICT, ERR_CORRUPT (the record of a condition is;
+ * nothing changed), ERR_TOO_LARGE (split it; nothing changed), ERR_FULL (nothing changed; try again
+ * when there is room), ERR_IO (what the disk holds is unknown: exit and open anew). The calling
+ * thread must not hold a snapshot (CHECK): a commit that has to grow the store waits until every
+ * snapshot is closed. For the same reason no thread may hold one while it waits for completions. */
 int store_apply(store_t *self, const store_batch_t *batch, struct err *err) MUST_CHECK;
 
 /* Submits *batch_p (consumed) to the committer; it never blocks. At most LIMIT 64 may be in flight,
- * else ERR_BUSY and the batch stays the caller's. Batches complete in order of submission. */
+ * else ERR_BUSY and the batch stays the caller's (as it does on ERR_TOO_LARGE and ERR_IO). A batch is
+ * in flight until its completion was taken. Batches complete in order of submission. */
 int store_submit(store_t *self, store_batch_t **batch_p, uint64_t tag, struct err *err) MUST_CHECK;
 
 struct store_completion {
     uint64_t tag;
-    int code;          /* 0, ERR_CONFLICT, ERR_FULL, ERR_IO */
+    int code;          /* 0, ERR_CONFLICT, ERR_CORRUPT, ERR_TOO_LARGE, ERR_FULL, ERR_IO */
     struct err err;
     store_batch_t *batch; /* owned by the receiver: to clear and reuse, or destroy */
 };
@@ -75,8 +81,8 @@ uint64_t store_commits(const store_t *self); /* transactions committed since ope
 
 /* --- reads ------------------------------------------------------------------------------------ */
 
-/* Short-lived: a snapshot that stays open makes the store grow. Keys and values returned point into
- * it and die with it. */
+/* Short-lived: a snapshot that stays open makes the store grow, and holds up commits when its map
+ * has to. Keys and values returned point into it and die with it. ERR_BUSY, ERR_IO. */
 int store_snapshot(store_t *self, store_snapshot_t **ret_snapshot, struct err *err) MUST_CHECK;
 void store_snapshot_close(store_snapshot_t **self_p);
 /* ERR_NOT_FOUND, ERR_CORRUPT (table and key named), ERR_IO. */
@@ -89,6 +95,7 @@ struct store_range {
     struct bytes prefix; /* when not empty, only keys that begin so (from/to apply too) */
     bool reverse;        /* from the last to the first */
 };
+/* The range is copied. A scan is closed before its snapshot. */
 int store_scan(store_snapshot_t *self, const char *table, const struct store_range *range,
                store_scan_t **ret_scan, struct err *err) MUST_CHECK;
 /* 0, or ERR_NOT_FOUND at the end, ERR_CORRUPT (the scan may go on past it), ERR_IO. */
