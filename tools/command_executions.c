@@ -317,13 +317,13 @@ static void print_execution(const struct options *options, const value_t *execut
     print_output(output);
 }
 
-/* get and wait give the same document. */
-static int show(struct context *context, const char *method, value_t **params_p, bool judge)
+static int show(struct context *context, const char *id)
 {
     value_t *execution = NULL;
     struct err err = {0};
-    value_set_bool(*params_p, "outputs", context->options->json);
-    int status = context_call(context, method, params_p, &execution);
+    value_t *params = id_params(id);
+    value_set_bool(params, "outputs", context->options->json);
+    int status = context_call(context, "executions.get", &params, &execution);
     if (status)
         return status;
     int unused = EXIT_OK;
@@ -334,8 +334,6 @@ static int show(struct context *context, const char *method, value_t **params_p,
         print_json(execution);
     else
         print_execution(context->options, execution);
-    if (status == EXIT_OK && judge)
-        status = outcome_status(execution);
     value_destroy(&execution);
     return status;
 }
@@ -372,10 +370,8 @@ int command_executions(struct context *context)
     struct err err;
     if (strcmp(verb, "ls") == 0 && !id)
         return list(context);
-    if (strcmp(verb, "show") == 0 && id) {
-        value_t *params = id_params(id);
-        return show(context, "executions.get", &params, false);
-    }
+    if (strcmp(verb, "show") == 0 && id)
+        return show(context, id);
     if (strcmp(verb, "wait") == 0 && id)
         return wait_for(context, id);
     if (strcmp(verb, "cancel") == 0 && id)
