@@ -66,6 +66,8 @@ struct dag_node {
     uint32_t sources_count;
     const uint32_t *targets;
     uint32_t targets_count;
+    uint32_t agent_index;          /* of agent, for dag_agent() */
+    uint32_t fallback_index;       /* of fallback; UINT32_MAX without one */
 };
 
 const char *dag_name(const dag_t *self);

@@ -1,0 +1,466 @@
+#include "engine/dag.h"
+#include "base/limits.h"
+#include "base/map.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE         UINT32_MAX
+#define NODES_PREFIX "nodes."
+#define PREFIX_SIZE  (sizeof(NODES_PREFIX) - 1)
+#define CYCLE_SHOWN  6u
+
+struct dag {
+    size_t references;
+    struct arena arena; /* strings and arrays */
+    char *name;
+    struct dag_node *nodes;
+    cel_template_t **messages; /* owned; nodes only point to them */
+    uint32_t count;
+    map_t *by_id; /* id -> index + 1 */
+    const char **agents;
+    size_t agents_count;
+    cel_t *output;
+    int64_t time_us;
+    uint32_t parallel;
+    bool finish;
+    uint32_t priority;
+};
+
+/* What dag_new needs only while it works. */
+struct builder {
+    dag_t *dag;
+    const struct dag_spec *spec;
+    struct err *err;
+    uint32_t (*edges)[2]; /* from, to; each pair once, those of one target together */
+    size_t edges_count, edges_capacity;
+    uint32_t *mark; /* by source: the last target (+ 1) that has an edge from it */
+    map_t *agents;  /* name -> index + 1 */
+};
+
+static void *number_as_pointer(size_t number)
+{
+    return (void *)(uintptr_t)(number + 1);
+}
+
+uint32_t dag_find(const dag_t *self, const char *id, size_t id_size)
+{
+    uintptr_t found = (uintptr_t)map_get(self->by_id, id, id_size);
+    return found ? (uint32_t)(found - 1) : NONE;
+}
+
+static uint32_t add_agent(struct builder *self, const char *name)
+{
+    dag_t *dag = self->dag;
+    uintptr_t found = (uintptr_t)map_get(self->agents, name, strlen(name));
+    if (found)
+        return (uint32_t)(found - 1);
+    dag->agents[dag->agents_count] = arena_strdup(&dag->arena, name);
+    (void)map_put(self->agents, name, strlen(name), number_as_pointer(dag->agents_count));
+    return (uint32_t)dag->agents_count++;
+}
+
+static int check_policy(const struct dag_node_spec *spec, struct err *err)
+{
+    const struct dag_retry *retry = &spec->retry;
+    if (retry->attempts < 1 || retry->attempts > LIMIT_ATTEMPTS) {
+        (void)err_set(err, ERR_INVALID, "attempts must be from 1 to %d", LIMIT_ATTEMPTS);
+        err_where(err, "nodes.%s.retry.attempts", spec->id);
+        return ERR_INVALID;
+    }
+    if (!isfinite(retry->factor) || retry->factor < 1 || retry->backoff_us < 0 ||
+        retry->max_us < 0 || retry->backoff_us > LIMIT_TIME_MAX_US) {
+        (void)err_set(err, ERR_INVALID, "pauses must not be negative, the factor at least 1");
+        err_where(err, "nodes.%s.retry", spec->id);
+        return ERR_INVALID;
+    }
+    if (spec->timeout_us < 0 || spec->timeout_us > LIMIT_TIME_MAX_US) {
+        (void)err_set(err, ERR_INVALID, "the timeout is out of range");
+        err_where(err, "nodes.%s.timeout", spec->id);
+        return ERR_INVALID;
+    }
+    if (spec->on_error == DAG_FALLBACK && (!spec->fallback || !*spec->fallback)) {
+        (void)err_set(err, ERR_INVALID, "a fallback names no agent");
+        err_where(err, "nodes.%s.on_error", spec->id);
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+static int check_node(const struct dag_node_spec *spec, size_t index, struct err *err)
+{
+    if (!spec->id || !*spec->id || strlen(spec->id) > LIMIT_NAME_BYTES) {
+        (void)err_set(err, ERR_INVALID, "node %zu has no id, or one longer than %d bytes",
+                      index + 1, LIMIT_NAME_BYTES);
+        err_where(err, "nodes");
+        return ERR_INVALID;
+    }
+    if (!spec->agent || !*spec->agent) {
+        (void)err_set(err, ERR_INVALID, "node \"%s\" names no agent", spec->id);
+        err_where(err, "nodes.%s.agent", spec->id);
+        return ERR_INVALID;
+    }
+    return check_policy(spec, err);
+}
+
+static int add_node(struct builder *self, uint32_t index)
+{
+    dag_t *dag = self->dag;
+    const struct dag_node_spec *spec = &self->spec->nodes[index];
+    int r = check_node(spec, index, self->err);
+    if (r)
+        return r;
+    struct dag_node *node = &dag->nodes[index];
+    *node = (struct dag_node){
+        .id = arena_strdup(&dag->arena, spec->id),
+        .agent_index = add_agent(self, spec->agent),
+        .join = spec->join,
+        .retry = spec->retry,
+        .timeout_us = spec->timeout_us,
+        .on_error = spec->on_error,
+        .fallback_index = NONE,
+        .disabled = spec->disabled,
+    };
+    node->agent = dag->agents[node->agent_index];
+    if (spec->on_error == DAG_FALLBACK) {
+        node->fallback_index = add_agent(self, spec->fallback);
+        node->fallback = dag->agents[node->fallback_index];
+    }
+    dag->count++;
+    if (map_put(dag->by_id, spec->id, strlen(spec->id), number_as_pointer(index))) {
+        (void)err_set(self->err, ERR_INVALID, "two nodes are called \"%s\"", spec->id);
+        err_where(self->err, "nodes.%s", spec->id);
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+static int add_edge(struct builder *self, uint32_t from, uint32_t to)
+{
+    if (self->mark[from] == to + 1)
+        return 0;
+    self->mark[from] = to + 1;
+    if (self->edges_count == LIMIT_EDGES)
+        return err_set(self->err, ERR_INVALID, "the workflow has more than %d edges", LIMIT_EDGES);
+    if (self->edges_count == self->edges_capacity) {
+        self->edges_capacity = self->edges_capacity ? 2 * self->edges_capacity : 64;
+        self->edges = xrealloc(self->edges, self->edges_capacity * sizeof(*self->edges));
+    }
+    self->edges[self->edges_count][0] = from;
+    self->edges[self->edges_count][1] = to;
+    self->edges_count++;
+    return 0;
+}
+
+/* Which node a variable of an expression reads: *ret_node stays NONE for input and execution. */
+static int find_variable(const dag_t *dag, const char *name, uint32_t *ret_node, struct err *err)
+{
+    *ret_node = NONE;
+    if (strcmp(name, "input") == 0 || strcmp(name, "execution") == 0)
+        return 0;
+    const char *id = strncmp(name, NODES_PREFIX, PREFIX_SIZE) == 0 ? name + PREFIX_SIZE : name;
+    *ret_node = dag_find(dag, id, strlen(id));
+    if (*ret_node != NONE)
+        return 0;
+    int r =
+        err_set(err, ERR_INVALID, "\"%s\" is neither a node of this workflow nor a variable", name);
+    err_fix(err, "use input, execution.id or the id of a node");
+    return r;
+}
+
+/* Puts the place inside the message, as the template told it, behind that of the message. */
+static void where_in_message(struct err *err, const char *id)
+{
+    if (!err)
+        return;
+    const struct err inner = *err;
+    const char *dot = *inner.where && *inner.where != '[' ? "." : "";
+    err_where(err, "nodes.%s.message%s%s", id, dot, inner.where);
+}
+
+static int add_message(struct builder *self, uint32_t index)
+{
+    const struct dag_node_spec *spec = &self->spec->nodes[index];
+    dag_t *dag = self->dag;
+    if (!spec->message)
+        return 0;
+    int r = cel_template_compile(spec->message, &dag->messages[index], self->err);
+    if (r) {
+        where_in_message(self->err, spec->id);
+        return ERR_INVALID;
+    }
+    dag->nodes[index].message = dag->messages[index];
+    size_t variables = cel_template_variables(dag->messages[index]);
+    for (size_t i = 0; i < variables; i++) {
+        uint32_t source;
+        const char *name = cel_template_variable(dag->messages[index], i);
+        r = find_variable(dag, name, &source, self->err);
+        if (!r && source != NONE)
+            r = add_edge(self, source, index);
+        if (r) {
+            err_where(self->err, "nodes.%s.message", spec->id);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int add_order(struct builder *self, uint32_t index)
+{
+    const struct dag_node_spec *spec = &self->spec->nodes[index];
+    for (size_t i = 0; i < spec->after_count; i++) {
+        uint32_t source = dag_find(self->dag, spec->after[i], strlen(spec->after[i]));
+        int r = 0;
+        if (source == NONE)
+            r = err_set(self->err, ERR_INVALID,
+                        "node \"%s\" comes after \"%s\", which does not exist", spec->id,
+                        spec->after[i]);
+        else
+            r = add_edge(self, source, index);
+        if (r) {
+            err_where(self->err, "nodes.%s.after[%zu]", spec->id, i);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int add_output(struct builder *self)
+{
+    dag_t *dag = self->dag;
+    const char *text = self->spec->output;
+    if (!text)
+        return 0;
+    int r = cel_compile(text, strlen(text), &dag->output, self->err);
+    for (size_t i = 0; !r && i < cel_variables(dag->output); i++) {
+        uint32_t node;
+        r = find_variable(dag, cel_variable(dag->output, i), &node, self->err);
+    }
+    if (r) {
+        err_where(self->err, "output");
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+/* Gives each node its sources and targets as slices of two shared arrays. Edges stand ordered by
+ * target, so sources need no sorting; targets come out in the order of the definition. */
+static void link_nodes(struct builder *self)
+{
+    dag_t *dag = self->dag;
+    uint32_t *sources = arena_alloc(&dag->arena, (self->edges_count + 1) * sizeof *sources);
+    uint32_t *targets = arena_alloc(&dag->arena, (self->edges_count + 1) * sizeof *targets);
+    for (size_t i = 0; i < self->edges_count; i++) {
+        struct dag_node *target = &dag->nodes[self->edges[i][1]];
+        sources[i] = self->edges[i][0];
+        if (target->sources_count++ == 0)
+            target->sources = &sources[i];
+        dag->nodes[self->edges[i][0]].targets_count++;
+    }
+    uint32_t *at = targets;
+    for (uint32_t i = 0; i < dag->count; i++) {
+        dag->nodes[i].targets = at;
+        at += dag->nodes[i].targets_count;
+        dag->nodes[i].targets_count = 0;
+    }
+    for (size_t i = 0; i < self->edges_count; i++) {
+        struct dag_node *source = &dag->nodes[self->edges[i][0]];
+        targets[(size_t)(source->targets - targets) + source->targets_count++] = self->edges[i][1];
+    }
+}
+
+static int refuse_cycle(struct builder *self)
+{
+    uint32_t *cycle = NULL;
+    const dag_t *dag = self->dag;
+    size_t size =
+        dag_cycle(dag->count, (const uint32_t(*)[2])self->edges, self->edges_count, &cycle);
+    if (size == 0)
+        return 0;
+    struct buf path = {0};
+    for (size_t i = 0; i < size && i < CYCLE_SHOWN; i++)
+        buf_printf(&path, "%.40s -> ", dag->nodes[cycle[i]].id);
+    if (size > CYCLE_SHOWN)
+        buf_printf(&path, "(%zu more) -> ", size - CYCLE_SHOWN);
+    buf_printf(&path, "%.40s", dag->nodes[cycle[0]].id);
+    int r = err_set(self->err, ERR_INVALID, "the nodes form a cycle: %s", buf_string(&path));
+    err_where(self->err, "nodes.%s", dag->nodes[cycle[0]].id);
+    err_fix(self->err, "remove one of these references");
+    buf_release(&path);
+    free(cycle);
+    return r;
+}
+
+static int build(struct builder *self)
+{
+    int r = 0;
+    uint32_t count = (uint32_t)self->spec->nodes_count;
+    for (uint32_t i = 0; !r && i < count; i++)
+        r = add_node(self, i);
+    for (uint32_t i = 0; !r && i < count; i++) {
+        r = add_message(self, i);
+        if (!r)
+            r = add_order(self, i);
+    }
+    if (!r)
+        r = add_output(self);
+    if (!r)
+        r = refuse_cycle(self);
+    if (!r)
+        link_nodes(self);
+    return r;
+}
+
+static int check_spec(const struct dag_spec *spec, struct err *err)
+{
+    if (spec->nodes_count < 1 || spec->nodes_count > LIMIT_NODES) {
+        (void)err_set(err, ERR_INVALID, "a workflow has from 1 to %d nodes", LIMIT_NODES);
+        err_where(err, "nodes");
+        return ERR_INVALID;
+    }
+    if (spec->time_us < 0 || spec->time_us > LIMIT_TIME_MAX_US) {
+        (void)err_set(err, ERR_INVALID, "the limit of time is out of range");
+        err_where(err, "limits.time");
+        return ERR_INVALID;
+    }
+    if (spec->priority > 9) {
+        (void)err_set(err, ERR_INVALID, "the priority must be from 0 to 9");
+        err_where(err, "priority");
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+static dag_t *dag_alloc(const struct dag_spec *spec)
+{
+    dag_t *dag = xcalloc(1, sizeof *dag);
+    dag->references = 1;
+    dag->name = xstrdup(spec->name ? spec->name : "");
+    dag->nodes = xcalloc(spec->nodes_count, sizeof *dag->nodes);
+    dag->messages = xcalloc(spec->nodes_count, sizeof *dag->messages);
+    dag->agents = xcalloc(2 * spec->nodes_count, sizeof *dag->agents);
+    dag->by_id = map_new();
+    dag->time_us = spec->time_us;
+    dag->parallel = spec->parallel;
+    dag->finish = spec->finish;
+    dag->priority = spec->priority;
+    return dag;
+}
+
+int dag_new(const struct dag_spec *spec, dag_t **ret_dag, struct err *err)
+{
+    int r = check_spec(spec, err);
+    if (r)
+        return r;
+    struct builder builder = {
+        .dag = dag_alloc(spec),
+        .spec = spec,
+        .err = err,
+        .mark = xcalloc(spec->nodes_count, sizeof(uint32_t)),
+        .agents = map_new(),
+    };
+    r = build(&builder);
+    free(builder.edges);
+    free(builder.mark);
+    map_destroy(&builder.agents);
+    if (r) {
+        dag_destroy(&builder.dag);
+        return r;
+    }
+    *ret_dag = builder.dag;
+    return 0;
+}
+
+int dag_new_for_agent(const char *agent, dag_t **ret_dag, struct err *err)
+{
+    value_t *message = value_string("{{input}}");
+    const struct dag_node_spec node = {
+        .id = "ask",
+        .agent = agent,
+        .message = message,
+        .retry = {.attempts = 1, .factor = 1},
+    };
+    const struct dag_spec spec = {
+        .name = agent, .nodes = &node, .nodes_count = 1, .output = "ask", .priority = 5};
+    int r = dag_new(&spec, ret_dag, err);
+    value_destroy(&message);
+    return r;
+}
+
+dag_t *dag_ref(dag_t *self)
+{
+    self->references++;
+    return self;
+}
+
+void dag_destroy(dag_t **self_p)
+{
+    dag_t *self = *self_p;
+    *self_p = NULL;
+    if (!self || --self->references > 0)
+        return;
+    for (uint32_t i = 0; i < self->count; i++)
+        if (self->messages[i])
+            cel_template_destroy(&self->messages[i]);
+    if (self->output)
+        cel_destroy(&self->output);
+    map_destroy(&self->by_id);
+    arena_release(&self->arena);
+    free(self->messages);
+    free(self->nodes);
+    free(self->agents);
+    free(self->name);
+    free(self);
+}
+
+const char *dag_name(const dag_t *self)
+{
+    return self->name;
+}
+
+uint32_t dag_nodes(const dag_t *self)
+{
+    return self->count;
+}
+
+const struct dag_node *dag_node(const dag_t *self, uint32_t index)
+{
+    CHECK(index < self->count);
+    return &self->nodes[index];
+}
+
+const cel_t *dag_output(const dag_t *self)
+{
+    return self->output;
+}
+
+int64_t dag_time_us(const dag_t *self)
+{
+    return self->time_us;
+}
+
+uint32_t dag_parallel(const dag_t *self)
+{
+    return self->parallel;
+}
+
+bool dag_finish(const dag_t *self)
+{
+    return self->finish;
+}
+
+uint32_t dag_priority(const dag_t *self)
+{
+    return self->priority;
+}
+
+size_t dag_agents(const dag_t *self)
+{
+    return self->agents_count;
+}
+
+const char *dag_agent(const dag_t *self, size_t index)
+{
+    CHECK(index < self->agents_count);
+    return self->agents[index];
+}

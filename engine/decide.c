@@ -1,0 +1,308 @@
+#include "engine/decide.h"
+#include "base/limits.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* --- decisions -------------------------------------------------------------------------------- */
+
+void decisions_clear(struct decisions *self)
+{
+    arena_clear(&self->arena);
+    self->events_count = self->effects_count = 0;
+}
+
+void decisions_release(struct decisions *self)
+{
+    arena_release(&self->arena);
+    free(self->events);
+    free(self->effects);
+    *self = (struct decisions){0};
+}
+
+static struct event *add_event(struct decisions *self, const struct event *event)
+{
+    if (self->events_count == self->events_capacity) {
+        self->events_capacity = self->events_capacity ? 2 * self->events_capacity : 64;
+        self->events = xrealloc(self->events, self->events_capacity * sizeof *self->events);
+    }
+    self->events[self->events_count] = *event;
+    return &self->events[self->events_count++];
+}
+
+struct effect *add_effect(struct call *call, enum effect_kind kind)
+{
+    struct decisions *out = call->out;
+    if (out->effects_count == out->effects_capacity) {
+        out->effects_capacity = out->effects_capacity ? 2 * out->effects_capacity : 64;
+        out->effects = xrealloc(out->effects, out->effects_capacity * sizeof *out->effects);
+    }
+    struct effect *effect = &out->effects[out->effects_count++];
+    *effect = (struct effect){.kind = kind};
+    return effect;
+}
+
+const char *keep_text(struct call *call, const char *text)
+{
+    return text && *text ? arena_strdup(&call->out->arena, text) : "";
+}
+
+struct failure keep_failure(struct call *call, const struct failure *failure)
+{
+    return (struct failure){
+        .code = keep_text(call, failure->code),
+        .message = keep_text(call, failure->message),
+        .detail = keep_text(call, failure->detail),
+        .permanent = failure->permanent,
+    };
+}
+
+void drop(struct call *call, const struct instance *instance, struct uuid execution,
+          const char *path, struct run run, const char *reason)
+{
+    if (instance->closed)
+        return;
+    struct effect *effect = add_effect(call, EFFECT_DROP);
+    effect->drop = (struct effect_drop){
+        .handle = instance->handle,
+        .execution = execution,
+        .path = keep_text(call, path),
+        .run = run,
+        .reason = reason,
+    };
+}
+
+int64_t event_time(const struct call *call, const struct exec *exec)
+{
+    return call->now_us > exec->time_us ? call->now_us : exec->time_us;
+}
+
+void place(struct call *call, struct live *live)
+{
+    const struct exec *exec = live->exec;
+    const struct task *task = &exec->tasks[live->node];
+    if (exec->hard)
+        live_free(call->engine, &live);
+    else if (task->status == TASK_RETRYING && task->retry_at_us > call->now_us)
+        live_retry(call->engine, live, task->retry_at_us);
+    else if (exec_stops(exec) && must_wait(call, exec))
+        live_hold(call->engine, live);
+    else
+        live_queue(call->engine, live);
+}
+
+static void place_ready(struct call *call, struct exec *exec)
+{
+    engine_t *engine = call->engine;
+    for (size_t i = 0; i < engine->ready_count; i++)
+        place(call, live_new(engine, exec, engine->ready[i]));
+    engine->ready_count = 0;
+}
+
+void emit(struct call *call, struct exec *exec, struct event *event)
+{
+    event->execution = exec->id;
+    event->sequence = exec->sequence + 1;
+    event->time_us = event_time(call, exec);
+    struct err err;
+    if (fold(call->engine, add_event(call->out, event), &err))
+        check_failed(__FILE__, __LINE__, __func__, err.what);
+    place_ready(call, exec);
+}
+
+/* --- start, cancel ---------------------------------------------------------------------------- */
+
+static int check_start(const engine_t *engine, const struct input_start *in, struct err *err)
+{
+    const struct event_started *started = &in->started;
+    bool workflow = started->workflow && *started->workflow;
+    bool agent = started->agent && *started->agent;
+    if (uuid_is_nil(in->execution) || workflow == agent)
+        return err_set(err, ERR_INVALID,
+                       "an execution has an id, and either a workflow or an agent");
+    if (state_exec(engine, in->execution))
+        return err_set(err, ERR_EXISTS, "an execution of this id exists");
+    return 0;
+}
+
+static struct event_started keep_started(struct call *call, const struct event_started *started)
+{
+    struct event_started kept = *started;
+    struct pinned_agent *agents =
+        arena_alloc(&call->out->arena, (started->agents_count + 1) * sizeof *agents);
+    for (size_t i = 0; i < started->agents_count; i++) {
+        agents[i] = started->agents[i];
+        agents[i].name = keep_text(call, started->agents[i].name);
+    }
+    kept.agents = agents;
+    kept.workflow = keep_text(call, started->workflow);
+    kept.agent = keep_text(call, started->agent);
+    kept.by = keep_text(call, started->by);
+    return kept;
+}
+
+static int input_start(struct call *call, const struct input_start *in, struct err *err)
+{
+    const struct engine_config *config = &call->engine->config;
+    int r = check_start(call->engine, in, err);
+    if (r)
+        return r;
+    struct event event = {.execution = in->execution,
+                          .sequence = 1,
+                          .time_us = call->now_us,
+                          .kind = EVENT_STARTED,
+                          .started = keep_started(call, &in->started)};
+    dag_t *dag = config->find_dag(config->context, event.started.workflow,
+                                  event.started.workflow_version, event.started.agent, err);
+    if (!dag)
+        return ERR_NOT_FOUND;
+    if (event.started.deadline_us == 0 && dag_time_us(dag) > 0)
+        event.started.deadline_us = call->now_us + dag_time_us(dag);
+    dag_destroy(&dag);
+    /* The fold is the check of all the rest; a large input becomes a blob only once it passed. */
+    event.started.input = in->started.input;
+    r = fold(call->engine, &event, err);
+    if (r)
+        return r;
+    struct exec *exec = state_exec(call->engine, in->execution);
+    event.started.input = keep_datum(call, &in->started.input);
+    if (event.started.input.is_blob != in->started.input.is_blob) {
+        free(exec->input);
+        exec->input = answer_new(&event.started.input, "");
+    }
+    (void)add_event(call->out, &event);
+    place_ready(call, exec);
+    arm_limit(call, exec);
+    settle(call, exec);
+    return 0;
+}
+
+static int input_cancel(struct call *call, const struct input_cancel *in, struct err *err)
+{
+    struct exec *exec = state_exec(call->engine, in->execution);
+    if (!exec)
+        return err_set(err, ERR_NOT_FOUND, "there is no such execution under way");
+    if (exec_terminal(exec))
+        return err_set(err, ERR_CONFLICT, "the execution has ended already (%s)",
+                       execution_status_name(exec->status));
+    if (exec->status == EXECUTION_CANCELLING)
+        return 0;
+    struct event event = {.kind = EVENT_CANCEL,
+                          .cancel = {keep_text(call, in->by), keep_text(call, in->why)}};
+    emit(call, exec, &event);
+    begin_stop(call, exec);
+    settle(call, exec);
+    return 0;
+}
+
+/* --- resume ----------------------------------------------------------------------------------- */
+
+static void resume_exec(struct call *call, struct exec *exec)
+{
+    engine_t *engine = call->engine;
+    exec->from_before = true;
+    arm_limit(call, exec);
+    for (uint32_t i = 0; i < exec->count; i++)
+        if (task_active(&exec->tasks[i]) && !exec->tasks[i].live)
+            live_claim(engine, live_new(engine, exec, i));
+    settle(call, exec);
+}
+
+/* The shell has folded what the disk holds. Which instances still work for whom is not known, so
+ * all that may have been given out waits for its claim, longer than any lease of an earlier epoch
+ * can live. */
+static void input_resume(struct call *call)
+{
+    engine_t *engine = call->engine;
+    engine->claiming = engine->active > 0;
+    engine->claims_until_us = call->now_us + LIMIT_CLAIM_WAIT_US;
+    struct exec *exec;
+    size_t position = 0;
+    while ((exec = map_next(engine->execs, &position, NULL)))
+        if (!exec_terminal(exec))
+            resume_exec(call, exec);
+}
+
+static void end_claiming(struct call *call)
+{
+    engine_t *engine = call->engine;
+    engine->claiming = false;
+    struct exec *exec;
+    size_t position = 0;
+    while ((exec = map_next(engine->execs, &position, NULL))) {
+        if (!exec->from_before)
+            continue;
+        exec->from_before = false;
+        settle(call, exec);
+    }
+}
+
+/* At most a batch's worth in one call; the deadline stays due until all are through. */
+static void claims_due(struct call *call)
+{
+    engine_t *engine = call->engine;
+    for (size_t i = 0; i < LIMIT_BATCH_EVENTS && !list_empty(&engine->claims); i++)
+        task_unclaimed(call, LIST_OWNER(engine->claims.next, struct live, link));
+    if (list_empty(&engine->claims))
+        end_claiming(call);
+}
+
+/* --- tick ------------------------------------------------------------------------------------- */
+
+static void timer_due(struct call *call, struct timer *timer)
+{
+    timer_clear(call->engine, timer);
+    switch (timer->kind) {
+    case TIMER_LIVE: live_due(call, timer->owner); return;
+    case TIMER_LIMIT: limit_due(call, timer->owner); return;
+    case TIMER_STOP: stop_due(call, timer->owner); return;
+    }
+}
+
+static void input_tick(struct call *call)
+{
+    engine_t *engine = call->engine;
+    for (size_t i = 0; i < LIMIT_BATCH_EVENTS; i++) {
+        struct timer *timer = (void *)heap_top(&engine->timers);
+        if (!timer || timer->at_us > call->now_us)
+            break;
+        timer_due(call, timer);
+    }
+    if (engine->claiming && call->now_us >= engine->claims_until_us)
+        claims_due(call);
+}
+
+int64_t engine_deadline(const engine_t *self)
+{
+    const struct timer *timer = (const void *)heap_top(&self->timers);
+    int64_t at = timer ? timer->at_us : INT64_MAX;
+    return self->claiming && self->claims_until_us < at ? self->claims_until_us : at;
+}
+
+/* --- dispatcher ------------------------------------------------------------------------------- */
+
+static int take(struct call *call, const struct input *input, struct err *err)
+{
+    switch (input->kind) {
+    case INPUT_RESUME: input_resume(call); return 0;
+    case INPUT_START: return input_start(call, &input->start, err);
+    case INPUT_CANCEL: return input_cancel(call, &input->cancel, err);
+    case INPUT_INSTANCE_UP: input_instance_up(call, &input->up); return 0;
+    case INPUT_INSTANCE_DOWN: input_instance_down(call, &input->down); return 0;
+    case INPUT_CREDIT: input_credit(call, &input->credit); return 0;
+    case INPUT_STEP: input_step(call, &input->step); return 0;
+    case INPUT_TICK: input_tick(call); return 0;
+    }
+    return err_set(err, ERR_INVALID, "there is no input of kind %d", (int)input->kind);
+}
+
+int engine_decide(engine_t *self, const struct input *input, struct decisions *decisions,
+                  struct err *err)
+{
+    arena_clear(self->scratch);
+    struct call call = {.engine = self, .out = decisions, .now_us = input->now_us};
+    int r = take(&call, input, err);
+    if (r)
+        return r;
+    dispatch_all(&call);
+    return 0;
+}

@@ -1,0 +1,101 @@
+#include "base/limits.h"
+#include "engine/decide.h"
+
+/* Gives ready tasks to instances. */
+
+static int64_t timeout_us(const struct exec *exec, uint32_t node)
+{
+    int64_t own = dag_node(exec->dag, node)->timeout_us;
+    return own > 0 ? own : task_pin(exec, node)->timeout_us;
+}
+
+/* What the instance is told: join: done nodes have their grace on top of the limit. */
+static int64_t deadline_us(const struct exec *exec, uint32_t node)
+{
+    if (exec->deadline_us == 0 || dag_node(exec->dag, node)->join != DAG_JOIN_DONE)
+        return exec->deadline_us;
+    int64_t from = exec->stop_us > exec->deadline_us ? exec->stop_us : exec->deadline_us;
+    return from + LIMIT_DONE_GRACE_US;
+}
+
+void hand_over(struct call *call, struct live *live, struct instance *instance, struct run run)
+{
+    live_run(call->engine, live, instance, run, call->now_us);
+    int64_t timeout = timeout_us(live->exec, live->node);
+    if (timeout > 0)
+        timer_set(call->engine, &live->timer, call->now_us + timeout + LIMIT_TIMEOUT_GRACE_US);
+}
+
+static struct run next_run(engine_t *engine)
+{
+    return (struct run){engine->config.epoch, ++engine->run_counter};
+}
+
+static void add_dispatch(struct call *call, const struct live *live, const struct datum *message)
+{
+    const struct exec *exec = live->exec;
+    const struct task *task = &exec->tasks[live->node];
+    const struct pin *pin = task_pin(exec, live->node);
+    struct effect *effect = add_effect(call, EFFECT_DISPATCH);
+    effect->dispatch = (struct effect_dispatch){
+        .handle = live->instance->handle,
+        .execution = exec->id,
+        .path = keep_text(call, dag_node(exec->dag, live->node)->id),
+        .attempt = task->attempt,
+        .run = live->run,
+        .journaled_step = task->step,
+        .agent = keep_text(call, pin->agent->name),
+        .agent_version = pin->version,
+        .message = *message,
+        .timeout_us = timeout_us(exec, live->node),
+        .deadline_us = deadline_us(exec, live->node),
+        .workflow = keep_text(call, exec->workflow),
+        .queued_us = task->queued_us,
+    };
+}
+
+static void dispatch_one(struct call *call, struct live *live, struct instance *instance)
+{
+    engine_t *engine = call->engine;
+    struct datum message;
+    struct err err = {0};
+    if (render_message(call, live->exec, live->node, &message, &err)) {
+        char text[sizeof err.what + sizeof err.where + sizeof err.fix];
+        live_idle(engine, live);
+        task_fail(call, live, (struct run){0, 0}, "expression", err_format(&err, text, sizeof text),
+                  true);
+        return;
+    }
+    instance->sent++;
+    instance->last_used = ++engine->use_counter;
+    heap_moved(&instance->agent->instances, &instance->item);
+    hand_over(call, live, instance, next_run(engine));
+    add_dispatch(call, live, &message);
+}
+
+static void dispatch_agent(struct call *call, struct agent *agent)
+{
+    struct live *live;
+    while ((live = agent_first(agent))) {
+        struct instance *instance = (void *)heap_top(&agent->instances);
+        if (!instance || instance_free(instance) == 0)
+            return;
+        if (exec_has_slot(live->exec))
+            dispatch_one(call, live, instance);
+        else
+            live_aside(call->engine, live);
+    }
+}
+
+/* Tasks that fail here make others ready, of agents that then join the end of the row. */
+void dispatch_all(struct call *call)
+{
+    engine_t *engine = call->engine;
+    for (size_t i = 0; i < engine->dirty_count; i++) {
+        struct agent *agent = engine->dirty[i];
+        agent->dirty = false;
+        dispatch_agent(call, agent);
+        agent_collect(engine, agent);
+    }
+    engine->dirty_count = 0;
+}

@@ -1,0 +1,533 @@
+#include "base/limits.h"
+#include "engine/state.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The fold: what the journal makes of an execution, and nothing else. Each event is checked against
+ * the state as a whole before anything changes. Readiness and skips follow from the ends of tasks
+ * and are not journaled. */
+
+static int refuse(struct err *err, const struct event *event, const char *why)
+{
+    int r = err_set(err, ERR_INVALID, "event %llu (%s) does not fit its journal: %s",
+                    (unsigned long long)event->sequence, event_kind_name(event->kind), why);
+    err_fix(err, "the journal was written by another version or is damaged");
+    return r;
+}
+
+/* --- status ----------------------------------------------------------------------------------- */
+
+static bool task_may(enum task_status from, enum task_status to)
+{
+    switch (from) {
+    case TASK_PENDING: return to == TASK_READY || to == TASK_SKIPPED || to == TASK_CANCELLED;
+    case TASK_READY:
+    case TASK_RETRYING:
+        return to == TASK_RETRYING || to == TASK_SUCCEEDED || to == TASK_FAILED ||
+               to == TASK_CANCELLED;
+    default: return false;
+    }
+}
+
+static void set_task(struct exec *exec, uint32_t node, enum task_status status)
+{
+    struct task *task = &exec->tasks[node];
+    CHECK(task_may(task->status, status));
+    task->status = (uint8_t)status;
+    if (!task_ended(task))
+        return;
+    task->ended_us = exec->time_us;
+    task->ended_sequence = exec->sequence;
+    exec->open--;
+}
+
+static bool exec_may(enum execution_status from, enum execution_status to)
+{
+    switch (from) {
+    case EXECUTION_RUNNING:
+        return to == EXECUTION_FAILING || to == EXECUTION_CANCELLING || to == EXECUTION_SUCCEEDED ||
+               to == EXECUTION_FAILED;
+    case EXECUTION_FAILING:
+        return to == EXECUTION_FAILING || to == EXECUTION_CANCELLING || to == EXECUTION_FAILED;
+    case EXECUTION_CANCELLING: return to == EXECUTION_CANCELLED;
+    default: return false;
+    }
+}
+
+static void set_exec(engine_t *self, struct exec *exec, enum execution_status status)
+{
+    CHECK(exec_may(exec->status, status));
+    exec->status = status;
+    if (exec_terminal(exec))
+        self->active--;
+}
+
+/* --- edges ------------------------------------------------------------------------------------ */
+
+static void make_ready(engine_t *self, struct exec *exec, uint32_t node)
+{
+    struct task *task = &exec->tasks[node];
+    set_task(exec, node, TASK_READY);
+    task->attempt = task->first_attempt = 1;
+    task->queued_us = exec->time_us;
+    task->ready_sequence = exec->sequence;
+    u32_push(&self->ready, &self->ready_count, &self->ready_capacity, node);
+}
+
+/* Ends a task; its targets hear of it in spread(). */
+static void end_task(engine_t *self, struct exec *exec, uint32_t node, enum task_status status,
+                     enum reason reason, uint32_t reason_node)
+{
+    struct task *task = &exec->tasks[node];
+    set_task(exec, node, status);
+    task->reason = (uint8_t)reason;
+    task->reason_node = reason_node;
+    u32_push(&self->work, &self->work_count, &self->work_capacity, node);
+}
+
+static bool edge_taken(const struct exec *exec, uint32_t source)
+{
+    enum task_status status = exec->tasks[source].status;
+    return status == TASK_SUCCEEDED ||
+           (status == TASK_FAILED && dag_node(exec->dag, source)->on_error == DAG_CONTINUE);
+}
+
+/* Rule 3 of the definitions, after one more source of this node has ended. */
+static void judge(engine_t *self, struct exec *exec, uint32_t node, uint32_t source)
+{
+    const struct dag_node *what = dag_node(exec->dag, node);
+    const struct task *task = &exec->tasks[node];
+    if (task->status != TASK_PENDING)
+        return;
+    bool all_ended = task->taken + task->dead == what->sources_count;
+    switch (what->join) {
+    case DAG_JOIN_ALL:
+        if (task->dead > 0)
+            end_task(self, exec, node, TASK_SKIPPED, REASON_SOURCE, source);
+        else if (all_ended)
+            make_ready(self, exec, node);
+        return;
+    case DAG_JOIN_ANY:
+        if (task->taken > 0)
+            make_ready(self, exec, node);
+        else if (all_ended)
+            end_task(self, exec, node, TASK_SKIPPED, REASON_NO_SOURCE, source);
+        return;
+    case DAG_JOIN_DONE:
+        if (all_ended)
+            make_ready(self, exec, node);
+        return;
+    }
+}
+
+/* Tells targets of the ends of their sources until nothing follows any more. A queue, not a
+ * recursion: skips may run down a chain as long as the workflow. */
+static void spread(engine_t *self, struct exec *exec)
+{
+    for (size_t i = 0; i < self->work_count; i++) {
+        uint32_t source = self->work[i];
+        const struct dag_node *what = dag_node(exec->dag, source);
+        bool taken = edge_taken(exec, source);
+        for (uint32_t t = 0; t < what->targets_count; t++) {
+            struct task *target = &exec->tasks[what->targets[t]];
+            if (taken)
+                target->taken++;
+            else
+                target->dead++;
+            judge(self, exec, what->targets[t], source);
+        }
+    }
+    self->work_count = 0;
+}
+
+/* --- started ---------------------------------------------------------------------------------- */
+
+static const struct pinned_agent *find_pin(const struct event_started *started, const char *name,
+                                           size_t near)
+{
+    /* Shells pin in the order of dag_agents, so the neighbour is nearly always the one. */
+    if (near < started->agents_count && strcmp(started->agents[near].name, name) == 0)
+        return &started->agents[near];
+    for (size_t i = 0; i < started->agents_count; i++)
+        if (strcmp(started->agents[i].name, name) == 0)
+            return &started->agents[i];
+    return NULL;
+}
+
+static int check_started(const engine_t *self, const struct event *event, const dag_t *dag,
+                         struct err *err)
+{
+    const struct event_started *started = &event->started;
+    if (event->sequence != 1)
+        return refuse(err, event, "it must be the first");
+    if (state_exec(self, event->execution))
+        return refuse(err, event, "the execution was started before");
+    if (started->deadline_us < 0)
+        return refuse(err, event, "its deadline is negative");
+    for (size_t i = 0; i < dag_agents(dag); i++) {
+        if (find_pin(started, dag_agent(dag, i), i))
+            continue;
+        (void)refuse(err, event, "an agent of the workflow is not pinned");
+        err_where(err, "agents.%.64s", dag_agent(dag, i));
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
+static void make_pins(engine_t *self, struct exec *exec, const struct event_started *started)
+{
+    size_t count = dag_agents(exec->dag);
+    exec->pins = xcalloc(count, sizeof *exec->pins);
+    if (dag_parallel(exec->dag) > 0)
+        exec->lanes = xcalloc(count, sizeof *exec->lanes);
+    for (size_t i = 0; i < count; i++) {
+        const struct pinned_agent *pinned = find_pin(started, dag_agent(exec->dag, i), i);
+        exec->pins[i] = (struct pin){
+            .agent = agent_ref(self, pinned->name),
+            .version = pinned->version,
+            .timeout_us = pinned->timeout_us,
+            .rerun_never = pinned->rerun_never,
+        };
+        if (exec->lanes) {
+            list_init(&exec->lanes[i].aside);
+            list_init(&exec->lanes[i].idle);
+        }
+    }
+}
+
+static struct exec *make_exec(const struct event *event, dag_t **dag_p)
+{
+    const struct event_started *started = &event->started;
+    struct exec *exec = xcalloc(1, sizeof *exec);
+    exec->id = event->execution;
+    exec->dag = *dag_p;
+    *dag_p = NULL;
+    exec->status = EXECUTION_RUNNING;
+    exec->sequence = 1;
+    exec->time_us = exec->started_us = event->time_us;
+    exec->seed = started->seed;
+    exec->workflow = xstrdup(started->workflow ? started->workflow : "");
+    exec->agent = xstrdup(started->agent ? started->agent : "");
+    exec->by = xstrdup(started->by ? started->by : "");
+    exec->workflow_version = started->workflow_version;
+    exec->deadline_us = started->deadline_us;
+    exec->input = answer_new(&started->input, "");
+    exec->failed_node = exec->first_failed = NO_NODE;
+    exec->count = exec->open = dag_nodes(exec->dag);
+    exec->tasks = xcalloc(exec->count, sizeof *exec->tasks);
+    exec->limit = (struct timer){.kind = TIMER_LIMIT, .owner = exec};
+    exec->stop_timer = (struct timer){.kind = TIMER_STOP, .owner = exec};
+    list_init(&exec->idle_lanes);
+    list_init(&exec->held);
+    return exec;
+}
+
+static void start_nodes(engine_t *self, struct exec *exec)
+{
+    for (uint32_t i = 0; i < exec->count; i++) {
+        const struct dag_node *node = dag_node(exec->dag, i);
+        if (node->disabled)
+            end_task(self, exec, i, TASK_SKIPPED, REASON_DISABLED, NO_NODE);
+        else if (node->sources_count == 0)
+            make_ready(self, exec, i);
+    }
+    spread(self, exec);
+}
+
+static int fold_started(engine_t *self, const struct event *event, struct err *err)
+{
+    const struct event_started *started = &event->started;
+    dag_t *dag =
+        self->config.find_dag(self->config.context, started->workflow ? started->workflow : "",
+                              started->workflow_version, started->agent ? started->agent : "", err);
+    if (!dag)
+        return ERR_NOT_FOUND;
+    int r = check_started(self, event, dag, err);
+    if (r) {
+        dag_destroy(&dag);
+        return r;
+    }
+    struct exec *exec = make_exec(event, &dag);
+    make_pins(self, exec, started);
+    (void)map_put(self->execs, exec->id.bytes, sizeof exec->id.bytes, exec);
+    self->active++;
+    start_nodes(self, exec);
+    return 0;
+}
+
+/* --- step ------------------------------------------------------------------------------------- */
+
+/* Whether the agent in use has had all the attempts that it gets. */
+static bool attempts_used(const struct exec *exec, uint32_t node)
+{
+    const struct task *task = &exec->tasks[node];
+    return task->attempt - task->first_attempt + 1 >= dag_node(exec->dag, node)->retry.attempts;
+}
+
+static bool may_fall_back(const struct exec *exec, uint32_t node)
+{
+    return dag_node(exec->dag, node)->on_error == DAG_FALLBACK && !exec->tasks[node].fallen_back;
+}
+
+static bool known_kind(enum step_kind kind)
+{
+    return kind == STEP_TURN || kind == STEP_TOOL_RESULT || kind == STEP_RESULT ||
+           kind == STEP_FAILURE;
+}
+
+static int check_step(const struct exec *exec, const struct event *event, struct err *err)
+{
+    const struct event_step *step = &event->step;
+    uint32_t node = exec_find(exec, step->path);
+    if (node == NO_NODE)
+        return refuse(err, event, "there is no such task");
+    const struct task *task = &exec->tasks[node];
+    if (!task_active(task))
+        return refuse(err, event, "its task is not under way");
+    if (!known_kind(step->kind))
+        return refuse(err, event, "its kind is unknown");
+    if (step->number != task->step + 1)
+        return refuse(err, event, "its number is not the task's next");
+    if (step->attempt != task->attempt)
+        return refuse(err, event, "its attempt is not the task's");
+    bool own = !step->instance || !*step->instance;
+    if (own && step->kind != STEP_FAILURE)
+        return refuse(err, event, "no instance made it");
+    if (!own && run_compare(step->run, task->void_run) <= 0)
+        return refuse(err, event, "its run is void");
+    bool again = step->kind == STEP_FAILURE && step->retry_at_us > 0;
+    bool used = step->failure.permanent || attempts_used(exec, node);
+    if (again && used && !may_fall_back(exec, node))
+        return refuse(err, event, "the task has no attempt left");
+    return 0;
+}
+
+static void fold_failure(engine_t *self, struct exec *exec, uint32_t node,
+                         const struct event_step *step)
+{
+    struct task *task = &exec->tasks[node];
+    free(task->blame);
+    task->blame = blame_new(&step->failure, step->instance ? step->instance : "");
+    if (step->retry_at_us > 0) {
+        if (step->failure.permanent || attempts_used(exec, node)) {
+            task->fallen_back = true;
+            task->first_attempt = task->attempt + 1;
+        }
+        task->attempt++;
+        task->retry_at_us = task->queued_us = step->retry_at_us;
+        set_task(exec, node, TASK_RETRYING);
+        return;
+    }
+    task->retry_at_us = 0;
+    end_task(self, exec, node, TASK_FAILED, REASON_NONE, NO_NODE);
+    if (dag_node(exec->dag, node)->on_error != DAG_CONTINUE && exec->first_failed == NO_NODE)
+        exec->first_failed = node;
+    spread(self, exec);
+}
+
+static void fold_result(engine_t *self, struct exec *exec, uint32_t node,
+                        const struct event_step *step)
+{
+    struct task *task = &exec->tasks[node];
+    task->answer = answer_new(&step->output, step->instance);
+    task->retry_at_us = 0;
+    end_task(self, exec, node, TASK_SUCCEEDED, REASON_NONE, NO_NODE);
+    spread(self, exec);
+}
+
+static void void_runs(struct task *task, struct run run)
+{
+    if (run_compare(run, task->void_run) > 0)
+        task->void_run = run;
+}
+
+static void fold_step(engine_t *self, struct exec *exec, const struct event_step *step)
+{
+    uint32_t node = exec_find(exec, step->path);
+    struct task *task = &exec->tasks[node];
+    task->step = step->number;
+    task->step_run = step->run;
+    task->losses_row = 0;
+    if (step->kind != STEP_RESULT && step->kind != STEP_FAILURE)
+        return;
+    void_runs(task, step->run);
+    task->started_us = step->started_us;
+    if (step->kind == STEP_RESULT)
+        fold_result(self, exec, node, step);
+    else
+        fold_failure(self, exec, node, step);
+}
+
+/* --- lost ------------------------------------------------------------------------------------- */
+
+static int check_lost(const struct exec *exec, const struct event *event, struct err *err)
+{
+    uint32_t node = exec_find(exec, event->lost.path);
+    if (node == NO_NODE)
+        return refuse(err, event, "there is no such task");
+    if (!task_active(&exec->tasks[node]))
+        return refuse(err, event, "its task is not under way");
+    if (run_compare(event->lost.run, exec->tasks[node].void_run) <= 0)
+        return refuse(err, event, "its run was void before");
+    return 0;
+}
+
+static void fold_lost(struct exec *exec, const struct event_lost *lost)
+{
+    struct task *task = &exec->tasks[exec_find(exec, lost->path)];
+    void_runs(task, lost->run);
+    if (!lost->counted)
+        return;
+    task->losses++;
+    task->losses_row++;
+}
+
+/* --- the execution's ends --------------------------------------------------------------------- */
+
+static void cancel_all(engine_t *self, struct exec *exec, enum reason reason)
+{
+    for (uint32_t i = 0; i < exec->count; i++)
+        if (!task_ended(&exec->tasks[i]))
+            end_task(self, exec, i, TASK_CANCELLED, reason, NO_NODE);
+    self->work_count = 0; /* there is no target left that could start */
+}
+
+static void fold_cancel(engine_t *self, struct exec *exec)
+{
+    set_exec(self, exec, EXECUTION_CANCELLING);
+    cancel_all(self, exec, REASON_CANCELLED);
+}
+
+static int check_failing(const struct exec *exec, const struct event *event, struct err *err)
+{
+    const struct event_failing *failing = &event->failing;
+    bool running = exec->status == EXECUTION_RUNNING;
+    bool harder = exec->status == EXECUTION_FAILING && !exec->stop && !failing->finish;
+    if (!running && !harder)
+        return refuse(err, event, "the execution does not run");
+    if (!failing->failure.code)
+        return refuse(err, event, "it names no failure");
+    if (failing->path && *failing->path && exec_find(exec, failing->path) == NO_NODE)
+        return refuse(err, event, "there is no such task");
+    return 0;
+}
+
+/* Rule 5: what runs is cancelled, what has not started is skipped, but join: done nodes go on. The
+ * fold can't tell what was dispatched from what only waited for an instance: both are cancelled. */
+static void stop_tasks(engine_t *self, struct exec *exec)
+{
+    for (uint32_t i = 0; i < exec->count; i++) {
+        const struct task *task = &exec->tasks[i];
+        if (task_ended(task) || dag_node(exec->dag, i)->join == DAG_JOIN_DONE)
+            continue;
+        if (task_active(task))
+            end_task(self, exec, i, TASK_CANCELLED, REASON_FAILED, NO_NODE);
+        else
+            end_task(self, exec, i, TASK_SKIPPED, REASON_FAILED, NO_NODE);
+    }
+    spread(self, exec);
+}
+
+static void fold_failing(engine_t *self, struct exec *exec, const struct event_failing *failing)
+{
+    if (exec->status == EXECUTION_RUNNING) {
+        exec->blame = blame_new(&failing->failure, "");
+        exec->failed_node = exec_find(exec, failing->path);
+    }
+    set_exec(self, exec, EXECUTION_FAILING);
+    if (failing->finish)
+        return;
+    exec->stop = true;
+    exec->stop_us = exec->time_us;
+    stop_tasks(self, exec);
+}
+
+static int check_ended(const struct exec *exec, const struct event *event, struct err *err)
+{
+    const struct event_ended *ended = &event->ended;
+    if (!execution_status_terminal(ended->status) || !exec_may(exec->status, ended->status))
+        return refuse(err, event, "the execution can't end so");
+    bool unfinished = exec->open > 0 && !(exec->status == EXECUTION_FAILING && exec->stop);
+    if (unfinished)
+        return refuse(err, event, "tasks have not ended");
+    if (ended->path && *ended->path && exec_find(exec, ended->path) == NO_NODE)
+        return refuse(err, event, "there is no such task");
+    return 0;
+}
+
+static void fold_ended(engine_t *self, struct exec *exec, const struct event_ended *ended)
+{
+    cancel_all(self, exec, REASON_ENDED);
+    set_exec(self, exec, ended->status);
+    exec->ended_us = exec->time_us;
+    if (!datum_absent(&ended->output))
+        exec->output = answer_new(&ended->output, "");
+    if (ended->failure.code) {
+        free(exec->blame);
+        exec->blame = blame_new(&ended->failure, "");
+    }
+    exec->failed_node = exec_find(exec, ended->path);
+}
+
+/* --- all kinds -------------------------------------------------------------------------------- */
+
+static int check_order(const struct exec *exec, const struct event *event, struct err *err)
+{
+    if (!exec)
+        return refuse(err, event, "the execution was not started");
+    if (event->sequence != exec->sequence + 1)
+        return refuse(err, event, "events are missing or doubled before it");
+    if (event->time_us < exec->time_us)
+        return refuse(err, event, "its time is before that of the one before");
+    if (exec_terminal(exec))
+        return refuse(err, event, "the execution has ended");
+    return 0;
+}
+
+static int check(const struct exec *exec, const struct event *event, struct err *err)
+{
+    int r = check_order(exec, event, err);
+    if (r)
+        return r;
+    switch (event->kind) {
+    case EVENT_STEP: return check_step(exec, event, err);
+    case EVENT_LOST: return check_lost(exec, event, err);
+    case EVENT_FAILING: return check_failing(exec, event, err);
+    case EVENT_ENDED: return check_ended(exec, event, err);
+    case EVENT_CANCEL:
+        if (exec->status != EXECUTION_CANCELLING)
+            return 0;
+        return refuse(err, event, "the execution is being cancelled already");
+    case EVENT_STARTED: break;
+    }
+    return refuse(err, event, "its kind is unknown");
+}
+
+int fold(engine_t *self, const struct event *event, struct err *err)
+{
+    self->ready_count = 0;
+    self->work_count = 0;
+    if (event->kind == EVENT_STARTED)
+        return fold_started(self, event, err);
+    struct exec *exec = state_exec(self, event->execution);
+    int r = check(exec, event, err);
+    if (r)
+        return r;
+    exec->sequence = event->sequence;
+    exec->time_us = event->time_us;
+    switch (event->kind) {
+    case EVENT_STEP: fold_step(self, exec, &event->step); break;
+    case EVENT_LOST: fold_lost(exec, &event->lost); break;
+    case EVENT_CANCEL: fold_cancel(self, exec); break;
+    case EVENT_FAILING: fold_failing(self, exec, &event->failing); break;
+    case EVENT_ENDED: fold_ended(self, exec, &event->ended); break;
+    case EVENT_STARTED: break;
+    }
+    return 0;
+}
+
+int engine_apply(engine_t *self, const struct event *event, struct err *err)
+{
+    arena_clear(self->scratch);
+    return fold(self, event, err);
+}

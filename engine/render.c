@@ -1,0 +1,288 @@
+#include "base/limits.h"
+#include "engine/decide.h"
+#include <string.h>
+
+/* Templates and expressions over the values of an execution. What nobody reads is never decoded,
+ * and what is passed on whole is not decoded either. */
+
+#define NODES_PREFIX "nodes."
+#define PREFIX_SIZE  (sizeof(NODES_PREFIX) - 1)
+
+static const uint8_t packed_null[1] = {0xc0};
+
+struct scope {
+    struct call *call;
+    struct exec *exec;
+    /* Values are as of this event, so that a task that is given out again gets the same message. */
+    uint64_t as_of;
+};
+
+/* --- datums ----------------------------------------------------------------------------------- */
+
+static struct datum null_datum(void)
+{
+    return datum_inline((struct bytes){packed_null, sizeof packed_null});
+}
+
+static struct datum store_bytes(struct call *call, struct bytes bytes)
+{
+    struct bytes kept = arena_copy(&call->out->arena, bytes);
+    if (kept.size <= LIMIT_INLINE_BYTES)
+        return datum_inline(kept);
+    struct effect *effect = add_effect(call, EFFECT_BLOB);
+    struct datum datum = {.is_blob = true, .size_bytes = kept.size};
+    datum_hash(kept, datum.hash);
+    memcpy(effect->blob.hash, datum.hash, sizeof datum.hash);
+    effect->blob.bytes = kept;
+    return datum;
+}
+
+struct datum keep_datum(struct call *call, const struct datum *datum)
+{
+    if (datum->is_blob || datum->inline_bytes.size <= LIMIT_INLINE_BYTES)
+        return datum_copy(&call->out->arena, datum);
+    return store_bytes(call, datum->inline_bytes);
+}
+
+static int datum_bytes(struct call *call, const struct datum *datum, struct bytes *ret_bytes,
+                       struct err *err)
+{
+    const struct engine_config *config = &call->engine->config;
+    if (datum->is_blob)
+        return config->read_blob(config->context, datum->hash, ret_bytes, err);
+    *ret_bytes = datum->inline_bytes;
+    if (datum_absent(datum))
+        *ret_bytes = (struct bytes){packed_null, sizeof packed_null};
+    return 0;
+}
+
+/* Decoded values are kept for the next reader, a few small ones for all executions together. */
+static int decode(struct scope *scope, uint32_t node, const struct datum *datum,
+                  value_t **ret_value, struct err *err)
+{
+    engine_t *engine = scope->call->engine;
+    for (size_t i = 0; i < DECODED_KEPT; i++) {
+        const struct decoded *kept = &engine->decoded[i];
+        if (kept->exec == scope->exec && kept->node == node) {
+            *ret_value = value_ref(kept->value);
+            return 0;
+        }
+    }
+    struct bytes bytes;
+    int r = datum_bytes(scope->call, datum, &bytes, err);
+    if (!r)
+        r = value_from_msgpack(bytes, ret_value, err);
+    if (r || bytes.size > DECODED_KEPT_BYTES)
+        return r;
+    struct decoded *place = &engine->decoded[engine->decoded_next++ % DECODED_KEPT];
+    if (place->exec)
+        value_destroy(&place->value);
+    *place = (struct decoded){scope->exec, node, value_ref(*ret_value)};
+    return 0;
+}
+
+/* --- variables -------------------------------------------------------------------------------- */
+
+/* NULL where the output reads as null: rule 4. */
+static const struct datum *output_of(const struct scope *scope, uint32_t node)
+{
+    const struct task *task = &scope->exec->tasks[node];
+    if (task->status != TASK_SUCCEEDED || task->ended_sequence > scope->as_of)
+        return NULL;
+    return &task->answer->datum;
+}
+
+static const char *status_of(const struct scope *scope, uint32_t node)
+{
+    const struct task *task = &scope->exec->tasks[node];
+    if (task_ended(task) && task->ended_sequence <= scope->as_of)
+        return task_status_name(task->status);
+    bool started = task->ready_sequence > 0 && task->ready_sequence <= scope->as_of;
+    return started ? "running" : "pending";
+}
+
+static value_t *facts_of(const struct scope *scope, uint32_t node)
+{
+    const struct task *task = &scope->exec->tasks[node];
+    const char *status = status_of(scope, node);
+    value_t *facts = value_map();
+    value_t *error = NULL;
+    value_set_string(facts, "status", status);
+    if (strcmp(status, "failed") == 0) {
+        error = value_map();
+        value_set_string(error, "code", task->blame->failure.code);
+        value_set_string(error, "message", task->blame->failure.message);
+        value_set_string(error, "detail", task->blame->failure.detail);
+    } else {
+        error = value_null();
+    }
+    value_set(facts, "error", &error);
+    return facts;
+}
+
+static value_t *about_execution(const struct scope *scope)
+{
+    char text[TYPEID_TEXT_SIZE];
+    value_t *value = value_map();
+    value_set_string(value, "id", typeid_text("exec", scope->exec->id, text));
+    return value;
+}
+
+static int resolve(void *context, const char *name, value_t **ret_value, struct err *err)
+{
+    struct scope *scope = context;
+    const struct exec *exec = scope->exec;
+    if (strcmp(name, "input") == 0)
+        return decode(scope, DECODED_INPUT, &exec->input->datum, ret_value, err);
+    if (strcmp(name, "execution") == 0) {
+        *ret_value = about_execution(scope);
+        return 0;
+    }
+    bool facts = strncmp(name, NODES_PREFIX, PREFIX_SIZE) == 0;
+    uint32_t node = exec_find(exec, facts ? name + PREFIX_SIZE : name);
+    if (node == NO_NODE)
+        return err_set(err, ERR_NOT_FOUND, "there is no variable \"%s\"", name);
+    const struct datum *output = output_of(scope, node);
+    if (!facts && output)
+        return decode(scope, node, output, ret_value, err);
+    *ret_value = facts ? facts_of(scope, node) : value_null();
+    return 0;
+}
+
+/* --- rendering -------------------------------------------------------------------------------- */
+
+/* Whether the variable can be passed on as it is, whole and undecoded. */
+static bool pass_whole(const struct scope *scope, const char *variable, struct datum *ret_datum)
+{
+    const struct datum *datum = NULL;
+    if (!variable || strcmp(variable, "execution") == 0 ||
+        strncmp(variable, NODES_PREFIX, PREFIX_SIZE) == 0)
+        return false;
+    if (strcmp(variable, "input") == 0)
+        datum = &scope->exec->input->datum;
+    else
+        datum = output_of(scope, exec_find(scope->exec, variable));
+    if (datum && !datum_absent(datum))
+        *ret_datum = datum_copy(&scope->call->out->arena, datum);
+    else
+        *ret_datum = null_datum();
+    return true;
+}
+
+/* Values put together may be larger or nested deeper than each of them was. */
+static int store_composed(struct call *call, struct bytes bytes, struct datum *ret_datum,
+                          struct err *err)
+{
+    if (bytes.size > LIMIT_VALUE_BYTES)
+        return err_set(err, ERR_TOO_LARGE, "the value is larger than %u bytes", LIMIT_VALUE_BYTES);
+    int r = value_check_msgpack(bytes, err);
+    if (!r)
+        *ret_datum = store_bytes(call, bytes);
+    return r;
+}
+
+static int store_value(struct call *call, value_t **value_p, struct datum *ret_datum,
+                       struct err *err)
+{
+    struct buf packed = {0};
+    value_to_msgpack(*value_p, &packed);
+    value_destroy(value_p);
+    int r = store_composed(call, buf_bytes(&packed), ret_datum, err);
+    buf_release(&packed);
+    return r;
+}
+
+int render_message(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
+                   struct err *err)
+{
+    const cel_template_t *message = dag_node(exec->dag, node)->message;
+    struct scope scope = {call, exec, exec->tasks[node].ready_sequence};
+    if (!message) {
+        *ret_datum = null_datum();
+        return 0;
+    }
+    if (pass_whole(&scope, cel_template_sole_variable(message), ret_datum))
+        return 0;
+    value_t *value = NULL;
+    int r = cel_template_eval(message, resolve, &scope, &value, err);
+    return r ? r : store_value(call, &value, ret_datum, err);
+}
+
+/* --- the output ------------------------------------------------------------------------------- */
+
+static void put_big_endian(struct buf *out, uint32_t number, unsigned size)
+{
+    while (size-- > 0)
+        buf_putc(out, (char)(uint8_t)(number >> (8 * size)));
+}
+
+static void pack_map_head(struct buf *out, uint32_t count)
+{
+    if (count < 16) {
+        buf_putc(out, (char)(uint8_t)(0x80u | count));
+        return;
+    }
+    bool small = count <= UINT16_MAX;
+    buf_putc(out, (char)(small ? 0xde : 0xdf));
+    put_big_endian(out, count, small ? 2 : 4);
+}
+
+static void pack_id(struct buf *out, const char *id)
+{
+    uint32_t size = (uint32_t)strlen(id); /* at most LIMIT_NAME_BYTES */
+    if (size < 32)
+        buf_putc(out, (char)(uint8_t)(0xa0u | size));
+    else {
+        buf_putc(out, (char)0xd9);
+        put_big_endian(out, size, 1);
+    }
+    buf_append(out, id, size);
+}
+
+static int pack_output_of(struct scope *scope, uint32_t node, struct buf *out, struct err *err)
+{
+    const struct datum *output = output_of(scope, node);
+    struct bytes bytes = {packed_null, sizeof packed_null};
+    int r = output ? datum_bytes(scope->call, output, &bytes, err) : 0;
+    if (!r && bytes.size > LIMIT_VALUE_BYTES - out->size)
+        r = err_set(err, ERR_TOO_LARGE, "the outputs together are larger than %u bytes",
+                    LIMIT_VALUE_BYTES);
+    if (r)
+        return r;
+    pack_id(out, dag_node(scope->exec->dag, node)->id);
+    buf_append_bytes(out, bytes);
+    return 0;
+}
+
+/* Rule 12: the outputs of the nodes that nothing depends on, packed without decoding them. */
+static int default_output(struct scope *scope, struct datum *ret_datum, struct err *err)
+{
+    const dag_t *dag = scope->exec->dag;
+    uint32_t last_ones = 0;
+    for (uint32_t i = 0; i < scope->exec->count; i++)
+        if (dag_node(dag, i)->targets_count == 0)
+            last_ones++;
+    struct buf packed = {0};
+    pack_map_head(&packed, last_ones);
+    int r = 0;
+    for (uint32_t i = 0; !r && i < scope->exec->count; i++)
+        if (dag_node(dag, i)->targets_count == 0)
+            r = pack_output_of(scope, i, &packed, err);
+    if (!r)
+        r = store_composed(scope->call, buf_bytes(&packed), ret_datum, err);
+    buf_release(&packed);
+    return r;
+}
+
+int render_output(struct call *call, struct exec *exec, struct datum *ret_datum, struct err *err)
+{
+    struct scope scope = {call, exec, UINT64_MAX};
+    const cel_t *output = dag_output(exec->dag);
+    if (!output)
+        return default_output(&scope, ret_datum, err);
+    if (pass_whole(&scope, cel_sole_variable(output), ret_datum))
+        return 0;
+    value_t *value = NULL;
+    int r = cel_eval(output, resolve, &scope, &value, err);
+    return r ? r : store_value(call, &value, ret_datum, err);
+}

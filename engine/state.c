@@ -1,0 +1,248 @@
+#include "engine/state.h"
+#include <stdlib.h>
+#include <string.h>
+
+engine_t *engine_new(const struct engine_config *config)
+{
+    engine_t *self = xcalloc(1, sizeof *self);
+    self->config = *config;
+    self->execs = map_new();
+    self->instances = map_new();
+    self->agents = map_new();
+    self->scratch = xcalloc(1, sizeof *self->scratch);
+    list_init(&self->claims);
+    heap_init(&self->timers, timer_before);
+    return self;
+}
+
+struct exec *state_exec(const engine_t *self, struct uuid id)
+{
+    return map_get(self->execs, id.bytes, sizeof id.bytes);
+}
+
+struct instance *state_instance(const engine_t *self, uint64_t handle)
+{
+    return map_get(self->instances, &handle, sizeof handle);
+}
+
+struct agent *agent_ref(engine_t *self, const char *name)
+{
+    struct agent *agent = map_get(self->agents, name, strlen(name));
+    if (!agent) {
+        agent = xcalloc(1, sizeof *agent);
+        agent->name = xstrdup(name);
+        heap_init(&agent->instances, instance_before);
+        for (size_t i = 0; i < QUEUES; i++)
+            list_init(&agent->queues[i]);
+        (void)map_put(self->agents, name, strlen(name), agent);
+    }
+    agent->references++;
+    return agent;
+}
+
+void agent_collect(engine_t *self, struct agent *agent)
+{
+    if (agent->references > 0 || agent->dirty)
+        return;
+    (void)map_remove(self->agents, agent->name, strlen(agent->name));
+    heap_release(&agent->instances);
+    free(agent->name);
+    free(agent);
+}
+
+void agent_unref(engine_t *self, struct agent **agent_p)
+{
+    struct agent *agent = *agent_p;
+    *agent_p = NULL;
+    if (!agent)
+        return;
+    agent->references--;
+    agent_collect(self, agent);
+}
+
+static void forget_decoded(engine_t *self, const struct exec *exec)
+{
+    for (size_t i = 0; i < DECODED_KEPT; i++) {
+        if (self->decoded[i].exec != exec)
+            continue;
+        value_destroy(&self->decoded[i].value);
+        self->decoded[i] = (struct decoded){0};
+    }
+}
+
+static void free_tasks(engine_t *self, struct exec *exec)
+{
+    for (uint32_t i = 0; i < exec->count; i++) {
+        if (exec->tasks[i].live)
+            live_free(self, &exec->tasks[i].live);
+        free(exec->tasks[i].answer);
+        free(exec->tasks[i].blame);
+    }
+    free(exec->tasks);
+}
+
+void exec_destroy(engine_t *self, struct exec **exec_p)
+{
+    struct exec *exec = *exec_p;
+    *exec_p = NULL;
+    timer_clear(self, &exec->limit);
+    timer_clear(self, &exec->stop_timer);
+    free_tasks(self, exec);
+    forget_decoded(self, exec);
+    for (size_t i = 0; exec->pins && i < dag_agents(exec->dag); i++)
+        agent_unref(self, &exec->pins[i].agent);
+    free(exec->pins);
+    free(exec->lanes);
+    free(exec->input);
+    free(exec->output);
+    free(exec->blame);
+    free(exec->workflow);
+    free(exec->agent);
+    free(exec->by);
+    dag_destroy(&exec->dag);
+    free(exec);
+}
+
+static void free_instances(engine_t *self)
+{
+    struct instance *instance;
+    size_t position = 0;
+    while ((instance = map_next(self->instances, &position, NULL))) {
+        heap_remove(&instance->agent->instances, &instance->item);
+        agent_unref(self, &instance->agent);
+        free(instance->name);
+        free(instance);
+    }
+}
+
+void engine_destroy(engine_t **self_p)
+{
+    engine_t *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    struct exec *exec;
+    size_t position = 0;
+    while ((exec = map_next(self->execs, &position, NULL)))
+        exec_destroy(self, &exec);
+    free_instances(self);
+    while (self->spare) {
+        struct live *live = self->spare;
+        self->spare = live->link.next ? LIST_OWNER(live->link.next, struct live, link) : NULL;
+        free(live);
+    }
+    struct agent *agent;
+    position = 0;
+    while ((agent = map_next(self->agents, &position, NULL))) {
+        agent->dirty = false;
+        agent_collect(self, agent);
+    }
+    map_destroy(&self->execs);
+    map_destroy(&self->instances);
+    map_destroy(&self->agents);
+    heap_release(&self->timers);
+    arena_release(self->scratch);
+    free(self->scratch);
+    free(self->dirty);
+    free(self->ready);
+    free(self->work);
+    free(self);
+}
+
+void engine_forget(engine_t *self, struct uuid execution)
+{
+    struct exec *exec = state_exec(self, execution);
+    if (!exec || !exec_terminal(exec))
+        return;
+    (void)map_remove(self->execs, execution.bytes, sizeof execution.bytes);
+    exec_destroy(self, &exec);
+}
+
+/* --- heap blocks ------------------------------------------------------------------------------ */
+
+static char *put_text(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *here = memcpy(*at, text, size);
+    *at += size;
+    return here;
+}
+
+struct answer *answer_new(const struct datum *datum, const char *instance)
+{
+    size_t size = datum->is_blob ? 0 : datum->inline_bytes.size;
+    struct answer *self = xmalloc(sizeof *self + size + strlen(instance) + 1);
+    char *at = (char *)(self + 1);
+    self->datum = *datum;
+    self->datum.inline_bytes = (struct bytes){0};
+    if (size > 0) {
+        self->datum.inline_bytes = (struct bytes){memcpy(at, datum->inline_bytes.data, size), size};
+        at += size;
+    }
+    self->instance = put_text(&at, instance);
+    return self;
+}
+
+struct blame *blame_new(const struct failure *failure, const char *instance)
+{
+    const char *code = failure->code ? failure->code : "failed";
+    const char *message = failure->message ? failure->message : "";
+    const char *detail = failure->detail ? failure->detail : "";
+    struct blame *self = xmalloc(sizeof *self + strlen(code) + strlen(message) + strlen(detail) +
+                                 strlen(instance) + 4);
+    char *at = (char *)(self + 1);
+    self->failure.code = put_text(&at, code);
+    self->failure.message = put_text(&at, message);
+    self->failure.detail = put_text(&at, detail);
+    self->failure.permanent = failure->permanent;
+    self->instance = put_text(&at, instance);
+    return self;
+}
+
+void u32_push(uint32_t **array, size_t *count, size_t *capacity, uint32_t item)
+{
+    if (*count == *capacity) {
+        *capacity = *capacity ? 2 * *capacity : 64;
+        *array = xrealloc(*array, *capacity * sizeof **array);
+    }
+    (*array)[(*count)++] = item;
+}
+
+/* --- questions -------------------------------------------------------------------------------- */
+
+uint32_t exec_find(const struct exec *exec, const char *path)
+{
+    return path && *path ? dag_find(exec->dag, path, strlen(path)) : NO_NODE;
+}
+
+bool exec_terminal(const struct exec *exec)
+{
+    return execution_status_terminal(exec->status);
+}
+
+bool exec_stops(const struct exec *exec)
+{
+    return exec->hard || exec->status == EXECUTION_CANCELLING ||
+           (exec->status == EXECUTION_FAILING && exec->stop);
+}
+
+bool task_active(const struct task *task)
+{
+    return task->status == TASK_READY || task->status == TASK_RETRYING;
+}
+
+bool task_ended(const struct task *task)
+{
+    return task->status != TASK_PENDING && !task_active(task);
+}
+
+uint32_t task_agent(const struct exec *exec, uint32_t node)
+{
+    const struct dag_node *what = dag_node(exec->dag, node);
+    return exec->tasks[node].fallen_back ? what->fallback_index : what->agent_index;
+}
+
+const struct pin *task_pin(const struct exec *exec, uint32_t node)
+{
+    return &exec->pins[task_agent(exec, node)];
+}

@@ -1,0 +1,170 @@
+#include "engine/state.h"
+#include <string.h>
+
+/* Looking at executions, tasks and agents from outside. */
+
+const char *task_status_name(enum task_status status)
+{
+    switch (status) {
+    case TASK_PENDING:
+    case TASK_READY: return "pending";
+    case TASK_RUNNING: return "running";
+    case TASK_RETRYING: return "retrying";
+    case TASK_SUCCEEDED: return "succeeded";
+    case TASK_FAILED: return "failed";
+    case TASK_SKIPPED: return "skipped";
+    case TASK_CANCELLED: return "cancelled";
+    }
+    return "unknown";
+}
+
+int engine_execution(const engine_t *self, struct uuid execution, struct execution_view *ret_view)
+{
+    const struct exec *exec = state_exec(self, execution);
+    if (!exec)
+        return ERR_NOT_FOUND;
+    *ret_view = (struct execution_view){
+        .id = exec->id,
+        .status = exec->status,
+        .workflow = exec->workflow,
+        .workflow_version = exec->workflow_version,
+        .agent = exec->agent,
+        .sequence = exec->sequence,
+        .started_us = exec->started_us,
+        .ended_us = exec->ended_us,
+        .deadline_us = exec->deadline_us,
+        .input = exec->input->datum,
+        .failed_path = "",
+        .tasks = exec->count,
+    };
+    if (exec->output)
+        ret_view->output = exec->output->datum;
+    if (exec->blame)
+        ret_view->failure = exec->blame->failure;
+    if (exec->failed_node != NO_NODE)
+        ret_view->failed_path = dag_node(exec->dag, exec->failed_node)->id;
+    return 0;
+}
+
+static const char *how_it_ended(enum task_status status)
+{
+    switch (status) {
+    case TASK_FAILED: return "failed";
+    case TASK_CANCELLED: return "was cancelled";
+    default: return "was skipped";
+    }
+}
+
+static const char *reason_text(const engine_t *self, const struct exec *exec,
+                               const struct task *task)
+{
+    switch ((enum reason)task->reason) {
+    case REASON_NONE: return "";
+    case REASON_DISABLED: return "disabled";
+    case REASON_NO_SOURCE: return "none of the nodes before it succeeded";
+    case REASON_FAILED: return "the execution failed";
+    case REASON_CANCELLED: return "the execution was cancelled";
+    case REASON_ENDED: return "the execution ended";
+    case REASON_SOURCE: break;
+    }
+    return arena_printf(self->scratch, "after \"%s\" %s",
+                        dag_node(exec->dag, task->reason_node)->id,
+                        how_it_ended(exec->tasks[task->reason_node].status));
+}
+
+static enum task_status shown_status(const struct task *task)
+{
+    if (!task_active(task) || !task->live)
+        return task->status;
+    if (task->live->instance)
+        return TASK_RUNNING;
+    bool due = task->live->state != LIVE_RETRY && task->live->state != LIVE_CLAIM;
+    return due ? TASK_READY : task->status;
+}
+
+static const char *shown_instance(const struct task *task)
+{
+    if (task->live && task->live->instance)
+        return task->live->instance->name;
+    if (task->answer)
+        return task->answer->instance;
+    return task->blame ? task->blame->instance : "";
+}
+
+int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
+                struct task_view *ret_view)
+{
+    const struct exec *exec = state_exec(self, execution);
+    if (!exec || index >= exec->count)
+        return ERR_NOT_FOUND;
+    const struct dag_node *node = dag_node(exec->dag, index);
+    const struct task *task = &exec->tasks[index];
+    const struct pin *pin = task_pin(exec, index);
+    *ret_view = (struct task_view){
+        .path = node->id,
+        .node = node->id,
+        .agent = pin->agent->name,
+        .agent_version = pin->version,
+        .status = shown_status(task),
+        .attempt = task->attempt,
+        .step = task->step,
+        .losses = task->losses,
+        .reason = reason_text(self, exec, task),
+        .queued_us = task->queued_us,
+        .started_us = task->started_us,
+        .ended_us = task->ended_us,
+        .retry_at_us = task->status == TASK_RETRYING ? task->retry_at_us : 0,
+        .instance = shown_instance(task),
+    };
+    if (task->live && task->live->instance)
+        ret_view->started_us = task->live->dispatched_us;
+    if (task->blame)
+        ret_view->failure = task->blame->failure;
+    if (task->answer)
+        ret_view->output = task->answer->datum;
+    return 0;
+}
+
+bool engine_next_execution(const engine_t *self, size_t *position, struct uuid *ret_execution)
+{
+    const struct exec *exec = map_next(self->execs, position, NULL);
+    if (exec)
+        *ret_execution = exec->id;
+    return exec != NULL;
+}
+
+void engine_agent_load(const engine_t *self, const char *agent, struct agent_load *ret_load)
+{
+    const struct agent *found = map_get(self->agents, agent, strlen(agent));
+    *ret_load = (struct agent_load){0};
+    if (!found)
+        return;
+    ret_load->ready = found->queued;
+    ret_load->running = found->running;
+    ret_load->instances = (uint32_t)found->instances.count;
+    for (size_t i = 0; i < found->instances.count; i++)
+        ret_load->free_credit += instance_free((const void *)found->instances.items[i]);
+}
+
+bool engine_next_agent(const engine_t *self, size_t *position, const char **ret_agent)
+{
+    const struct agent *agent;
+    while ((agent = map_next(self->agents, position, NULL))) {
+        if (agent->queued == 0 && agent->instances.count == 0)
+            continue;
+        *ret_agent = agent->name;
+        return true;
+    }
+    return false;
+}
+
+size_t engine_instance_tasks(const engine_t *self, uint64_t handle)
+{
+    const struct instance *instance = state_instance(self, handle);
+    return instance ? instance->held : 0;
+}
+
+size_t engine_active_executions(const engine_t *self)
+{
+    return self->active;
+}
