@@ -39,7 +39,8 @@ struct entry {
 static struct {
     char program[64];
     enum log_level level;
-    int journal; /* a datagram socket connected to the journal, or -1 */
+    bool is_stream; /* standard error ends in the journal */
+    int journal;    /* a datagram socket connected to the journal, or -1 */
 } state = {.program = "agentfactory", .level = LOG_LEVEL_INFO, .journal = -1};
 
 static const char *const LEVEL_NAMES[] = {"ERROR", "WARN", "INFO", "DEBUG"};
@@ -59,12 +60,13 @@ static bool stderr_is_journal(void)
     return strcmp(own, stream) == 0;
 }
 
-static int connect_journal(void)
+static int connect_journal(const char *path)
 {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = JOURNAL_SOCKET};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     if (connect(fd, (const struct sockaddr *)&address, sizeof address)) {
         close(fd);
         return -1;
@@ -74,11 +76,17 @@ static int connect_journal(void)
 
 void log_open(const char *program, enum log_level level)
 {
+    log_open_journal(program, level, JOURNAL_SOCKET);
+}
+
+void log_open_journal(const char *program, enum log_level level, const char *socket_path)
+{
     snprintf(state.program, sizeof state.program, "%s", program);
     state.level = level;
     if (state.journal >= 0)
         close(state.journal);
-    state.journal = stderr_is_journal() ? connect_journal() : -1;
+    state.is_stream = stderr_is_journal();
+    state.journal = state.is_stream ? connect_journal(socket_path) : -1;
 }
 
 static bool is_plain(const char *text, size_t size)
@@ -183,7 +191,7 @@ static void write_line(const struct entry *entry)
 {
     struct buf line = {0};
     char time[CLOCK_TEXT_SIZE];
-    if (state.journal >= 0)
+    if (state.is_stream)
         buf_printf(&line, "<%c>", LEVEL_PRIORITIES[entry->level]);
     else
         buf_printf(&line, "%s %s ", clock_format(clock_utc_us(), time), LEVEL_NAMES[entry->level]);

@@ -8,6 +8,8 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 void log_open(const char *program, enum log_level level);
+/* As log_open, with a journal that listens elsewhere. */
+void log_open_journal(const char *program, enum log_level level, const char *socket_path);
 /* Fields are pairs of name and text, closed by NULL: log_warn("X-Y", "text", "agent", name, NULL). */
 void log_error(const char *id, const char *sentence, ...) __attribute__((sentinel));
 void log_warn(const char *id, const char *sentence, ...) __attribute__((sentinel));

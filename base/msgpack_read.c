@@ -306,14 +306,11 @@ static int on_map_item(struct reader *self, struct item *map, struct item key, s
     else
         code = fail(self, ERR_UNSUPPORTED, "a key of a MessagePack map is not a text",
                     "use texts as keys");
-    if (code) {
-        value_destroy(&key.tree);
-        value_destroy(&item.tree);
-        return code;
-    }
-    if (self->builds)
+    if (code)
+        value_destroy(&item.tree); /* a key's tree stays on the parser's stack, see below */
+    else if (self->builds)
         value_add_member(map->tree, key.as.text, key.size, tree_of(&item));
-    return 0;
+    return code;
 }
 
 #define msgpack_unpack_struct(name)     struct template##name
@@ -323,6 +320,8 @@ static int on_map_item(struct reader *self, struct item *map, struct item key, s
 #define msgpack_unpack_user             struct reader
 #include <msgpack/unpack_template.h>
 
+/* Containers that were begun, and keys (a container as a key is only refused when its value is
+ * there, for the template asks about both at once). */
 static void free_unfinished(struct template_context *context)
 {
     for (unsigned i = 0; i < context->top; i++) {
