@@ -115,15 +115,15 @@ static int report(const kv_t *self, int code, int error, const char *what, struc
 static bool room_is_left(const kv_t *self)
 {
     struct stat status;
-    struct statvfs system;
+    struct statvfs room;
     if (fstat(self->probe_fd, &status) < 0)
         return true;
     if (fallocate(self->probe_fd, FALLOC_FL_KEEP_SIZE, status.st_size, PROBE_BYTES) == 0)
         return true;
     if (errno == ENOSPC || errno == EDQUOT)
         return false;
-    return fstatvfs(self->probe_fd, &system) < 0 ||
-           (uint64_t)system.f_bavail * system.f_frsize >= PROBE_BYTES;
+    return fstatvfs(self->probe_fd, &room) < 0 ||
+           (uint64_t)room.f_bavail * room.f_frsize >= PROBE_BYTES;
 }
 
 /* Whether EIO of a write stands for a full file system: nothing failed on its way to the disk, and
