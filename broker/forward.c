@@ -96,11 +96,21 @@ static bool stamp_copy(struct parcel *parcel, struct bytes sender)
     return true;
 }
 
-static bool stamp(struct parcel *parcel)
+/* False when the message was sent back. */
+static bool stamp(struct core *core, struct parcel *parcel)
 {
     struct bytes sender = parcel_part(parcel, PART_SENDER);
-    return route_stamp(zmq_msg_data(&parcel->parts[PART_ROUTE]), &parcel->route, sender) ||
-           stamp_copy(parcel, sender);
+    if (route_stamp(zmq_msg_data(&parcel->parts[PART_ROUTE]), &parcel->route, sender))
+        return true;
+    struct bytes frame = parcel_part(parcel, PART_ROUTE);
+    size_t grown = route_stamped_size(frame.size, sender) - frame.size;
+    if (parcel->size_bytes + grown > LIMIT_MESSAGE_BYTES)
+        answer_malformed(core, parcel, "too_large", "with its sender it is larger than 4 MiB");
+    else if (!stamp_copy(parcel, sender))
+        answer_undeliverable(core, parcel, "full", "the broker is out of memory");
+    else
+        return true;
+    return false;
 }
 
 static void refuse_direct(struct core *core, struct parcel *parcel, int error)
@@ -158,10 +168,8 @@ static void forward(struct core *core, struct parcel *parcel, bool registered)
         answer_undeliverable(core, parcel, "unknown", "the sender has not registered");
         return;
     }
-    if (!stamp(parcel)) {
-        answer_undeliverable(core, parcel, "full", "the broker is out of memory");
+    if (!stamp(core, parcel))
         return;
-    }
     if (!to_agent) {
         forward_direct(core, parcel);
         return;
