@@ -1,0 +1,215 @@
+#include "agentd/scratch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SWEEP_FILES = 1000, /* removed by one call */
+    DEPTH_MAX = 64,     /* deeper directories are moved up first */
+};
+
+struct trash {
+    struct trash *next;
+    char *path;
+};
+
+struct scratch {
+    char *dir, *instance_dir;
+    int lock_fd;
+    uint64_t number;
+    struct trash *trash;
+};
+
+/* One removal within its budget. */
+struct removal {
+    int top_fd;
+    unsigned budget, moved;
+};
+
+static int make_directory(const char *path, struct err *err)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return 0;
+    int code = errno == ENOSPC ? ERR_FULL : ERR_IO;
+    (void)err_set(err, code, "the directory can't be made: %s", strerror(errno));
+    err_where(err, "%s", path);
+    err_fix(err, "give a --scratch directory that this user may write to");
+    return code;
+}
+
+static int open_locked(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void add_trash(scratch_t *self, char **path_p)
+{
+    struct trash *trash = xcalloc(1, sizeof *trash);
+    trash->path = *path_p;
+    trash->next = self->trash;
+    self->trash = trash;
+    *path_p = NULL;
+}
+
+/* What others left: a directory whose lock can be had has no living owner. */
+static void find_abandoned(scratch_t *self)
+{
+    DIR *dir = opendir(self->dir);
+    if (!dir)
+        return;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (strncmp(entry->d_name, "inst_", 5) != 0)
+            continue;
+        char *path = xasprintf("%s/%s", self->dir, entry->d_name);
+        int fd = strcmp(path, self->instance_dir) == 0 ? -1 : open_locked(path);
+        if (fd >= 0) {
+            add_trash(self, &path);
+            close(fd);
+        }
+        free(path);
+    }
+    closedir(dir);
+}
+
+int scratch_new(const char *dir, const char *instance, scratch_t **ret_scratch, struct err *err)
+{
+    scratch_t *self = xcalloc(1, sizeof *self);
+    self->dir = xstrdup(dir);
+    self->instance_dir = xasprintf("%s/%s", dir, instance);
+    self->lock_fd = -1;
+    int rc = make_directory(self->dir, err);
+    if (!rc)
+        rc = make_directory(self->instance_dir, err);
+    if (!rc) {
+        self->lock_fd = open_locked(self->instance_dir);
+        if (self->lock_fd < 0)
+            rc = err_set(err, ERR_CONFLICT, "%s is in use by another process", self->instance_dir);
+    }
+    if (rc) {
+        scratch_destroy(&self);
+        return rc;
+    }
+    find_abandoned(self);
+    *ret_scratch = self;
+    return 0;
+}
+
+int scratch_make(scratch_t *self, char **ret_path, struct err *err)
+{
+    char *path = xasprintf("%s/%llu", self->instance_dir, (unsigned long long)++self->number);
+    int rc = make_directory(path, err);
+    if (rc)
+        free(path);
+    else
+        *ret_path = path;
+    return rc;
+}
+
+void scratch_discard(scratch_t *self, char **path_p)
+{
+    if (*path_p)
+        add_trash(self, path_p);
+}
+
+static void remove_entries(struct removal *removal, int dir_fd, unsigned depth);
+
+/* A tree too deep to be walked with one descriptor for each level is moved up by and by. */
+static void move_up(struct removal *removal, int parent_fd, const char *name)
+{
+    char moved[32];
+    (void)snprintf(moved, sizeof moved, ".deep-%d-%u", getpid(), removal->moved++);
+    (void)renameat(parent_fd, name, removal->top_fd, moved);
+}
+
+static void remove_directory(struct removal *removal, int parent_fd, const char *name,
+                             unsigned depth)
+{
+    if (depth >= DEPTH_MAX) {
+        move_up(removal, parent_fd, name);
+        return;
+    }
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(parent_fd, name, flags);
+    if (fd < 0 && errno == EACCES && fchmodat(parent_fd, name, 0700, 0) == 0)
+        fd = openat(parent_fd, name, flags);
+    if (fd < 0)
+        return;
+    (void)fchmod(fd, 0700);
+    remove_entries(removal, fd, depth + 1);
+    (void)unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
+static void remove_entries(struct removal *removal, int dir_fd, unsigned depth)
+{
+    DIR *dir = fdopendir(dir_fd);
+    if (!dir) {
+        close(dir_fd);
+        return;
+    }
+    for (struct dirent *entry; removal->budget && (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        removal->budget--;
+        if (unlinkat(dir_fd, entry->d_name, 0) < 0 && (errno == EISDIR || errno == EPERM))
+            remove_directory(removal, dir_fd, entry->d_name, depth);
+    }
+    closedir(dir);
+}
+
+/* Whether the directory is gone, or can't be removed at all; false: the budget ran out first. */
+static bool remove_tree(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES && chmod(path, 0700) == 0)
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return true;
+    struct removal removal = {.top_fd = dup(fd), .budget = SWEEP_FILES};
+    (void)fchmod(fd, 0700);
+    remove_entries(&removal, fd, 0);
+    if (removal.top_fd >= 0)
+        close(removal.top_fd);
+    if (rmdir(path) == 0)
+        return true;
+    return removal.budget > 0 && !removal.moved;
+}
+
+bool scratch_sweep(scratch_t *self)
+{
+    struct trash *trash = self->trash;
+    if (trash && remove_tree(trash->path)) {
+        self->trash = trash->next;
+        free(trash->path);
+        free(trash);
+    }
+    return self->trash != NULL;
+}
+
+void scratch_destroy(scratch_t **self_p)
+{
+    scratch_t *self = *self_p;
+    if (!self)
+        return;
+    while (scratch_sweep(self)) {
+    }
+    if (self->lock_fd >= 0) {
+        (void)rmdir(self->instance_dir);
+        close(self->lock_fd);
+    }
+    free(self->dir);
+    free(self->instance_dir);
+    free(self);
+    *self_p = NULL;
+}

@@ -1,0 +1,52 @@
+/* The versions of its agent's definition that an instance has in use: fetched by name and number
+ * when the first task asks for one, kept while tasks use it, and a few more. No sockets: the owner
+ * sends the requests that versions_request() writes. */
+#ifndef AF_AGENTD_VERSIONS_H
+#define AF_AGENTD_VERSIONS_H
+
+#include "definitions/definitions.h"
+#include "proto/wire.h"
+
+enum version_state { VERSION_ASKED, VERSION_READY, VERSION_REFUSED };
+
+struct version {
+    uint32_t number; /* 0 until the answer: the newest one */
+    enum version_state state;
+    struct agent_def *def; /* once ready */
+    struct err refusal;    /* once refused */
+    uint32_t users;
+
+    /* The table's own. */
+    uint64_t correlation, used;
+    int64_t ask_us, pause_us;
+    struct version *next;
+};
+
+struct versions {
+    const char *agent; /* borrowed */
+    struct version *first;
+    uint64_t uses;
+};
+
+void versions_release(struct versions *self);
+
+/* The version of this number (0: the newest), asked for if need be; one more user of it. */
+struct version *versions_use(struct versions *self, uint32_t number, int64_t now_us);
+void versions_unuse(struct versions *self, struct version *version);
+/* As versions_use, without counting a user, and only when it is ready; else NULL. */
+struct version *versions_ready(const struct versions *self, uint32_t number);
+
+/* The next request that is due, to be sent with the version's new correlation number; NULL: none. */
+struct version *versions_due(struct versions *self, int64_t now_us);
+/* payload: a MessagePack document, appended to out. */
+void versions_request(const struct versions *self, struct version *version, uint64_t correlation,
+                      int64_t now_us, struct buf *out);
+int64_t versions_deadline(const struct versions *self); /* INT64_MAX: none */
+
+/* An answer: the version that it made ready or refused, or NULL when it was not asked for, or asks
+ * for patience. Refused numbers stay until unused; the newest (0) is asked for again and again. */
+struct version *versions_receive(struct versions *self, uint64_t correlation,
+                                 const struct wire_reply *reply, struct bytes payload,
+                                 int64_t now_us, struct err *err);
+
+#endif
