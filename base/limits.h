@@ -77,6 +77,7 @@
 #define LIMIT_LABELS            64
 #define LIMIT_DEFINITION_VALUES 2000000 /* scalars, lists and objects of one file */
 #define LIMIT_INPUTS            1000
+#define LIMIT_ENUM              256
 #define LIMIT_TEXT_BYTES        (1u << 20) /* of one text: about, say, an expression */
 #define LIMIT_RETRY_BACKOFF_US  (1 * LIMIT_SECOND_US)   /* default */
 #define LIMIT_RETRY_FACTOR      2.0                     /* default */
