@@ -52,7 +52,7 @@ static const struct unit *find_unit(const char *text, size_t size)
 static int not_a_duration(const char *text, size_t size, struct err *err)
 {
     int shown = size < 40 ? (int)size : 40;
-    int code = err_set(err, ERR_INVALID, "\"%.*s\" is not a duration", shown, text);
+    int code = err_set(err, ERR_INVALID, "\"%.*s\" is not a duration", shown, size ? text : "");
     err_fix(err, "write a whole number and a unit, such as 500ms, 30s, 5m, 2h or 3d");
     return code;
 }
@@ -80,8 +80,8 @@ int duration_parse(const char *text, size_t size, int64_t *ret_us, struct err *e
             number = LIMIT_TIME_MAX_US;
         }
     }
-    const struct unit *unit = find_unit(text + at, size - at);
-    if (at == 0 || !unit)
+    const struct unit *unit = at > 0 ? find_unit(text + at, size - at) : NULL;
+    if (!unit)
         return not_a_duration(text, size, err);
     if (too_long || number == 0 || number > LIMIT_TIME_MAX_US / unit->us)
         return out_of_range(text, size, number == 0, err);

@@ -352,7 +352,8 @@ static int parse(struct bytes bytes, struct template_context *context, struct it
     struct err *err = context->user.err;
     size_t at = 0;
     template_init(context);
-    int result = template_execute(context, (const char *)bytes.data, bytes.size, &at);
+    const char *data = bytes.size ? (const char *)bytes.data : "";
+    int result = template_execute(context, data, bytes.size, &at);
     int code = 0;
     struct item item = template_data(context);
     if (result != MSGPACK_UNPACK_EXTRA_BYTES) {

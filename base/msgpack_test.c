@@ -172,6 +172,14 @@ static void test_refusals(void **state)
     }
 }
 
+static void test_no_bytes_at_all(void **state)
+{
+    (void)state;
+    value_t *value = NULL;
+    assert_int_equal(read_both(bytes_of(NULL, 0), &value, NULL), ERR_MALFORMED);
+    assert_null(value);
+}
+
 static void test_the_same_key_in_different_maps(void **state)
 {
     (void)state;
@@ -280,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_sizes_of_texts_and_containers),
         cmocka_unit_test(test_forms_that_others_send),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_no_bytes_at_all),
         cmocka_unit_test(test_the_same_key_in_different_maps),
         cmocka_unit_test(test_repeated_keys_in_maps_of_any_size),
         cmocka_unit_test(test_depth),
