@@ -72,7 +72,7 @@ _Noreturn void check_failed(const char *file, int line, const char *function, co
     } while (0)
 
 /* Memory: these never return NULL; when memory runs out the process aborts with a message (a crash
- * is what the journal is for). xfree(NULL) does nothing. */
+ * is what the journal is for). Freed with free(). */
 void *xcalloc(size_t count, size_t size);
 void *xmalloc(size_t size);
 void *xrealloc(void *pointer, size_t size);
