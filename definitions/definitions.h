@@ -60,11 +60,35 @@ typedef bool (*definition_known_fn)(void *context, enum definition_kind kind, co
 void definitions_cross_check(const struct definitions *definitions, definition_known_fn known,
                              void *context, struct diagnostics *diagnostics);
 
+/* The hash of a canonical form: BLAKE2b-256 of its MessagePack with all keys sorted. */
+void definition_hash(const value_t *canonical, uint8_t ret_hash[32]);
+
+/* --- the canonical form ------------------------------------------------------------------------
+ *
+ * A map. Defaults are not filled in, shapes are normalised, empty objects are left out, and what is
+ * a set is sorted, so that equal meaning gives an equal hash.
+ *
+ * agent:    agent, about, command [text] | builtin | external true, rerun, env {name: text},
+ *           limits {time_us}, process {instances_min, instances_max, parallel, memory_bytes, idle_us,
+ *           network}
+ * workflow: workflow, about, input {name: schema} (also when empty), nodes [node] in the file's
+ *           order, output, limits {time_us, parallel}, when_failed, priority, labels {name: text}
+ * node:     id, agent, say | with, after [id] (sorted), join, retry {attempts, backoff_us, factor,
+ *           max_us}, timeout_us, on_error "fail" | "continue" | {fallback: agent}, disabled, about
+ * schema:   JSON Schema's words: type, description, default, required (of an input itself: a
+ *           boolean; of an object's members: sorted names), properties, items, enum, minimum, maximum */
+
 /* --- compiled forms --------------------------------------------------------------------------- */
 
 /* canonical is what a definition's was (also after a round trip through MessagePack); the error of
  * one that isn't says what is wrong, so a store of a newer version can't crash an older program. */
 int workflow_compile(const value_t *canonical, dag_t **ret_dag, struct err *err) MUST_CHECK;
+
+/* Checks an execution's input (NULL: none given) against the workflow's `input`, and fills in the
+ * defaults. A workflow without `input` takes any value. The caller owns *ret_with_defaults.
+ * ERR_INVALID with err->where such as "input.topic". */
+int workflow_check_input(const value_t *canonical, const value_t *input,
+                         value_t **ret_with_defaults, struct err *err) MUST_CHECK;
 
 enum agent_answers { AGENT_BUILTIN, AGENT_COMMAND, AGENT_EXTERNAL };
 struct agent_def {
@@ -84,5 +108,12 @@ struct agent_def {
 };
 int agent_compile(const value_t *canonical, struct agent_def **ret_agent, struct err *err) MUST_CHECK;
 void agent_def_destroy(struct agent_def **self_p);
+
+/* --- generated documents ----------------------------------------------------------------------- */
+
+/* The JSON Schema of a definition, for editors; and docs/definitions.md. Both come from the table of
+ * keys that the validator goes by. */
+value_t *definitions_json_schema(void);
+void definitions_document(struct buf *out);
 
 #endif

@@ -1,0 +1,90 @@
+/* Inside the module: what one check of one document carries, and the checks by key type. Each check
+ * reports what is wrong and goes on, so that one run finds every problem. Lives as long as one call
+ * of definitions_parse. */
+#ifndef AF_DEFINITIONS_CHECK_H
+#define AF_DEFINITIONS_CHECK_H
+
+#include "definitions/diagnostics.h"
+#include "definitions/keys.h"
+#include "definitions/tree.h"
+
+struct graph; /* workflow.h */
+
+struct check {
+    const struct source *source;
+    struct diagnostics *diagnostics;
+    struct arena *arena;
+    struct buf path;           /* of the node in hand: nodes.find.retry */
+    size_t effort_left;        /* for suggestions, which must not cost more than the check itself */
+    struct graph *graph;       /* while in a workflow */
+};
+#define CHECK_EFFORT (40u << 20) /* compared pairs of characters */
+
+void check_init(struct check *self, const struct source *source, struct tree *tree,
+                struct diagnostics *diagnostics);
+void check_release(struct check *self);
+
+/* The path grows by a key or index, until check_leave with the value that check_enter… returned. */
+size_t check_enter(struct check *self, const char *key);
+size_t check_enter_index(struct check *self, size_t index);
+void check_leave(struct check *self, size_t before);
+
+/* An error at the path in hand; fix may be NULL. */
+void check_error(struct check *self, struct place place, const char *kind, const char *fix,
+                 const char *format, ...) __attribute__((format(printf, 5, 6)));
+void check_warning(struct check *self, struct place place, const char *kind, const char *fix,
+                   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* `needs a number, not a text`, and how to mend it. */
+void check_wrong_type(struct check *self, const struct node *node, const char *needs,
+                      const char *fix);
+/* As suggestion_offer, until effort_left is used up. */
+void check_offer(struct check *self, struct suggestion *suggestion, const char *candidate);
+/* A word from the file, short enough for a message. */
+const char *check_shown(struct check *self, const char *word);
+
+/* Reports flaws and duplicate keys of the whole tree and takes those members out. */
+void check_tree(struct check *self, struct node *root);
+/* Checks an object's keys and sets each value's canonical form in `into`. missing: report required
+ * keys that are not there, at this place; place.line 0: don't. */
+void check_members(struct check *self, const struct node *map, enum key_owner owner,
+                   struct place missing, value_t *into);
+/* The same for a node that must be an object; NULL (reported) when it isn't. */
+value_t *check_object(struct check *self, const struct node *node, enum key_owner owner);
+/* Checks one value and sets its canonical form in `into`, under the key's canonical name. */
+void check_value(struct check *self, const struct key *key, const struct node *node, value_t *into);
+
+/* --- by type: each gives the canonical form, or NULL after it reported ------------------------- */
+
+value_t *check_text(struct check *self, const struct node *node, size_t most);
+value_t *check_name(struct check *self, const struct node *node);
+value_t *check_choice(struct check *self, const struct key *key, const struct node *node);
+value_t *check_integer(struct check *self, const struct key *key, const struct node *node);
+value_t *check_number(struct check *self, const struct key *key, const struct node *node);
+value_t *check_boolean(struct check *self, const struct node *node);
+value_t *check_duration(struct check *self, const struct key *key, const struct node *node);
+value_t *check_size(struct check *self, const struct key *key, const struct node *node);
+value_t *check_argv(struct check *self, const struct node *node);
+value_t *check_env(struct check *self, const struct key *key, const struct node *node);
+value_t *check_labels(struct check *self, const struct key *key, const struct node *node);
+void check_range(struct check *self, const struct key *key, const struct node *node, value_t *into);
+/* inputs.c */
+value_t *check_inputs(struct check *self, const struct key *key, const struct node *node);
+value_t *check_schema(struct check *self, const struct node *node);
+value_t *check_schema_type(struct check *self, const struct node *node);
+value_t *check_schemas(struct check *self, const struct key *key, const struct node *node);
+value_t *check_required(struct check *self, const struct node *node);
+/* workflow.c */
+value_t *check_nodes(struct check *self, const struct key *key, const struct node *node);
+value_t *check_after(struct check *self, const struct node *node);
+value_t *check_retry(struct check *self, const struct key *key, const struct node *node);
+value_t *check_on_error(struct check *self, const struct key *key, const struct node *node);
+/* expressions.c: references that are found go to self->graph. */
+value_t *check_template(struct check *self, const struct node *node);
+value_t *check_templates(struct check *self, const struct node *node);
+value_t *check_expression(struct check *self, const struct node *node);
+
+/* One whole document: its canonical form, or NULL when there was any error. */
+value_t *check_agent(struct check *self, const struct node *root);
+value_t *check_workflow(struct check *self, const struct node *root);
+
+#endif

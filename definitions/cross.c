@@ -1,0 +1,146 @@
+/* Checks between definitions: does every agent that a workflow names exist? Canonical forms carry
+ * no places, so a definition that names an unknown one is read again to say where. */
+#include "base/map.h"
+#include "definitions/check.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct cross {
+    const struct definitions *definitions;
+    definition_known_fn known; /* NULL: nobody to ask */
+    void *context;
+    struct diagnostics *diagnostics;
+    map_t *agents; /* in the set */
+    map_t *asked;  /* names that known answered: YES or NO */
+};
+
+static char yes, no;
+
+static bool is_known(struct cross *self, const char *name)
+{
+    if (map_get(self->agents, name, strlen(name)))
+        return true;
+    if (!self->known)
+        return false;
+    const char *answer = map_get(self->asked, name, strlen(name));
+    if (!answer) {
+        answer = self->known(self->context, DEFINITION_AGENT, name) ? &yes : &no;
+        (void)map_put(self->asked, name, strlen(name), (void *)(uintptr_t)answer);
+    }
+    return answer == &yes;
+}
+
+static bool names_unknown(struct cross *self, const value_t *node)
+{
+    const char *agent = value_get_string(node, "agent", NULL);
+    const value_t *on_error = value_get(node, "on_error");
+    const char *fallback = on_error ? value_get_string(on_error, "fallback", NULL) : NULL;
+    return (agent && !is_known(self, agent)) || (fallback && !is_known(self, fallback));
+}
+
+static bool workflow_names_unknown(struct cross *self, const struct definition *workflow)
+{
+    const value_t *nodes = value_get(workflow->canonical, "nodes");
+    for (size_t i = 0; nodes && i < value_size(nodes); i++)
+        if (names_unknown(self, value_at(nodes, i)))
+            return true;
+    return false;
+}
+
+struct reread {
+    struct cross *cross;
+    struct check check;
+    unsigned lines_before; /* of the document in its file */
+};
+
+/* Offline, an agent that isn't in the files may be applied elsewhere: only one that looks like a
+ * slip of the pen is worth a warning. */
+static void report(struct reread *self, const struct node *name)
+{
+    struct cross *cross = self->cross;
+    struct suggestion suggestion = SUGGESTION(name->text);
+    struct place place = name->place;
+    size_t position = 0;
+    struct bytes key;
+    char fix[128];
+    const char *agent;
+    place.line += self->lines_before;
+    while ((agent = map_next(cross->agents, &position, &key)))
+        check_offer(&self->check, &suggestion, agent);
+    suggestion_text(&suggestion, fix, sizeof fix);
+    if (cross->known)
+        check_error(&self->check, place, "unknown_agent",
+                    suggestion.nearest ? fix : "apply the agent, too", "there is no agent \"%s\"",
+                    name->text);
+    else if (suggestion.nearest)
+        check_warning(&self->check, place, "unknown_agent", fix, "these files have no agent \"%s\"",
+                      name->text);
+}
+
+static void check_name_of(struct reread *self, const struct node *map, const char *key)
+{
+    const struct node *name = node_get(map, key);
+    if (!name || name->kind != NODE_TEXT || is_known(self->cross, name->text))
+        return;
+    size_t before = check_enter(&self->check, key);
+    report(self, name);
+    check_leave(&self->check, before);
+}
+
+static void check_nodes_of(struct reread *self, const struct node *root)
+{
+    const struct node *nodes = node_get(root, "nodes");
+    check_enter(&self->check, "nodes");
+    for (const struct node *item = nodes ? nodes->first : NULL; item; item = item->next) {
+        size_t before = check_enter(&self->check, item->key->text);
+        check_name_of(self, item, "agent");
+        size_t inside = check_enter(&self->check, "on_error");
+        check_name_of(self, node_get(item, "on_error"), "fallback");
+        check_leave(&self->check, inside);
+        check_leave(&self->check, before);
+    }
+    check_leave(&self->check, 0);
+}
+
+static void read_again(struct cross *cross, const struct definition *workflow)
+{
+    struct source source;
+    struct tree tree;
+    struct diagnostics none = {0};
+    struct reread reread = {.cross = cross};
+    source_init(&source, workflow->source, strlen(workflow->source), workflow->file);
+    tree_parse(&tree, &source, &none);
+    const struct node *root = tree.count > 0 ? tree.documents[0].root : NULL;
+    if (root && root->place.line <= workflow->line)
+        reread.lines_before = workflow->line - root->place.line;
+    check_init(&reread.check, &source, &tree, cross->diagnostics);
+    if (root)
+        check_nodes_of(&reread, root);
+    check_release(&reread.check);
+    tree_release(&tree);
+    source_release(&source);
+    diagnostics_release(&none);
+}
+
+void definitions_cross_check(const struct definitions *definitions, definition_known_fn known,
+                             void *context, struct diagnostics *diagnostics)
+{
+    struct cross cross = {.definitions = definitions,
+                          .known = known,
+                          .context = context,
+                          .diagnostics = diagnostics,
+                          .agents = map_new(),
+                          .asked = map_new()};
+    for (size_t i = 0; i < definitions->count; i++) {
+        const struct definition *item = &definitions->items[i];
+        if (item->kind == DEFINITION_AGENT)
+            (void)map_put(cross.agents, item->name, strlen(item->name), item->name);
+    }
+    for (size_t i = 0; i < definitions->count; i++) {
+        const struct definition *item = &definitions->items[i];
+        if (item->kind == DEFINITION_WORKFLOW && workflow_names_unknown(&cross, item))
+            read_again(&cross, item);
+    }
+    map_destroy(&cross.agents);
+    map_destroy(&cross.asked);
+}

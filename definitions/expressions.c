@@ -1,0 +1,245 @@
+/* Expressions in definitions: each is compiled, so that its errors stand at their column in the
+ * file, and what it refers to is noted for the graph. */
+#include "base/limits.h"
+#include "definitions/workflow.h"
+#include <string.h>
+
+/* One expression inside of a scalar's text. */
+struct expression {
+    struct check *check;
+    const struct node *node;
+    const char *text;
+    size_t size;
+    size_t start; /* in the scalar's text */
+};
+
+static struct place place_at(const struct check *check, const struct node *node, size_t offset)
+{
+    return source_scalar_place(check->source, node->place, node->offset,
+                               (enum scalar_style)node->style, bytes_of(node->text, node->size),
+                               offset);
+}
+
+static size_t column_offset(const char *text, size_t size, unsigned column)
+{
+    size_t at = 0;
+    for (unsigned i = 1; i < column && at < size; i++) {
+        at++;
+        while (at < size && ((unsigned char)text[at] & 0xc0) == 0x80)
+            at++;
+    }
+    return at;
+}
+
+static void report(const struct expression *self, const struct err *err)
+{
+    size_t offset = self->start + column_offset(self->text, self->size, err->column);
+    check_error(self->check, place_at(self->check, self->node, offset),
+                err->code == ERR_UNSUPPORTED ? "unsupported" : "expression", err->fix, "%s",
+                err->what);
+}
+
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static size_t skip_blanks(const struct expression *self, size_t at)
+{
+    while (at < self->size && strchr(" \t\r\n\f", self->text[at]))
+        at++;
+    return at;
+}
+
+static size_t word_size(const struct expression *self, size_t at)
+{
+    size_t end = at;
+    while (end < self->size && is_word(self->text[end]))
+        end++;
+    return end - at;
+}
+
+/* Past a text in quotes that begins at `at`. */
+static size_t skip_quoted(const struct expression *self, size_t at)
+{
+    char quote = self->text[at++];
+    while (at < self->size && self->text[at] != quote)
+        at += self->text[at] == '\\' ? 2 : 1;
+    return at + 1;
+}
+
+/* Where a variable stands: the first word of that name outside of quotes that is no field. */
+static size_t find_variable(const struct expression *self, const char *name, size_t size)
+{
+    bool is_field = false;
+    for (size_t at = 0; at < self->size;) {
+        char c = self->text[at];
+        size_t word = word_size(self, at);
+        if (word == size && !is_field && memcmp(self->text + at, name, size) == 0)
+            return at;
+        if (!strchr(" \t\r\n\f", c))
+            is_field = c == '.';
+        at = c == '"' || c == '\'' ? skip_quoted(self, at) : at + (word > 0 ? word : 1);
+    }
+    return 0;
+}
+
+/* The field after a variable that ends at `at`: `.name` or `["name"]`. */
+static const char *find_field(const struct expression *self, size_t at, size_t *ret_offset)
+{
+    at = skip_blanks(self, at);
+    char c = at < self->size ? self->text[at] : '\0';
+    at = skip_blanks(self, at + 1);
+    if (c == '.') {
+        *ret_offset = at;
+        return arena_strndup(self->check->arena, self->text + at, word_size(self, at));
+    }
+    if (c != '[' || at >= self->size || (self->text[at] != '"' && self->text[at] != '\''))
+        return NULL;
+    size_t end = skip_quoted(self, at);
+    if (end > self->size || memchr(self->text + at, '\\', end - at))
+        return NULL;
+    *ret_offset = at + 1;
+    return arena_strndup(self->check->arena, self->text + at + 1, end - at - 2);
+}
+
+static void note_variable(const struct expression *self, const char *variable)
+{
+    const char *dot = strchr(variable, '.');
+    size_t root_size = dot ? (size_t)(dot - variable) : strlen(variable);
+    size_t at = find_variable(self, variable, root_size);
+    size_t field_at = at;
+    const char *field = find_field(self, at + root_size, &field_at);
+    const char *name = dot ? dot + 1 : variable;
+    struct reference reference = {
+        .user = self->check->graph->user,
+        .name = arena_strdup(self->check->arena, name),
+        .field = strcmp(variable, "input") == 0 ? field : NULL,
+        .node = self->node,
+        .offset = (uint32_t)(self->start + (dot ? field_at : at)),
+        .field_offset = (uint32_t)(self->start + field_at),
+        .path = arena_strdup(self->check->arena, buf_string(&self->check->path)),
+    };
+    graph_add_reference(self->check, &reference);
+}
+
+static void check_one(const struct expression *self)
+{
+    cel_t *program = NULL;
+    struct err err = {0};
+    if (cel_compile(self->text, self->size, &program, &err) != 0) {
+        report(self, &err);
+        return;
+    }
+    for (size_t i = 0; i < cel_variables(program); i++)
+        note_variable(self, cel_variable(program, i));
+    cel_destroy(&program);
+}
+
+static const char *find_open(const char *text, const char *end)
+{
+    return memmem(text, (size_t)(end - text), "{{", 2);
+}
+
+/* The "}}" that closes an expression: not one inside of quotes, unless these don't close. */
+static const char *find_close(const char *text, const char *end)
+{
+    char quote = '\0';
+    for (const char *at = text; at < end; at++) {
+        if (quote && *at == '\\')
+            at++;
+        else if (quote)
+            quote = *at == quote ? '\0' : quote;
+        else if (*at == '"' || *at == '\'')
+            quote = *at;
+        else if (*at == '}' && at + 1 < end && at[1] == '}')
+            return at;
+    }
+    return quote ? memmem(text, (size_t)(end - text), "}}", 2) : NULL;
+}
+
+static void check_parts(struct check *check, const struct node *node)
+{
+    const char *end = node->text + node->size;
+    for (const char *at = node->text; (at = find_open(at, end));) {
+        const char *begin = at + 2;
+        const char *close = find_close(begin, end);
+        if (!close) {
+            check_error(check, place_at(check, node, (size_t)(at - node->text)), "expression",
+                        "end the expression with \"}}\"", "\"{{\" is not closed");
+            return;
+        }
+        struct expression expression = {.check = check,
+                                        .node = node,
+                                        .text = begin,
+                                        .size = (size_t)(close - begin),
+                                        .start = (size_t)(begin - node->text)};
+        check_one(&expression);
+        at = close + 2;
+    }
+}
+
+void expressions_check(struct check *check, const struct node *node, bool is_template)
+{
+    const char *end = node->text + node->size;
+    if (is_template && !find_open(node->text, end))
+        return;
+    if (node->size > LIMIT_EXPRESSION_BYTES) {
+        check_error(check, node->place, "bad_value",
+                    "move its long parts into values that it names",
+                    "a text with expressions has %u bytes, more than %u", node->size,
+                    LIMIT_EXPRESSION_BYTES);
+    } else if (is_template) {
+        check_parts(check, node);
+    } else {
+        struct expression expression = {
+            .check = check, .node = node, .text = node->text, .size = node->size};
+        check_one(&expression);
+    }
+}
+
+value_t *check_template(struct check *self, const struct node *node)
+{
+    value_t *text = check_text(self, node, LIMIT_TEXT_BYTES);
+    if (text)
+        expressions_check(self, node, true);
+    return text;
+}
+
+/* An expression must be text to YAML too; a bare true or 5 is one that this version can't run. */
+value_t *check_expression(struct check *self, const struct node *node)
+{
+    value_t *text = check_text(self, node, LIMIT_TEXT_BYTES);
+    if (text)
+        expressions_check(self, node, false);
+    return text;
+}
+
+static void check_texts(struct check *self, const struct node *node)
+{
+    size_t index = 0;
+    if (node->kind == NODE_TEXT) {
+        if (node->size > LIMIT_TEXT_BYTES)
+            check_error(self, node->place, "bad_value", NULL, "the text has %u bytes, more than %u",
+                        node->size, LIMIT_TEXT_BYTES);
+        else
+            expressions_check(self, node, true);
+    } else if (node->kind == NODE_LIST || node->kind == NODE_MAP) {
+        for (const struct node *item = node->first; item; item = item->next) {
+            size_t before = node->kind == NODE_MAP ? check_enter(self, item->key->text)
+                                                   : check_enter_index(self, index++);
+            check_texts(self, item);
+            check_leave(self, before);
+        }
+    }
+}
+
+value_t *check_templates(struct check *self, const struct node *node)
+{
+    if (node->kind != NODE_MAP) {
+        check_wrong_type(self, node, "an object", "for a text, write say instead of with");
+        return NULL;
+    }
+    check_texts(self, node);
+    return node_value(node);
+}

@@ -1,0 +1,304 @@
+#include "definitions/instance.h"
+
+#include "base/limits.h"
+#include "definitions/definitions.h"
+#include "definitions/diagnostics.h"
+#include "definitions/keys.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct instance {
+    struct buf path;
+    unsigned depth;
+    struct err *err;
+};
+
+static int check(struct instance *self, const value_t *schema, const value_t *value);
+
+static int refuse(struct instance *self, int code, const char *fix)
+{
+    err_where(self->err, "%s", buf_string(&self->path));
+    err_fix(self->err, "%s", fix);
+    return code;
+}
+
+static int bad_schema(struct instance *self)
+{
+    int code = err_set(self->err, ERR_INVALID, "the stored schema of the input is not valid");
+    return refuse(self, code, "apply the workflow again with this version");
+}
+
+static void leave(struct instance *self, size_t before)
+{
+    self->path.size = before;
+    if (self->path.data)
+        self->path.data[before] = '\0';
+}
+
+static const char *type_for_people(const char *schema_name)
+{
+    for (size_t i = 0; TYPE_NAMES[i].ours; i++)
+        if (strcmp(TYPE_NAMES[i].schema, schema_name) == 0)
+            return TYPE_NAMES[i].ours;
+    return schema_name;
+}
+
+static bool is_whole(const value_t *value)
+{
+    double number = value_as_double(value);
+    return floor(number) == number;
+}
+
+static bool has_type(const value_t *value, const char *type)
+{
+    switch (value_type(value)) {
+    case VALUE_NULL: return false;
+    case VALUE_BOOL: return strcmp(type, "boolean") == 0;
+    case VALUE_INT: return strcmp(type, "integer") == 0 || strcmp(type, "number") == 0;
+    case VALUE_DOUBLE:
+        return strcmp(type, "number") == 0 || (strcmp(type, "integer") == 0 && is_whole(value));
+    case VALUE_STRING: return strcmp(type, "string") == 0;
+    case VALUE_LIST: return strcmp(type, "array") == 0;
+    case VALUE_MAP: return strcmp(type, "object") == 0;
+    }
+    return false;
+}
+
+static int check_type(struct instance *self, const value_t *type, const value_t *value)
+{
+    if (value_type(type) != VALUE_STRING)
+        return bad_schema(self);
+    if (has_type(value, value_as_string(type)))
+        return 0;
+    int code = err_set(self->err, ERR_INVALID, "must be of type %s, not %s",
+                       type_for_people(value_as_string(type)), value_type_name(value_type(value)));
+    return refuse(self, code, "give a value of that type");
+}
+
+static int check_enum(struct instance *self, const value_t *choices, const value_t *value)
+{
+    if (value_type(choices) != VALUE_LIST)
+        return bad_schema(self);
+    for (size_t i = 0; i < value_size(choices); i++)
+        if (value_equal(value_at(choices, i), value))
+            return 0;
+    struct buf text = {0};
+    value_to_json(choices, VALUE_JSON_COMPACT, &text);
+    int code = err_set(self->err, ERR_INVALID, "must be one of %.200s", buf_string(&text));
+    buf_release(&text);
+    return refuse(self, code, "give one of these");
+}
+
+static bool is_number(const value_t *value)
+{
+    return value_type(value) == VALUE_INT || value_type(value) == VALUE_DOUBLE;
+}
+
+static int check_bound(struct instance *self, const value_t *bound, bool is_least,
+                       const value_t *value)
+{
+    if (!is_number(bound))
+        return bad_schema(self);
+    if (!is_number(value))
+        return 0;
+    double limit = value_as_double(bound), number = value_as_double(value);
+    if (is_least ? number >= limit : number <= limit)
+        return 0;
+    int code = err_set(self->err, ERR_INVALID, "must be at %s %g, not %g",
+                       is_least ? "least" : "most", limit, number);
+    return refuse(self, code, "give a number within the limits");
+}
+
+static int check_items(struct instance *self, const value_t *items, const value_t *value)
+{
+    if (value_type(value) != VALUE_LIST)
+        return 0;
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < value_size(value); i++) {
+        size_t before = self->path.size;
+        buf_printf(&self->path, "[%zu]", i);
+        code = check(self, items, value_at(value, i));
+        leave(self, before);
+    }
+    return code;
+}
+
+static int check_required_members(struct instance *self, const value_t *names, const value_t *value)
+{
+    if (value_type(names) == VALUE_BOOL || value_type(value) != VALUE_MAP)
+        return 0;
+    if (value_type(names) != VALUE_LIST)
+        return bad_schema(self);
+    for (size_t i = 0; i < value_size(names); i++) {
+        const value_t *name = value_at(names, i);
+        if (value_type(name) != VALUE_STRING)
+            return bad_schema(self);
+        if (value_get(value, value_as_string(name)))
+            continue;
+        int code =
+            err_set(self->err, ERR_INVALID, "needs the member \"%.64s\"", value_as_string(name));
+        return refuse(self, code, "give it");
+    }
+    return 0;
+}
+
+static int check_properties(struct instance *self, const value_t *properties, const value_t *value)
+{
+    if (value_type(properties) != VALUE_MAP)
+        return bad_schema(self);
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < value_size(properties); i++) {
+        const char *name = value_key_at(properties, i, NULL);
+        const value_t *member = value_get(value, name);
+        if (!member)
+            continue;
+        size_t before = self->path.size;
+        buf_printf(&self->path, "%s%.64s", before > 0 ? "." : "", name);
+        code = check(self, value_member_at(properties, i), member);
+        leave(self, before);
+    }
+    return code;
+}
+
+static int check_word(struct instance *self, const char *word, const value_t *rule,
+                      const value_t *value)
+{
+    if (strcmp(word, "type") == 0)
+        return check_type(self, rule, value);
+    if (strcmp(word, "enum") == 0)
+        return check_enum(self, rule, value);
+    if (strcmp(word, "minimum") == 0 || strcmp(word, "maximum") == 0)
+        return check_bound(self, rule, strcmp(word, "minimum") == 0, value);
+    if (strcmp(word, "items") == 0)
+        return check_items(self, rule, value);
+    if (strcmp(word, "required") == 0)
+        return check_required_members(self, rule, value);
+    if (strcmp(word, "properties") == 0)
+        return check_properties(self, rule, value);
+    if (strcmp(word, "default") == 0 || strcmp(word, "description") == 0)
+        return 0;
+    int code = err_set(self->err, ERR_UNSUPPORTED,
+                       "the stored schema of the input uses \"%.64s\", which this version does not "
+                       "run",
+                       word);
+    return refuse(self, code, "upgrade this program");
+}
+
+/* The type first: what is said of other words makes sense only then. Depth is bounded by that of
+ * canonical forms. */
+static int check(struct instance *self, const value_t *schema, const value_t *value)
+{
+    if (value_type(schema) != VALUE_MAP || self->depth >= LIMIT_VALUE_DEPTH)
+        return bad_schema(self);
+    const value_t *type = value_get(schema, "type");
+    int code = type ? check_type(self, type, value) : 0;
+    self->depth++;
+    for (size_t i = 0; code == 0 && i < value_size(schema); i++)
+        code = check_word(self, value_key_at(schema, i, NULL), value_member_at(schema, i), value);
+    self->depth--;
+    return code;
+}
+
+static int check_at(const char *path, const value_t *schema, const value_t *value, struct err *err)
+{
+    struct instance self = {.err = err};
+    buf_puts(&self.path, path);
+    int code = check(&self, schema, value);
+    buf_release(&self.path);
+    return code;
+}
+
+int instance_check(const value_t *schema, const value_t *value, struct err *err)
+{
+    return check_at("", schema, value, err);
+}
+
+/* --- inputs of executions ----------------------------------------------------------------------
+ */
+
+static int unknown_input(const value_t *schemas, const char *name, struct err *err)
+{
+    struct suggestion suggestion = SUGGESTION(name);
+    char fix[160];
+    for (size_t i = 0; i < value_size(schemas); i++)
+        suggestion_offer(&suggestion, value_key_at(schemas, i, NULL));
+    int code = err_set(err, ERR_INVALID, "the workflow has no input \"%.64s\"", name);
+    err_where(err, "input.%.64s", name);
+    err_fix(err, "%s",
+            suggestion.nearest ? suggestion_text(&suggestion, fix, sizeof fix) : "leave it out");
+    return code;
+}
+
+static int missing_input(const value_t *schema, const char *name, struct err *err)
+{
+    const char *type = value_get_string(schema, "type", "");
+    int code = err_set(err, ERR_INVALID, "the workflow needs the input \"%.64s\"%s%s", name,
+                       *type ? ", of type " : "", type_for_people(type));
+    err_where(err, "input.%.64s", name);
+    err_fix(err, "give it, for example with -i %.64s=...", name);
+    return code;
+}
+
+/* Takes one input over, or its default. */
+static int take_input(const char *name, const value_t *schema, const value_t *input, value_t *into,
+                      struct err *err)
+{
+    char path[LIMIT_NAME_BYTES + 16];
+    const value_t *given = input ? value_get(input, name) : NULL;
+    if (!given) {
+        const value_t *fallback = value_get(schema, "default");
+        if (!fallback && value_get_bool(schema, "required", true))
+            return missing_input(schema, name, err);
+        if (fallback) {
+            value_t *copy = value_ref(fallback);
+            value_set(into, name, &copy);
+        }
+        return 0;
+    }
+    (void)snprintf(path, sizeof path, "input.%.64s", name);
+    int code = check_at(path, schema, given, err);
+    if (code == 0) {
+        value_t *copy = value_ref(given);
+        value_set(into, name, &copy);
+    }
+    return code;
+}
+
+static int take_inputs(const value_t *schemas, const value_t *input, value_t *into, struct err *err)
+{
+    for (size_t i = 0; input && i < value_size(input); i++)
+        if (!value_get(schemas, value_key_at(input, i, NULL)))
+            return unknown_input(schemas, value_key_at(input, i, NULL), err);
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < value_size(schemas); i++)
+        code = take_input(value_key_at(schemas, i, NULL), value_member_at(schemas, i), input, into,
+                          err);
+    return code;
+}
+
+int workflow_check_input(const value_t *canonical, const value_t *input,
+                         value_t **ret_with_defaults, struct err *err)
+{
+    const value_t *schemas = value_get(canonical, "input");
+    if (!schemas) {
+        *ret_with_defaults = input ? value_ref(input) : value_null();
+        return 0;
+    }
+    if (input && value_type(input) == VALUE_NULL)
+        input = NULL;
+    if (value_type(schemas) != VALUE_MAP || (input && value_type(input) != VALUE_MAP)) {
+        int code =
+            err_set(err, ERR_INVALID, "the input must be an object of the workflow's inputs");
+        err_where(err, "input");
+        err_fix(err, "give a JSON object, or -i name=value for each");
+        return code;
+    }
+    value_t *with_defaults = value_map();
+    int code = take_inputs(schemas, input, with_defaults, err);
+    if (code != 0)
+        value_destroy(&with_defaults);
+    else
+        *ret_with_defaults = with_defaults;
+    return code;
+}

@@ -1,0 +1,86 @@
+/* The one table of keys that a definition may hold. The validator goes by it, and the JSON Schema for
+ * editors and docs/definitions.md are made of it. Constant data. */
+#ifndef AF_DEFINITIONS_KEYS_H
+#define AF_DEFINITIONS_KEYS_H
+
+#include "base/buf.h"
+
+enum key_owner {
+    OWNER_AGENT,
+    OWNER_AGENT_LIMITS,
+    OWNER_PROCESS,
+    OWNER_WORKFLOW,
+    OWNER_WORKFLOW_LIMITS,
+    OWNER_INPUT,
+    OWNER_NODE,
+    OWNER_RETRY,
+    OWNER_FALLBACK,
+    OWNER_COUNT,
+};
+
+enum key_type {
+    TYPE_NAME,       /* of an agent or workflow */
+    TYPE_TEXT,
+    TYPE_TEMPLATE,   /* text with {{expressions}} */
+    TYPE_TEMPLATES,  /* object whose texts may hold {{expressions}} */
+    TYPE_EXPRESSION,
+    TYPE_INTEGER,
+    TYPE_NUMBER,
+    TYPE_BOOLEAN,
+    TYPE_TRUE,       /* true and nothing else */
+    TYPE_CHOICE,
+    TYPE_DURATION,
+    TYPE_SIZE,       /* of memory */
+    TYPE_RANGE,      /* 3 or 1..4 */
+    TYPE_ARGV,
+    TYPE_ENV,
+    TYPE_LABELS,
+    TYPE_OBJECT,     /* of keys of `child` */
+    TYPE_INPUTS,
+    TYPE_NODES,
+    TYPE_AFTER,
+    TYPE_RETRY,      /* a number, or an object of `child` */
+    TYPE_ON_ERROR,   /* a word, or an object of `child` */
+    TYPE_SCHEMA,     /* a short type, or an object of `child` */
+    TYPE_SCHEMA_TYPE,
+    TYPE_SCHEMAS,    /* object of schemas */
+    TYPE_REQUIRED,
+    TYPE_VALUE,
+    TYPE_VALUES,     /* list of any values */
+    TYPE_OTHER,      /* only of keys that this version doesn't run; `shape` says what it is */
+};
+
+struct key {
+    const char *name;
+    enum key_type type;
+    const char *canonical;      /* its name in the canonical form, where that is another */
+    const char *about;          /* one sentence without a full stop */
+    const char *fallback;       /* the default, for people; NULL: none */
+    double least, most;         /* of numbers, sizes in bytes, durations in microseconds, counts */
+    const char *const *choices; /* NULL-terminated */
+    const char *shape;          /* of TYPE_OTHER, for people */
+    enum key_owner child;
+    bool required;
+    bool later;                 /* a word of the language that this version doesn't run yet */
+};
+
+const struct key *keys_of(enum key_owner owner, size_t *ret_count);
+const struct key *key_find(enum key_owner owner, const char *name); /* NULL: none */
+const char *key_canonical(const struct key *self);
+const char *owner_name(enum key_owner owner); /* "an agent", "a node's retry" */
+
+/* For people: "duration", "1 to 1000". */
+void key_print_type(const struct key *self, struct buf *out);
+void key_print_cap(const struct key *self, struct buf *out);
+
+/* Short words for types, and JSON Schema's: {"text", "string"}. */
+struct type_name {
+    const char *ours, *schema;
+};
+extern const struct type_name TYPE_NAMES[]; /* ends with {NULL, NULL} */
+/* JSON Schema's word for either, or NULL. */
+const char *type_schema_name(const char *name);
+
+extern const char *const RESERVED_NODE_IDS[]; /* NULL-terminated */
+
+#endif
