@@ -1,0 +1,102 @@
+/* A small world for the tests of the engine: workflows by name, blobs, a journal, a second engine
+ * that folds the same journal and must agree after every input, and short ways to say inputs. The
+ * time stands still unless a test moves it. */
+#ifndef AF_ENGINE_FIXTURE_H
+#define AF_ENGINE_FIXTURE_H
+
+#include "base/test.h"
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "engine/engine.h"
+#include <string.h>
+
+#define SECOND  LIMIT_SECOND_US
+#define T0      (1700000000 * SECOND)
+/* A node of an agent called "echo" with one attempt, unless told otherwise. */
+#define NODE(name, text, ...)                                                                      \
+    {                                                                                              \
+        .spec = {.id = name, __VA_ARGS__}, .say = text                                             \
+    }
+#define AFTER(...)                                                                                 \
+    .after = (const char *const[]){__VA_ARGS__},                                                   \
+    .after_count = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
+
+/* A node together with its message as text (JSON when it begins with a brace or bracket). */
+struct node {
+    struct dag_node_spec spec;
+    const char *say;
+};
+
+struct fixture {
+    engine_t *engine, *twin;
+    uint64_t epoch;
+    int64_t now;
+    map_t *dags;  /* name -> dag_t */
+    map_t *blobs; /* hash -> struct buf */
+    struct arena arena;
+    struct event *journal;
+    size_t journal_count;
+    struct effect *effects; /* all so far; those of the last input begin at `first` */
+    size_t effects_count, first;
+    size_t first_event;     /* in the journal, of the last input */
+    struct decisions decisions;
+    struct err err;
+    uint64_t executions;
+    bool rerun_never;       /* of all agents pinned from now on */
+    int64_t agent_timeout;
+    uint64_t credit;        /* of instances that come up */
+};
+
+struct fixture *fixture_new(void);
+void fixture_free(struct fixture **f_p);
+
+/* Compiles a workflow; options holds name, output, limits. */
+void workflow_full(struct fixture *f, struct dag_spec options, const struct node *nodes,
+                   size_t count);
+#define WORKFLOW(f, title, ...)                                                                    \
+    workflow_full(f, (struct dag_spec){.name = title, .priority = 5},                              \
+                  (const struct node[]){__VA_ARGS__},                                              \
+                  sizeof((const struct node[]){__VA_ARGS__}) / sizeof(struct node))
+
+/* Puts one input through the engine and its twin; returns what engine_decide did. */
+int decide(struct fixture *f, struct input input);
+struct uuid start(struct fixture *f, const char *workflow);
+struct uuid start_with(struct fixture *f, const char *workflow, const char *input_json);
+int cancel(struct fixture *f, struct uuid id);
+void up(struct fixture *f, uint64_t handle, const char *agent);
+void up_claiming(struct fixture *f, uint64_t handle, uint64_t old_handle, const char *agent,
+                 const struct claim *claims, size_t count);
+void down(struct fixture *f, uint64_t handle, const char *reason);
+void credit(struct fixture *f, uint64_t handle, uint64_t total);
+void tick(struct fixture *f, int64_t at_us);
+void resume(struct fixture *f);
+/* A new engine folds the journal, with the next epoch. Says INPUT_RESUME. */
+void restart(struct fixture *f);
+
+/* Answers under the run of a dispatch with its next step. */
+void result(struct fixture *f, const struct effect_dispatch *dispatch, const char *json);
+void failure(struct fixture *f, const struct effect_dispatch *dispatch, const char *code,
+             bool permanent);
+void step(struct fixture *f, const struct effect_dispatch *dispatch, struct event_step step);
+/* Answers every dispatch of the last input with its own message, and those that follow. */
+void echo_all(struct fixture *f);
+
+/* Of the last input. */
+size_t count_effects(const struct fixture *f, enum effect_kind kind);
+size_t count_events(const struct fixture *f, enum event_kind kind);
+const struct effect_dispatch *dispatch_of(const struct fixture *f, const char *path); /* or NULL */
+const struct effect_drop *drop_of(const struct fixture *f, const char *path);         /* or NULL */
+const struct effect_welcome *welcome_of(const struct fixture *f);
+const struct event *event_of(const struct fixture *f, enum event_kind kind); /* the last, or NULL */
+
+struct execution_view execution(const struct fixture *f, struct uuid id);
+struct task_view task(const struct fixture *f, struct uuid id, const char *path);
+const char *status_of(const struct fixture *f, struct uuid id);
+const char *task_status_of(const struct fixture *f, struct uuid id, const char *path);
+/* JSON text, in the fixture's arena. */
+const char *json_of(struct fixture *f, const struct datum *datum);
+const char *output_of(struct fixture *f, struct uuid id);
+struct datum datum_of(struct fixture *f, const char *json);
+
+#endif
