@@ -139,6 +139,24 @@
 #define LIMIT_STORE_RETRY_US    (LIMIT_SECOND_US / 5) /* between tries when there is no room */
 #define LIMIT_STORE_COURTESY_US (LIMIT_SECOND_US / 10) /* a snapshot waits so long for a growing map */
 
+/* hostd */
+#define LIMIT_HOST_PROCESSES    4096       /* agentd processes of one host */
+#define LIMIT_HOST_REPORTS      4096       /* exits that the coordinator has not acknowledged */
+#define LIMIT_START_BATCH       32         /* processes started before messages are looked at */
+#define LIMIT_BACKOFF_FIRST_US  (LIMIT_SECOND_US / 10)
+#define LIMIT_BACKOFF_MAX_US    (10 * LIMIT_SECOND_US)
+#define LIMIT_BACKOFF_RESET_US  (30 * LIMIT_SECOND_US) /* a process that lived so long starts afresh */
+#define LIMIT_KILLED_EARLY_US   (1 * LIMIT_SECOND_US)  /* likewise one that was killed from outside */
+#define LIMIT_CRASH_LOOP_EXITS  10         /* that many exits ... */
+#define LIMIT_CRASH_LOOP_US     (60 * LIMIT_SECOND_US) /* ... within this time */
+#define LIMIT_CRASH_LOOP_REST_US (60 * LIMIT_SECOND_US) /* until it is tried again */
+#define LIMIT_STOP_GRACE_US     (10 * LIMIT_SECOND_US) /* from SIGTERM to SIGKILL */
+#define LIMIT_SHUTDOWN_GRACE_US (8 * LIMIT_SECOND_US)  /* the same when hostd itself ends */
+#define LIMIT_STDERR_TAIL_LINES 64
+#define LIMIT_STDERR_TAIL_BYTES (16u << 10)
+#define LIMIT_INSTANCE_LOG_BYTES (256u << 10) /* of a running agentd; cut to its tail past that */
+#define LIMIT_AGENT_LOG_BYTES   (1u << 20)    /* of an agent's ended instances; twice, as .old */
+
 /* egress */
 #define LIMIT_EGRESS_ANSWERS    10000
 #define LIMIT_EGRESS_ANSWER_BYTES (256u << 20)
