@@ -4,6 +4,7 @@
 #ifndef AF_COORDINATOR_COORDINATOR_H
 #define AF_COORDINATOR_COORDINATOR_H
 
+#include "base/limits.h"
 #include "base/run.h"
 #include "engine/engine.h"
 #include "proto/peer.h"
@@ -47,6 +48,7 @@ struct coordinator {
     int64_t utc_us;       /* of this round */
     int64_t mono_us;
     int64_t started_us;   /* monotonic */
+    int64_t housekeeping_us; /* when to look for what is too old; monotonic */
     bool full;            /* a batch waits for room in the store */
     bool stopping;
     struct counters counters;

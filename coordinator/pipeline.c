@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "coordinator/blobs.h"
 #include "coordinator/executions.h"
+#include "coordinator/fleet.h"
 #include "coordinator/journal.h"
 #include "coordinator/links.h"
 #include "coordinator/publisher.h"
@@ -275,6 +276,8 @@ static void release(struct coordinator *self, struct batch *batch)
     links_flush(self);
     release_outgoing(self, batch);
     publisher_batch(self, &batch->decisions);
+    if (batch->decisions.events_count > 0)
+        fleet_wake(self);
     release_ends(self, &batch->decisions);
     for (size_t i = 0; i < batch->callbacks_count; i++)
         batch->callbacks[i].done(self, batch->callbacks[i].argument);

@@ -21,9 +21,8 @@ int epoch_decode(struct bytes bytes, struct epoch_record *ret_record, struct err
     Af__Record__Epoch *message =
         (Af__Record__Epoch *)record_unpack(&af__record__epoch__descriptor, bytes, &arena);
     if (message != NULL)
-        *ret_record = (struct epoch_record){.epoch = message->epoch,
-                                            .started_us = message->started_us,
-                                            .nonce = message->nonce};
+        *ret_record = (struct epoch_record){
+            .epoch = message->epoch, .started_us = message->started_us, .nonce = message->nonce};
     arena_release(&arena);
     return message == NULL ? err_set(err, ERR_MALFORMED, "the record is not an epoch") : 0;
 }
@@ -89,8 +88,8 @@ void definition_encode(const struct definition_record *record, struct buf *out)
     record_pack(&message.base, out);
 }
 
-int definition_decode(struct arena *arena, struct bytes bytes,
-                      struct definition_record *ret_record, struct err *err)
+int definition_decode(struct arena *arena, struct bytes bytes, struct definition_record *ret_record,
+                      struct err *err)
 {
     int rc;
     struct definition_record record = {0};
@@ -125,8 +124,8 @@ int definition_head_decode(struct bytes bytes, struct definition_head *ret_head,
     Af__Record__DefinitionHead *message = (Af__Record__DefinitionHead *)record_unpack(
         &af__record__definition_head__descriptor, bytes, &arena);
     if (message != NULL)
-        *ret_head = (struct definition_head){.version = message->version,
-                                             .removed = message->removed};
+        *ret_head =
+            (struct definition_head){.version = message->version, .removed = message->removed};
     arena_release(&arena);
     return message == NULL ? err_set(err, ERR_MALFORMED, "the record is not a definition's head")
                            : 0;
@@ -173,8 +172,8 @@ int blob_head_decode(struct bytes bytes, struct blob_head *ret_head, struct err 
     Af__Record__BlobHead *message =
         (Af__Record__BlobHead *)record_unpack(&af__record__blob_head__descriptor, bytes, &arena);
     if (message != NULL)
-        *ret_head = (struct blob_head){.size_bytes = message->size_bytes,
-                                       .stored_us = message->stored_us};
+        *ret_head =
+            (struct blob_head){.size_bytes = message->size_bytes, .stored_us = message->stored_us};
     arena_release(&arena);
     return message == NULL ? err_set(err, ERR_MALFORMED, "the record is not a blob's head") : 0;
 }

@@ -18,7 +18,8 @@ struct bytes key_uuid(const struct uuid *id)
     return bytes_of(id->bytes, KEY_UUID_BYTES);
 }
 
-struct bytes key_journal(struct uuid execution, uint64_t sequence, uint8_t buffer[KEY_JOURNAL_BYTES])
+struct bytes key_journal(struct uuid execution, uint64_t sequence,
+                         uint8_t buffer[KEY_JOURNAL_BYTES])
 {
     memcpy(buffer, execution.bytes, KEY_UUID_BYTES);
     put_big_endian(buffer + KEY_UUID_BYTES, sequence, 8);

@@ -1,0 +1,23 @@
+/* Executions that are no longer in the engine's memory (or, while the store is full, those that
+ * are: only what is committed may be shown), folded from the store into engines of their own, a
+ * slice of events each round, so that a long journal holds up nobody. The last few are kept. */
+#ifndef AF_COORDINATOR_FOLDS_H
+#define AF_COORDINATOR_FOLDS_H
+
+#include "coordinator/coordinator.h"
+
+struct folds *folds_new(void);
+void folds_destroy(struct folds **self_p);
+
+/* ERR_AGAIN: it is being folded now; folds_defer the request. Other errors: it can't be. The engine
+ * is borrowed until the loop goes on. */
+int folds_get(struct coordinator *self, struct uuid execution, const engine_t **ret_engine,
+              struct err *err) MUST_CHECK;
+/* The request is handed to requests_run again when the fold is ready. */
+void folds_defer(struct coordinator *self, struct uuid execution, const char *from,
+                 uint64_t correlation, const char *method, struct bytes payload);
+bool folds_working(const struct coordinator *self);
+void folds_step(struct coordinator *self); /* one slice */
+size_t folds_waiting(const struct coordinator *self); /* requests deferred */
+
+#endif

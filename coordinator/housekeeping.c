@@ -1,0 +1,97 @@
+#include "coordinator/housekeeping.h"
+
+#include "coordinator/idempotency.h"
+#include "coordinator/pipeline.h"
+#include "coordinator/record.h"
+#include "coordinator/tables.h"
+
+#define INTERVAL_US       (10 * LIMIT_SECOND_US)
+#define EXECUTIONS_AT_ONE 100
+#define EVENTS_AT_ONE     2000
+
+/* The events of one execution; false when there are more than may go at once. */
+static bool remove_journal(struct coordinator *self, store_snapshot_t *snapshot, struct uuid id,
+                           int *budget)
+{
+    struct store_range range = {.prefix = key_uuid(&id)};
+    store_scan_t *scan = NULL;
+    struct bytes key, value;
+    int rc = store_scan(snapshot, TABLE_JOURNAL, &range, &scan, NULL);
+
+    while (rc == 0 && *budget > 0) {
+        rc = store_scan_next(scan, &key, &value, NULL);
+        if (rc == ERR_CORRUPT)
+            rc = 0;
+        if (rc == 0) {
+            store_batch_delete(pipeline_writes(self), TABLE_JOURNAL, key);
+            --*budget;
+        }
+    }
+    store_scan_close(&scan);
+    return rc == ERR_NOT_FOUND;
+}
+
+static void remove_summary(struct coordinator *self, struct uuid id, const struct summary *summary)
+{
+    uint8_t buffer[KEY_STATUS_BYTES];
+    struct buf key = {0};
+    store_batch_t *writes = pipeline_writes(self);
+    bool alone = *summary->workflow == '\0';
+
+    store_batch_delete(writes, TABLE_EXECUTIONS, key_uuid(&id));
+    store_batch_delete(writes, TABLE_BY_STATUS, key_status((uint8_t)summary->status, id, buffer));
+    store_batch_delete(
+        writes, TABLE_BY_NAME,
+        key_name(alone ? 'a' : 'w', alone ? summary->agent : summary->workflow, &id, &key));
+    buf_release(&key);
+}
+
+/* Keys are in the order of starts: past the first that started within the retention, all did. The
+ * journal goes first, so that what is interrupted is found again. */
+static void remove_old(struct coordinator *self, store_snapshot_t *snapshot, store_scan_t *scan)
+{
+    struct arena arena = {0};
+    struct summary summary;
+    struct bytes key, value;
+    int64_t before_us = self->utc_us - LIMIT_RETENTION_US;
+    int budget = EVENTS_AT_ONE;
+
+    for (int i = 0; i < EXECUTIONS_AT_ONE && budget > 0; i++) {
+        arena_clear(&arena);
+        if (store_scan_next(scan, &key, &value, NULL) < 0 ||
+            summary_decode(&arena, value, &summary, NULL) < 0 || summary.started_us >= before_us)
+            break;
+        struct uuid id = key_last_uuid(key);
+        if (execution_status_terminal(summary.status) && summary.ended_us < before_us &&
+            remove_journal(self, snapshot, id, &budget))
+            remove_summary(self, id, &summary);
+    }
+    arena_release(&arena);
+}
+
+static void sweep_executions(struct coordinator *self)
+{
+    struct store_range range = {0};
+    store_snapshot_t *snapshot = NULL;
+    store_scan_t *scan = NULL;
+
+    if (store_snapshot(self->store, &snapshot, NULL) == 0 &&
+        store_scan(snapshot, TABLE_EXECUTIONS, &range, &scan, NULL) == 0)
+        remove_old(self, snapshot, scan);
+    store_scan_close(&scan);
+    store_snapshot_close(&snapshot);
+}
+
+void housekeeping_tick(struct coordinator *self)
+{
+    if (self->mono_us < self->housekeeping_us || self->full)
+        return;
+    self->housekeeping_us = self->mono_us + INTERVAL_US;
+    idempotency_sweep(self);
+    sweep_executions(self);
+}
+
+int64_t housekeeping_deadline(const struct coordinator *self)
+{
+    return self->full ? INT64_MAX : self->housekeeping_us;
+}

@@ -1,0 +1,30 @@
+/* The methods of the control surface; see requests.h and docs/protocol.md. */
+#ifndef AF_COORDINATOR_METHODS_H
+#define AF_COORDINATOR_METHODS_H
+
+#include "coordinator/requests.h"
+
+#define METHOD(name)                                                                               \
+    int name(struct coordinator *self, const struct request *request, struct doc *doc,             \
+             struct err *err) MUST_CHECK
+
+METHOD(method_status);
+METHOD(method_hosts_list);
+METHOD(method_instances_list);
+METHOD(method_definitions_apply);
+METHOD(method_agents_list);
+METHOD(method_agents_get);
+METHOD(method_agents_remove);
+METHOD(method_workflows_list);
+METHOD(method_workflows_get);
+METHOD(method_workflows_remove);
+METHOD(method_executions_start);
+METHOD(method_executions_get);
+METHOD(method_executions_list);
+METHOD(method_executions_wait);
+METHOD(method_executions_cancel);
+METHOD(method_executions_journal);
+
+#undef METHOD
+
+#endif

@@ -1,0 +1,285 @@
+#include "base/clock.h"
+#include "coordinator/blobs.h"
+#include "coordinator/catalog.h"
+#include "coordinator/executions.h"
+#include "coordinator/folds.h"
+#include "coordinator/methods.h"
+#include "coordinator/pipeline.h"
+#include "coordinator/waiters.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#define TASKS_BY_DEFAULT 1000
+#define WAIT_MOST_MS     (24 * 3600 * 1000)
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+struct start {
+    const char *workflow, *agent;
+    int64_t version;
+    int64_t timeout_ms;
+    const value_t *input;
+};
+
+static int read_start(const struct request *request, struct start *start, struct err *err)
+{
+    int rc;
+    if ((rc = param_optional_text(request, "workflow", &start->workflow, err)) < 0 ||
+        (rc = param_optional_text(request, "agent", &start->agent, err)) < 0 ||
+        (rc = param_optional_int(request, "version", 1, UINT32_MAX, &start->version, err)) < 0 ||
+        (rc = param_optional_int(request, "timeout_ms", 1, LIMIT_TIME_MAX_US / 1000,
+                                 &start->timeout_ms, err)) < 0)
+        return rc;
+    if ((start->workflow == NULL) == (start->agent == NULL))
+        return err_set(err, ERR_INVALID, "one of \"workflow\" and \"agent\" says what to run");
+    if (start->agent != NULL && start->version != 0)
+        return err_set(err, ERR_INVALID, "an agent alone runs in its newest version");
+    start->input = value_get(request->params, "input");
+    return 0;
+}
+
+/* The workflow's input with its defaults, or the agent's message as it is, as MessagePack. */
+static int make_input(struct coordinator *self, const struct start *start, struct buf *out,
+                      uint32_t *ret_version, struct err *err)
+{
+    value_t *null = value_null(), *checked = NULL;
+    const value_t *input = start->input == NULL ? null : start->input;
+    int rc = 0;
+
+    if (start->workflow == NULL) {
+        value_to_msgpack(input, out);
+    } else {
+        struct catalog_entry *entry = catalog_version(self, DEFINITION_WORKFLOW, start->workflow,
+                                                      (uint32_t)start->version, err);
+        rc = entry == NULL ? ERR_NOT_FOUND
+                           : workflow_check_input(entry->canonical, start->input, &checked, err);
+        if (rc == 0) {
+            value_to_msgpack(checked, out);
+            *ret_version = entry->version;
+        }
+        catalog_entry_destroy(&entry);
+    }
+    value_destroy(&checked);
+    value_destroy(&null);
+    if (rc == 0 && out->size > LIMIT_VALUE_BYTES)
+        rc = err_set(err, ERR_TOO_LARGE, "the input is larger than %u bytes", LIMIT_VALUE_BYTES);
+    return rc;
+}
+
+static int64_t deadline_of(struct coordinator *self, const dag_t *dag, int64_t timeout_ms)
+{
+    int64_t limit_us = dag_time_us(dag);
+    int64_t asked_us = timeout_ms * 1000;
+    if (limit_us == 0 || (asked_us != 0 && asked_us < limit_us))
+        limit_us = asked_us;
+    return limit_us == 0 ? 0 : self->utc_us + limit_us;
+}
+
+static int decide_start(struct coordinator *self, const struct request *request,
+                        const struct start *start, const dag_t *dag, uint32_t version,
+                        struct bytes input_bytes, struct uuid id, struct err *err)
+{
+    struct input input = {.kind = INPUT_START, .start = {.execution = id}};
+    struct event_started *started = &input.start.started;
+
+    int rc =
+        catalog_pin(self, dag, pipeline_arena(self), &started->agents, &started->agents_count, err);
+    if (rc < 0)
+        return rc;
+    randombytes_buf(&started->seed, sizeof started->seed);
+    started->workflow = start->workflow == NULL ? "" : start->workflow;
+    started->workflow_version = version;
+    started->agent = start->agent == NULL ? "" : start->agent;
+    started->input = blobs_datum(self, input_bytes);
+    started->deadline_us = deadline_of(self, dag, start->timeout_ms);
+    started->by = request->from;
+    return pipeline_decide(self, &input, err);
+}
+
+static void put_started(struct coordinator *self, const struct start *start, uint32_t version,
+                        struct uuid id, struct doc *doc)
+{
+    char text[TYPEID_TEXT_SIZE];
+    struct execution_view view;
+    CHECK(engine_execution(self->engine, id, &view) == 0);
+    doc_map(doc, NULL);
+    doc_string(doc, "id", typeid_text("exec", id, text));
+    doc_string(doc, "workflow", start->workflow);
+    if (start->workflow == NULL)
+        doc_null(doc, "version");
+    else
+        doc_int(doc, "version", version);
+    doc_string(doc, "agent", start->agent);
+    doc_string(doc, "status", execution_status_name(view.status));
+    doc_end(doc);
+}
+
+static int start_checked(struct coordinator *self, const struct request *request,
+                         const struct start *start, struct bytes input, uint32_t version,
+                         struct doc *doc, struct err *err)
+{
+    struct uuid id = uuid_new();
+    dag_t *dag = catalog_find_dag(self, start->workflow, version, start->agent, err);
+    if (dag == NULL)
+        return err == NULL ? ERR_NOT_FOUND : err->code;
+    int rc = decide_start(self, request, start, dag, version, input, id, err);
+    dag_destroy(&dag);
+    if (rc == 0)
+        put_started(self, start, version, id, doc);
+    return rc;
+}
+
+int method_executions_start(struct coordinator *self, const struct request *request,
+                            struct doc *doc, struct err *err)
+{
+    struct start start = {0};
+    struct buf input = {0};
+    uint32_t version = 0;
+
+    int rc = read_start(request, &start, err);
+    if (rc < 0)
+        return rc;
+    if (engine_active_executions(self->engine) >= LIMIT_ACTIVE_EXECUTIONS)
+        return err_set(err, ERR_BUSY, "%d executions run already", LIMIT_ACTIVE_EXECUTIONS);
+    if (start.agent != NULL && !catalog_has(self, DEFINITION_AGENT, start.agent)) {
+        err_set(err, ERR_NOT_FOUND, "there is no agent \"%s\"", start.agent);
+        err_fix(err, "apply its definition first");
+        return ERR_NOT_FOUND;
+    }
+    rc = make_input(self, &start, &input, &version, err);
+    if (rc == 0)
+        rc = start_checked(self, request, &start, buf_bytes(&input), version, doc, err);
+    buf_release(&input);
+    return rc;
+}
+
+/* --- get and wait ----------------------------------------------------------------------------- */
+
+static int read_options(const struct request *request, struct execution_options *options,
+                        struct err *err)
+{
+    int64_t after = 0, limit = TASKS_BY_DEFAULT;
+    int rc;
+    *options = (struct execution_options){.tasks = true};
+    if ((rc = param_optional_bool(request, "tasks", &options->tasks, err)) < 0 ||
+        (rc = param_optional_bool(request, "outputs", &options->outputs, err)) < 0 ||
+        (rc = param_optional_int(request, "after", 0, LIMIT_EXECUTION_TASKS, &after, err)) < 0 ||
+        (rc = param_optional_int(request, "limit", 1, LIMIT_EXECUTION_TASKS, &limit, err)) < 0)
+        return rc;
+    options->after = (uint32_t)after;
+    options->limit = (uint32_t)limit;
+    return 0;
+}
+
+static int refuse_aside(const struct coordinator *self, struct uuid id, struct err *err)
+{
+    const char *reason = aside_reason(self, id);
+    if (reason == NULL)
+        return 0;
+    err_set(err, ERR_CORRUPT, "the execution was set aside: %s", reason);
+    err_fix(err, "restore the store from a backup, or start the work anew");
+    return ERR_CORRUPT;
+}
+
+static int get_stored(struct coordinator *self, const struct request *request, struct uuid id,
+                      const struct execution_options *options, struct doc *doc, struct err *err)
+{
+    struct arena arena = {0};
+    struct summary summary;
+    const engine_t *engine;
+
+    int rc = executions_summary(self, id, &arena, &summary, err);
+    arena_release(&arena);
+    if (rc < 0)
+        return rc;
+    rc = folds_get(self, id, &engine, err);
+    if (rc == ERR_AGAIN) {
+        folds_defer(self, id, request->from, request->correlation, request->method,
+                    request->payload);
+        return REQUEST_DEFERRED;
+    }
+    if (rc == 0)
+        executions_document(engine, id, options, doc);
+    return rc;
+}
+
+int method_executions_get(struct coordinator *self, const struct request *request, struct doc *doc,
+                          struct err *err)
+{
+    struct execution_options options;
+    struct execution_view view;
+    struct uuid id;
+    int rc;
+
+    if ((rc = param_id(request, &id, err)) < 0 || (rc = read_options(request, &options, err)) < 0 ||
+        (rc = refuse_aside(self, id, err)) < 0)
+        return rc;
+    if (self->full || engine_execution(self->engine, id, &view) < 0)
+        return get_stored(self, request, id, &options, doc, err);
+    executions_document(self->engine, id, &options, doc);
+    return 0;
+}
+
+/* What has ended but is not released yet is in the engine still: whoever asks for it waits. */
+int method_executions_wait(struct coordinator *self, const struct request *request, struct doc *doc,
+                           struct err *err)
+{
+    struct execution_options options;
+    struct execution_view view;
+    struct uuid id;
+    int64_t timeout_ms = 0;
+    int rc;
+
+    if ((rc = param_id(request, &id, err)) < 0 || (rc = read_options(request, &options, err)) < 0 ||
+        (rc = param_optional_int(request, "timeout_ms", 0, WAIT_MOST_MS, &timeout_ms, err)) < 0 ||
+        (rc = refuse_aside(self, id, err)) < 0)
+        return rc;
+    if (engine_execution(self->engine, id, &view) < 0)
+        return get_stored(self, request, id, &options, doc, err);
+    int64_t until_us = timeout_ms == 0 ? INT64_MAX : self->mono_us + timeout_ms * 1000;
+    waiters_add(self, id, request->from, request->correlation, until_us, &options);
+    return REQUEST_DEFERRED;
+}
+
+/* --- cancel ----------------------------------------------------------------------------------- */
+
+static int refuse_ended(struct coordinator *self, struct uuid id, struct err *err)
+{
+    struct arena arena = {0};
+    struct summary summary;
+    int rc = executions_summary(self, id, &arena, &summary, err);
+    if (rc == 0)
+        rc = err_set(err, ERR_CONFLICT, "the execution has ended already: it %s",
+                     execution_status_name(summary.status));
+    arena_release(&arena);
+    return rc;
+}
+
+int method_executions_cancel(struct coordinator *self, const struct request *request,
+                             struct doc *doc, struct err *err)
+{
+    char text[TYPEID_TEXT_SIZE];
+    struct execution_view view;
+    const char *why = "";
+    struct uuid id;
+    int rc;
+
+    if ((rc = param_id(request, &id, err)) < 0 ||
+        (rc = param_optional_text(request, "why", &why, err)) < 0 ||
+        (rc = refuse_aside(self, id, err)) < 0)
+        return rc;
+    struct input input = {.kind = INPUT_CANCEL,
+                          .cancel = {.execution = id, .by = request->from, .why = why}};
+    rc = pipeline_decide(self, &input, err);
+    if (rc == ERR_NOT_FOUND)
+        return refuse_ended(self, id, err);
+    if (rc < 0)
+        return rc;
+    CHECK(engine_execution(self->engine, id, &view) == 0);
+    doc_map(doc, NULL);
+    doc_string(doc, "id", typeid_text("exec", id, text));
+    doc_string(doc, "status", execution_status_name(view.status));
+    doc_end(doc);
+    return 0;
+}

@@ -1,0 +1,334 @@
+#include "coordinator/publisher.h"
+
+#include "base/log.h"
+#include "base/map.h"
+#include "coordinator/executions.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#define TOPIC_EXECUTION "execution."
+#define TOPIC_FLEET     "fleet"
+/* Of "execution.exec_" and a UUID in base32: a subscription of this size names one execution. */
+#define TOPIC_EXECUTION_BYTES (sizeof TOPIC_EXECUTION - 1 + 5 + 26)
+
+struct subscription {
+    struct bytes topic; /* of the map's key, for those that are short */
+    char *text;
+};
+
+struct publisher {
+    void *socket;
+    map_t *subscriptions;           /* topic -> struct subscription */
+    struct subscription **prefixes; /* those that may match several topics */
+    size_t prefixes_count;
+    bool everything; /* more subscriptions than are kept: all is published */
+    struct buf document;
+    struct doc doc;
+};
+
+int publisher_new(void *zmq_context, const char *endpoint, struct publisher **ret_publisher,
+                  struct err *err)
+{
+    struct publisher *self = xcalloc(1, sizeof *self);
+    int linger = 0, hwm = LIMIT_EVENTS_HWM;
+
+    self->subscriptions = map_new();
+    self->socket = zmq_socket(zmq_context, ZMQ_XPUB);
+    if (self->socket == NULL || zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof linger) ||
+        zmq_setsockopt(self->socket, ZMQ_SNDHWM, &hwm, sizeof hwm) ||
+        zmq_connect(self->socket, endpoint) != 0) {
+        err_set(err, ERR_INVALID, "can't connect to %s: %s", endpoint, zmq_strerror(zmq_errno()));
+        err_where(err, "--publish");
+        publisher_destroy(&self);
+        return ERR_INVALID;
+    }
+    *ret_publisher = self;
+    return 0;
+}
+
+static void subscription_destroy(struct subscription *subscription)
+{
+    free(subscription->text);
+    free(subscription);
+}
+
+void publisher_destroy(struct publisher **self_p)
+{
+    struct publisher *self = *self_p;
+    void *item;
+    if (self == NULL)
+        return;
+    if (self->socket != NULL)
+        zmq_close(self->socket);
+    for (size_t position = 0; (item = map_next(self->subscriptions, &position, NULL)) != NULL;)
+        subscription_destroy(item);
+    map_destroy(&self->subscriptions);
+    free(self->prefixes);
+    buf_release(&self->document);
+    free(self);
+    *self_p = NULL;
+}
+
+void *publisher_socket(struct publisher *self)
+{
+    return self->socket;
+}
+
+/* --- subscriptions ---------------------------------------------------------------------------- */
+
+static bool is_prefix(const struct subscription *subscription)
+{
+    return subscription->topic.size != TOPIC_EXECUTION_BYTES;
+}
+
+/* The broker says of each topic once that somebody wants it, and once that nobody does any more. */
+static void subscribe(struct publisher *self, struct bytes topic)
+{
+    if (map_get(self->subscriptions, topic.data, topic.size) != NULL)
+        return;
+    if (topic.size > LIMIT_TOPIC_BYTES || map_size(self->subscriptions) >= LIMIT_SUBSCRIPTIONS) {
+        self->everything = true;
+        return;
+    }
+    struct subscription *subscription = xcalloc(1, sizeof *subscription);
+    subscription->text = xstrndup((const char *)topic.data, topic.size);
+    subscription->topic = bytes_of(subscription->text, topic.size);
+    map_put(self->subscriptions, topic.data, topic.size, subscription);
+    if (!is_prefix(subscription))
+        return;
+    self->prefixes = xrealloc(self->prefixes, (self->prefixes_count + 1) * sizeof(*self->prefixes));
+    self->prefixes[self->prefixes_count++] = subscription;
+}
+
+static void unsubscribe(struct publisher *self, struct bytes topic)
+{
+    struct subscription *subscription = map_remove(self->subscriptions, topic.data, topic.size);
+    if (subscription == NULL)
+        return;
+    for (size_t i = 0; i < self->prefixes_count; i++)
+        if (self->prefixes[i] == subscription)
+            self->prefixes[i--] = self->prefixes[--self->prefixes_count];
+    subscription_destroy(subscription);
+}
+
+void publisher_receive(struct coordinator *self)
+{
+    struct publisher *publisher = self->publisher;
+    zmq_msg_t message;
+    int rounds = LIMIT_ROUND_MESSAGES;
+
+    zmq_msg_init(&message);
+    while (rounds-- > 0 && zmq_msg_recv(&message, publisher->socket, ZMQ_DONTWAIT) >= 0) {
+        const uint8_t *data = zmq_msg_data(&message);
+        size_t size = zmq_msg_size(&message);
+        if (size == 0 || zmq_msg_more(&message) != 0)
+            continue;
+        if (data[0] == 1)
+            subscribe(publisher, bytes_of(data + 1, size - 1));
+        else if (data[0] == 0)
+            unsubscribe(publisher, bytes_of(data + 1, size - 1));
+    }
+    zmq_msg_close(&message);
+}
+
+static bool wanted(const struct publisher *self, const char *topic)
+{
+    size_t size = strlen(topic);
+    if (self->everything)
+        return true;
+    if (map_size(self->subscriptions) == 0)
+        return false;
+    if (map_get(self->subscriptions, topic, size) != NULL)
+        return true;
+    for (size_t i = 0; i < self->prefixes_count; i++) {
+        struct bytes prefix = self->prefixes[i]->topic;
+        if (prefix.size <= size && memcmp(prefix.data, topic, prefix.size) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool anything_wanted(const struct publisher *self)
+{
+    return self->everything || map_size(self->subscriptions) > 0;
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+struct topic {
+    char text[sizeof TOPIC_EXECUTION + TYPEID_TEXT_SIZE];
+    const char *id; /* within text */
+};
+
+static void execution_topic(struct uuid id, struct topic *topic)
+{
+    size_t size = sizeof TOPIC_EXECUTION - 1;
+    memcpy(topic->text, TOPIC_EXECUTION, size);
+    topic->id = topic->text + size;
+    typeid_text("exec", id, topic->text + size);
+}
+
+static struct doc *begin(struct publisher *self, const char *type)
+{
+    buf_clear(&self->document);
+    doc_init(&self->doc, &self->document);
+    doc_map(&self->doc, NULL);
+    doc_string(&self->doc, "type", type);
+    return &self->doc;
+}
+
+static void finish(struct publisher *self, const char *topic)
+{
+    doc_end(&self->doc);
+    if (zmq_send(self->socket, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
+        zmq_send(self->socket, self->document.data, self->document.size, ZMQ_DONTWAIT);
+}
+
+static const char *step_type(const struct event_step *step)
+{
+    switch (step->kind) {
+    case STEP_TURN: return "turn.finished";
+    case STEP_TOOL_RESULT: return "tool.finished";
+    case STEP_RESULT: return "task.succeeded";
+    case STEP_FAILURE: return step->retry_at_us != 0 ? "task.retrying" : "task.failed";
+    }
+    return "";
+}
+
+static const char *end_type(enum execution_status status)
+{
+    if (status == EXECUTION_SUCCEEDED)
+        return "execution.succeeded";
+    return status == EXECUTION_CANCELLED ? "execution.cancelled" : "execution.failed";
+}
+
+static const char *event_type(const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_STARTED: return "execution.started";
+    case EVENT_STEP: return step_type(&event->step);
+    case EVENT_LOST: return "task.lost";
+    case EVENT_CANCEL: return "execution.cancelling";
+    case EVENT_FAILING: return "execution.failing";
+    case EVENT_ENDED: return end_type(event->ended.status);
+    }
+    return "";
+}
+
+static void put_step(struct doc *doc, const struct event_step *step)
+{
+    doc_string(doc, "task", step->path);
+    doc_string(doc, "agent", step->agent);
+    doc_string(doc, "instance", step->instance);
+    doc_int(doc, "attempt", step->attempt);
+    doc_int(doc, "step", step->number);
+    doc_time(doc, "started_at", step->started_us);
+    doc_time(doc, "ended_at", step->ended_us);
+    if (step->kind == STEP_FAILURE)
+        executions_failure(doc, "failure", &step->failure);
+    if (step->retry_at_us != 0)
+        doc_time(doc, "retry_at", step->retry_at_us);
+}
+
+static void put_rest(struct doc *doc, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_STARTED:
+        doc_string(doc, "workflow", event->started.workflow);
+        doc_int(doc, "version", event->started.workflow_version);
+        doc_string(doc, "agent", event->started.agent);
+        break;
+    case EVENT_STEP: put_step(doc, &event->step); break;
+    case EVENT_LOST:
+        doc_string(doc, "task", event->lost.path);
+        doc_string(doc, "instance", event->lost.instance);
+        doc_string(doc, "reason", event->lost.reason);
+        break;
+    case EVENT_CANCEL:
+        doc_string(doc, "by", event->cancel.by);
+        doc_string(doc, "why", event->cancel.why);
+        break;
+    case EVENT_FAILING:
+        doc_string(doc, "task", event->failing.path);
+        executions_failure(doc, "failure", &event->failing.failure);
+        break;
+    case EVENT_ENDED: executions_failure(doc, "failure", &event->ended.failure); break;
+    }
+}
+
+static void publish_event(struct publisher *self, const struct event *event)
+{
+    struct topic topic;
+    execution_topic(event->execution, &topic);
+    if (!wanted(self, topic.text))
+        return;
+    struct doc *doc = begin(self, event_type(event));
+    doc_string(doc, "execution", topic.id);
+    doc_int(doc, "sequence", (int64_t)event->sequence);
+    doc_time(doc, "at", event->time_us);
+    put_rest(doc, event);
+    finish(self, topic.text);
+}
+
+void publisher_batch(struct coordinator *self, const struct decisions *decisions)
+{
+    if (!anything_wanted(self->publisher))
+        return;
+    for (size_t i = 0; i < decisions->events_count; i++)
+        publish_event(self->publisher, &decisions->events[i]);
+}
+
+void publisher_dispatch(struct coordinator *self, const struct effect_dispatch *dispatch,
+                        const char *instance)
+{
+    struct publisher *publisher = self->publisher;
+    struct topic topic;
+    if (!anything_wanted(publisher))
+        return;
+    execution_topic(dispatch->execution, &topic);
+    if (!wanted(publisher, topic.text))
+        return;
+    struct doc *doc = begin(publisher, "task.started");
+    doc_string(doc, "execution", topic.id);
+    doc_time(doc, "at", self->utc_us);
+    doc_string(doc, "task", dispatch->path);
+    doc_string(doc, "agent", dispatch->agent);
+    doc_string(doc, "instance", instance);
+    doc_int(doc, "attempt", dispatch->attempt);
+    doc_time(doc, "queued_at", dispatch->queued_us);
+    finish(publisher, topic.text);
+}
+
+void publisher_instance(struct coordinator *self, bool up, const char *instance, const char *agent,
+                        const char *host, const char *reason)
+{
+    struct publisher *publisher = self->publisher;
+    if (!wanted(publisher, TOPIC_FLEET))
+        return;
+    struct doc *doc = begin(publisher, up ? "instance.up" : "instance.down");
+    doc_time(doc, "at", self->utc_us);
+    doc_string(doc, "instance", instance);
+    doc_string(doc, "agent", agent);
+    doc_string(doc, "host", host);
+    if (!up)
+        doc_string(doc, "reason", reason);
+    finish(publisher, TOPIC_FLEET);
+}
+
+void publisher_queue(struct coordinator *self, const char *agent, const struct agent_load *load,
+                     uint32_t wanted_instances, bool changed)
+{
+    struct publisher *publisher = self->publisher;
+    if ((!changed && load->ready == 0 && load->running == 0) || !wanted(publisher, TOPIC_FLEET))
+        return;
+    struct doc *doc = begin(publisher, "queue.updated");
+    doc_time(doc, "at", self->utc_us);
+    doc_string(doc, "agent", agent);
+    doc_int(doc, "ready", (int64_t)load->ready);
+    doc_int(doc, "running", (int64_t)load->running);
+    doc_int(doc, "instances", load->instances);
+    doc_int(doc, "wanted", wanted_instances);
+    finish(publisher, TOPIC_FLEET);
+}

@@ -1,0 +1,308 @@
+#include "coordinator/requests.h"
+
+#include "coordinator/folds.h"
+#include "coordinator/idempotency.h"
+#include "coordinator/methods.h"
+#include "coordinator/pipeline.h"
+#include "coordinator/waiters.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RETRY_AFTER_MS 200
+#define PARAMETERS_MAX 9
+
+struct method {
+    const char *name;
+    method_fn run;
+    bool changes; /* writes: refused while the store is full, kept under idempotency keys */
+    const char *parameters[PARAMETERS_MAX];
+};
+
+static const struct method methods[] = {
+    {"status", method_status, false, {NULL}},
+    {"definitions.apply", method_definitions_apply, true, {"files", "dry_run"}},
+    {"agents.list", method_agents_list, false, {NULL}},
+    {"agents.get", method_agents_get, false, {"name", "version"}},
+    {"agents.remove", method_agents_remove, true, {"name"}},
+    {"workflows.list", method_workflows_list, false, {NULL}},
+    {"workflows.get", method_workflows_get, false, {"name", "version"}},
+    {"workflows.remove", method_workflows_remove, true, {"name"}},
+    {"executions.start",
+     method_executions_start,
+     true,
+     {"workflow", "agent", "version", "input", "timeout_ms"}},
+    {"executions.get", method_executions_get, false, {"id", "tasks", "outputs", "after", "limit"}},
+    {"executions.wait",
+     method_executions_wait,
+     false,
+     {"id", "timeout_ms", "tasks", "outputs", "after", "limit"}},
+    {"executions.list",
+     method_executions_list,
+     false,
+     {"status", "workflow", "agent", "since", "limit", "cursor"}},
+    {"executions.cancel", method_executions_cancel, true, {"id", "why"}},
+    {"executions.journal", method_executions_journal, false, {"id", "after", "limit", "raw"}},
+    {"hosts.list", method_hosts_list, false, {NULL}},
+    {"instances.list", method_instances_list, false, {"agent"}},
+};
+
+static const struct method *find_method(const char *name)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (strcmp(methods[i].name, name) == 0)
+            return &methods[i];
+    return NULL;
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static struct wire_body make_reply(const struct err *err)
+{
+    struct wire_body body = {.kind = WIRE_REPLY};
+    if (err == NULL)
+        return body;
+    body.reply = (struct wire_reply){.error = err_name(err->code),
+                                     .what = err->what,
+                                     .where = err->where,
+                                     .fix = err->fix,
+                                     .line = err->line,
+                                     .column = err->column};
+    if (err->code == ERR_BUSY || err->code == ERR_FULL)
+        body.reply.retry_after_ms = RETRY_AFTER_MS;
+    return body;
+}
+
+void requests_send(struct coordinator *self, const char *to, uint64_t correlation,
+                   const struct err *err, struct bytes document)
+{
+    struct wire_body body = make_reply(err);
+    struct wire_route route = {.kind = WIRE_REPLY, .to = to, .correlation = correlation};
+    struct err why;
+
+    int rc = peer_send(self->peer, &route, &body, document, &why);
+    if (rc == ERR_TOO_LARGE) {
+        body = make_reply(&why);
+        rc = peer_send(self->peer, &route, &body, (struct bytes){0}, NULL);
+    }
+    if (rc < 0)
+        self->counters.unsent++;
+}
+
+/* An answer may tell of what is not committed yet: it goes out with the current batch. While the
+ * store is full that may last, and methods read what is committed alone: then it goes at once. */
+static void answer(struct coordinator *self, const struct request *request, const struct err *err,
+                   struct bytes document)
+{
+    struct wire_body body = make_reply(err);
+    if (err != NULL)
+        self->counters.refused_requests++;
+    if (self->full)
+        requests_send(self, request->from, request->correlation, err, document);
+    else
+        pipeline_send(self, request->from, request->correlation, &body, document);
+}
+
+size_t requests_waiting(const struct coordinator *self)
+{
+    return pipeline_answers_waiting(self) + waiters_count(self) + folds_waiting(self);
+}
+
+/* --- parameters ------------------------------------------------------------------------------- */
+
+static int wrong_type(const char *name, const value_t *value, const char *wanted, struct err *err)
+{
+    err_set(err, ERR_INVALID, "the parameter \"%s\" is %s, not %s", name,
+            value_type_name(value_type(value)), wanted);
+    err_where(err, "%s", name);
+    return ERR_INVALID;
+}
+
+int param_optional_text(const struct request *request, const char *name, const char **ret_text,
+                        struct err *err)
+{
+    const value_t *value = value_get(request->params, name);
+    if (value == NULL || value_type(value) == VALUE_NULL)
+        return 0;
+    if (value_type(value) != VALUE_STRING)
+        return wrong_type(name, value, "text", err);
+    if (strlen(value_as_string(value)) != value_size(value))
+        return err_set(err, ERR_INVALID, "the parameter \"%s\" holds a NUL", name);
+    *ret_text = value_as_string(value);
+    return 0;
+}
+
+int param_text(const struct request *request, const char *name, const char **ret_text,
+               struct err *err)
+{
+    const char *text = NULL;
+    int rc = param_optional_text(request, name, &text, err);
+    if (rc == 0 && text == NULL) {
+        rc = err_set(err, ERR_INVALID, "the parameter \"%s\" is missing", name);
+        err_where(err, "%s", name);
+    }
+    if (rc == 0)
+        *ret_text = text;
+    return rc;
+}
+
+int param_id(const struct request *request, struct uuid *ret_id, struct err *err)
+{
+    const char *text;
+    int rc = param_text(request, "id", &text, err);
+    if (rc == 0)
+        rc = typeid_parse_as(text, "exec", ret_id, err);
+    return rc == ERR_MALFORMED ? ERR_INVALID : rc;
+}
+
+int param_optional_int(const struct request *request, const char *name, int64_t least, int64_t most,
+                       int64_t *ret_number, struct err *err)
+{
+    const value_t *value = value_get(request->params, name);
+    if (value == NULL || value_type(value) == VALUE_NULL)
+        return 0;
+    if (value_type(value) != VALUE_INT)
+        return wrong_type(name, value, "an integer", err);
+    int64_t number = value_as_int(value);
+    if (number < least || number > most) {
+        err_set(err, ERR_INVALID, "the parameter \"%s\" is %lld: it is %lld to %lld", name,
+                (long long)number, (long long)least, (long long)most);
+        err_where(err, "%s", name);
+        return ERR_INVALID;
+    }
+    *ret_number = number;
+    return 0;
+}
+
+int param_optional_bool(const struct request *request, const char *name, bool *ret_flag,
+                        struct err *err)
+{
+    const value_t *value = value_get(request->params, name);
+    if (value == NULL || value_type(value) == VALUE_NULL)
+        return 0;
+    if (value_type(value) != VALUE_BOOL)
+        return wrong_type(name, value, "a boolean", err);
+    *ret_flag = value_as_bool(value);
+    return 0;
+}
+
+static bool knows_parameter(const struct method *method, const char *name)
+{
+    for (size_t i = 0; i < PARAMETERS_MAX && method->parameters[i] != NULL; i++)
+        if (strcmp(method->parameters[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int read_params(const struct method *method, struct bytes payload, value_t **ret_params,
+                       struct err *err)
+{
+    value_t *params = NULL;
+    if (payload.size == 0) {
+        *ret_params = value_map();
+        return 0;
+    }
+    int rc = value_from_msgpack(payload, &params, err);
+    if (rc == 0 && value_type(params) != VALUE_MAP)
+        rc = err_set(err, ERR_INVALID, "the parameters are not an object");
+    for (size_t i = 0; rc == 0 && i < value_size(params); i++)
+        if (!knows_parameter(method, value_key_at(params, i, NULL)))
+            rc = err_set(err, ERR_INVALID, "%s has no parameter \"%s\"", method->name,
+                         value_key_at(params, i, NULL));
+    if (rc < 0)
+        value_destroy(&params);
+    else
+        *ret_params = params;
+    return rc;
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+static int check_room(struct coordinator *self, const struct method *method, struct err *err)
+{
+    if (method->changes && self->full) {
+        err_set(err, ERR_FULL, "the store has no room: nothing new is accepted until it has");
+        err_where(err, "%s", self->paths.store);
+        err_fix(err, "make room on that disk; running work goes on by itself then");
+        return ERR_FULL;
+    }
+    if (requests_waiting(self) >= LIMIT_CLIENT_REQUESTS)
+        return err_set(err, ERR_BUSY, "%d requests wait already", LIMIT_CLIENT_REQUESTS);
+    return 0;
+}
+
+static int run_new(struct coordinator *self, const struct method *method,
+                   const struct request *request, struct doc *doc, struct err *err)
+{
+    int rc = method->run(self, request, doc, err);
+    CHECK(rc != 0 || doc->depth == 0);
+    return rc;
+}
+
+/* The same request under the same key is not run again. */
+static int run_keyed(struct coordinator *self, const struct method *method,
+                     const struct request *request, const char *key, struct doc *doc,
+                     struct err *err)
+{
+    uint8_t hash[32];
+    idempotency_hash(method->name, request->payload, hash);
+    int rc = idempotency_find(self, key, hash, doc->out, err);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    rc = run_new(self, method, request, doc, err);
+    if (rc == 0)
+        idempotency_store(self, key, hash, buf_bytes(doc->out));
+    return rc;
+}
+
+static int run(struct coordinator *self, const struct method *method, struct request *request,
+               const char *key, struct doc *doc, struct err *err)
+{
+    value_t *params = NULL;
+    int rc = check_room(self, method, err);
+    if (rc == 0)
+        rc = read_params(method, request->payload, &params, err);
+    if (rc < 0)
+        return rc;
+    request->params = params;
+    if (method->changes && *key != '\0')
+        rc = run_keyed(self, method, request, key, doc, err);
+    else
+        rc = run_new(self, method, request, doc, err);
+    value_destroy(&params);
+    return rc;
+}
+
+void requests_run(struct coordinator *self, const char *from, uint64_t correlation,
+                  const char *method_name, const char *key, struct bytes payload)
+{
+    const struct method *method = find_method(method_name);
+    struct request request = {
+        .from = from, .correlation = correlation, .method = method_name, .payload = payload};
+    struct err err = {0};
+    struct buf out = {0};
+    struct doc doc;
+    int rc;
+
+    doc_init(&doc, &out);
+    if (method == NULL)
+        rc = err_set(&err, ERR_UNSUPPORTED, "there is no method \"%s\"", method_name);
+    else
+        rc = run(self, method, &request, key, &doc, &err);
+    if (rc < 0 && err.code != rc)
+        err.code = rc;
+    if (rc != REQUEST_DEFERRED)
+        answer(self, &request, rc < 0 ? &err : NULL, buf_bytes(&out));
+    buf_release(&out);
+}
+
+void requests_receive(struct coordinator *self, const struct message *message)
+{
+    const struct wire_route *route = &message->route;
+    const struct wire_request *request = &message->body.request;
+
+    if (route->deadline_us != 0 && route->deadline_us < self->utc_us)
+        return; /* its answer interests nobody any more */
+    requests_run(self, route->from, route->correlation, request->method, request->idempotency_key,
+                 message->payload);
+}
