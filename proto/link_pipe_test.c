@@ -78,7 +78,11 @@ static struct {
     int64_t loss, doubling, late; /* per mille */
     int64_t jitter_us;            /* 0: what is not late stays in order */
     int64_t broker_back_us;
-    bool quiet; /* no new steps */
+    int64_t lag_us[2]; /* of each direction, for a while; what lags stays in order */
+    int64_t lag_until_us;
+    int64_t cut_until_us[2]; /* nothing more enters this direction; what is under way arrives */
+    int64_t newest_us[2];    /* when the newest parcel that lagged is due */
+    bool quiet;              /* no new steps */
     struct parcel parcels[IN_FLIGHT_MAX];
     size_t parcels_count;
 } world;
@@ -114,11 +118,20 @@ static int64_t peer_now(void)
     return world.now_us + instance.skew_us;
 }
 
+static void lag(struct parcel *parcel)
+{
+    parcel->due_us += world.lag_us[parcel->to_peer];
+    if (parcel->due_us < world.newest_us[parcel->to_peer])
+        parcel->due_us = world.newest_us[parcel->to_peer];
+    world.newest_us[parcel->to_peer] = parcel->due_us;
+}
+
 static void post(bool to_peer, const struct wire_body *body)
 {
     unsigned copies = chance(world.doubling) ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {
-        if (world.now_us < world.broker_back_us || chance(world.loss))
+        if (world.now_us < world.broker_back_us || world.now_us < world.cut_until_us[to_peer] ||
+            chance(world.loss))
             continue;
         assert_true(world.parcels_count < IN_FLIGHT_MAX);
         struct parcel *parcel = &world.parcels[world.parcels_count++];
@@ -127,6 +140,8 @@ static void post(bool to_peer, const struct wire_body *body)
         parcel->due_us = world.now_us + MS + below(world.jitter_us + 1);
         if (chance(world.late))
             parcel->due_us += below(6 * LIMIT_SECOND_US);
+        else if (world.now_us < world.lag_until_us)
+            lag(parcel);
     }
 }
 
@@ -226,7 +241,7 @@ static void instance_turn(void)
     if (!world.quiet && chance(20))
         instance.created += (uint64_t)below(4);
     if (chance(2))
-        link_set_busy(instance.link, chance(700), peer_now());
+        link_set_busy(instance.link, instance.running || chance(700), peer_now());
     if (link_lease_valid(instance.link, peer_now()) && chance(100)) {
         /* Only a busy peer is told when its lease ends. */
         link_set_busy(instance.link, true, peer_now());
@@ -409,6 +424,13 @@ static void trouble(void)
         lose_all();
         world.broker_back_us = world.now_us + below(5 * LIMIT_SECOND_US);
     }
+    if (below(4000) == 0) {
+        world.lag_until_us = world.now_us + below(6 * LIMIT_SECOND_US);
+        world.lag_us[0] = chance(300) ? below(2 * LIMIT_SECOND_US) : 0;
+        world.lag_us[1] = below(3 * LIMIT_SECOND_US);
+    }
+    if (below(5000) == 0)
+        world.cut_until_us[below(2)] = world.now_us + below(5 * LIMIT_SECOND_US);
     if (below(20000) == 0)
         hub_restart();
     if (below(15000) == 0)
@@ -456,7 +478,8 @@ static void end(void)
 static void heal(void)
 {
     world.loss = world.doubling = world.late = 0;
-    world.jitter_us = 0;
+    world.jitter_us = world.lag_until_us = 0;
+    world.cut_until_us[0] = world.cut_until_us[1] = 0;
 }
 
 static void run_seed(uint64_t seed)
