@@ -11,8 +11,8 @@
         .id = name, .agent = "echo", .retry = {.attempts = 1, .factor = 1}, __VA_ARGS__            \
     }
 
-static int make(const struct dag_node_spec *nodes, size_t count, const char *output, dag_t **ret_dag,
-                struct err *err)
+static int make(const struct dag_node_spec *nodes, size_t count, const char *output,
+                dag_t **ret_dag, struct err *err)
 {
     const struct dag_spec spec = {
         .name = "test", .nodes = nodes, .nodes_count = count, .output = output};

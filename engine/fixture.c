@@ -123,8 +123,8 @@ void workflow_full(struct fixture *f, struct dag_spec options, const struct node
         specs[i] = nodes[i].spec;
         const char *say = nodes[i].say;
         if (say)
-            messages[i] = *say == '[' || (*say == '{' && say[1] != '{') ? parse(say)
-                                                                       : value_string(say);
+            messages[i] =
+                *say == '[' || (*say == '{' && say[1] != '{') ? parse(say) : value_string(say);
         specs[i].message = messages[i];
         if (!specs[i].agent)
             specs[i].agent = "echo";
@@ -418,8 +418,7 @@ void echo_all(struct fixture *f)
         if (f->effects[i].kind != EFFECT_DISPATCH)
             continue;
         const struct effect_dispatch dispatch = f->effects[i].dispatch;
-        step(f, &dispatch,
-             (struct event_step){.kind = STEP_RESULT, .output = dispatch.message});
+        step(f, &dispatch, (struct event_step){.kind = STEP_RESULT, .output = dispatch.message});
     }
 }
 

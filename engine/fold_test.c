@@ -71,10 +71,11 @@ static void test_joins(void **state)
     (void)state;
     struct fixture *f = fixture_new();
     WORKFLOW(f, "joins", NODE("off", NULL, .disabled = true), NODE("a", NULL),
-             NODE("all_dead", NULL, AFTER("a", "off")), NODE("any_taken", NULL, AFTER("a", "off"),
-             .join = DAG_JOIN_ANY), NODE("any_dead", NULL, AFTER("off", "all_dead"),
-             .join = DAG_JOIN_ANY), NODE("done", NULL, AFTER("a", "off", "all_dead"),
-             .join = DAG_JOIN_DONE), NODE("below", NULL, AFTER("all_dead")));
+             NODE("all_dead", NULL, AFTER("a", "off")),
+             NODE("any_taken", NULL, AFTER("a", "off"), .join = DAG_JOIN_ANY),
+             NODE("any_dead", NULL, AFTER("off", "all_dead"), .join = DAG_JOIN_ANY),
+             NODE("done", NULL, AFTER("a", "off", "all_dead"), .join = DAG_JOIN_DONE),
+             NODE("below", NULL, AFTER("all_dead")));
     up(f, 1, "echo");
     struct uuid id = start(f, "joins");
     assert_string_equal(task_status_of(f, id, "off"), "skipped");
@@ -245,8 +246,9 @@ static void test_other_events_that_do_not_fit_are_refused(void **state)
     struct event again = f->journal[0];
     expect_refused(f, id, again, "started before");
     struct uuid nobody = {{9}};
-    assert_int_equal(engine_apply(f->twin, &(struct event){.execution = nobody, .kind = EVENT_CANCEL}, NULL),
-                     ERR_INVALID);
+    assert_int_equal(
+        engine_apply(f->twin, &(struct event){.execution = nobody, .kind = EVENT_CANCEL}, NULL),
+        ERR_INVALID);
     assert_int_equal(cancel(f, id), 0);
     expect_refused(f, id, (struct event){.kind = EVENT_CANCEL}, "already");
     failure(f, a, "cancelled", false);

@@ -1,0 +1,331 @@
+#include "engine/fixture.h"
+
+/* Starting, and who gets what when. */
+
+static struct input start_input(struct fixture *f, const char *workflow, const char *agent)
+{
+    static const struct pinned_agent pin = {.name = "echo", .version = 3};
+    return (struct input){.kind = INPUT_START,
+                          .start = {.execution = {{1}},
+                                    .started = {.workflow = workflow,
+                                                .agent = agent,
+                                                .agents = &pin,
+                                                .agents_count = 1,
+                                                .input = datum_of(f, "{\"x\":1}")}}};
+}
+
+static void test_starts_that_are_refused_change_nothing(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "one", NODE("a", NULL));
+    WORKFLOW(f, "other", NODE("a", NULL, .agent = "scout"));
+    assert_int_equal(decide(f, start_input(f, "none", "")), ERR_NOT_FOUND);
+    assert_int_equal(decide(f, start_input(f, "", "")), ERR_INVALID);
+    assert_int_equal(decide(f, start_input(f, "one", "echo")), ERR_INVALID);
+    assert_int_equal(decide(f, start_input(f, "other", "")), ERR_INVALID);
+    assert_string_equal(f->err.where, "agents.scout");
+    struct input nil = start_input(f, "one", "");
+    nil.start.execution = (struct uuid){{0}};
+    assert_int_equal(decide(f, nil), ERR_INVALID);
+    assert_int_equal(engine_active_executions(f->engine), 0);
+    assert_int_equal(decide(f, start_input(f, "one", "")), 0);
+    assert_int_equal(decide(f, start_input(f, "one", "")), ERR_EXISTS);
+    assert_int_equal(engine_active_executions(f->engine), 1);
+    size_t position = 0;
+    struct uuid id;
+    assert_true(engine_next_execution(f->engine, &position, &id));
+    assert_int_equal(id.bytes[0], 1);
+    assert_false(engine_next_execution(f->engine, &position, &id));
+    assert_int_equal(decide(f, (struct input){.kind = (enum input_kind)77}), ERR_INVALID);
+    fixture_free(&f);
+}
+
+static void test_an_agent_alone(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    dag_t *dag = NULL;
+    assert_int_equal(dag_new_for_agent("echo", &dag, NULL), 0);
+    (void)map_put(f->dags, "echo", 4, dag);
+    up(f, 1, "echo");
+    struct input input = start_input(f, "", "echo");
+    assert_int_equal(decide(f, input), 0);
+    const struct effect_dispatch *ask = dispatch_of(f, "ask");
+    assert_string_equal(json_of(f, &ask->message), "{\"x\":1}");
+    assert_string_equal(ask->workflow, "");
+    assert_string_equal(ask->agent, "echo");
+    assert_int_equal(ask->agent_version, 3);
+    assert_int_equal(ask->attempt, 1);
+    assert_int_equal(ask->run.epoch, 7);
+    assert_int_equal(ask->journaled_step, 0);
+    result(f, ask, "[1,2]");
+    assert_string_equal(output_of(f, input.start.execution), "[1,2]");
+    fixture_free(&f);
+}
+
+static void test_credit_bounds_what_is_given_out(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    struct agent_load load;
+    WORKFLOW(f, "wide", NODE("a", NULL), NODE("b", NULL), NODE("c", NULL), NODE("d", NULL));
+    f->credit = 2;
+    up(f, 1, "echo");
+    start(f, "wide");
+    assert_non_null(dispatch_of(f, "a"));
+    assert_non_null(dispatch_of(f, "b"));
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 2);
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    engine_agent_load(f->engine, "echo", &load);
+    assert_int_equal(load.ready, 2);
+    assert_int_equal(load.running, 2);
+    assert_int_equal(load.free_credit, 0);
+    assert_int_equal(load.instances, 1);
+    result(f, a, "1"); /* credit is a total: an end alone gives no room */
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 0);
+    credit(f, 1, 3);
+    assert_non_null(dispatch_of(f, "c"));
+    credit(f, 1, 1); /* never taken back */
+    credit(f, 1, 3);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 0);
+    struct input drain = {.kind = INPUT_CREDIT, .credit = {1, 9, true}};
+    assert_int_equal(decide(f, drain), 0);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 0);
+    assert_int_equal(engine_instance_tasks(f->engine, 1), 2);
+    credit(f, 1, 9);
+    assert_non_null(dispatch_of(f, "d"));
+    credit(f, 99, 5);
+    engine_agent_load(f->engine, "nobody", &load);
+    assert_int_equal(load.instances, 0);
+    fixture_free(&f);
+}
+
+static void test_the_instance_with_most_credit_then_least_recently_used(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "one", NODE("a", NULL));
+    f->credit = 2;
+    up(f, 1, "echo");
+    up(f, 2, "echo");
+    f->credit = 3;
+    up(f, 3, "echo");
+    const uint64_t expected[] = {3, 1, 2, 3, 1, 2, 3};
+    for (size_t i = 0; i < 7; i++) {
+        start(f, "one");
+        assert_int_equal(dispatch_of(f, "a")->handle, expected[i]);
+    }
+    start(f, "one");
+    assert_null(dispatch_of(f, "a"));
+    fixture_free(&f);
+}
+
+static void test_agents_have_their_own_instances(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "two", NODE("a", NULL, .agent = "x"), NODE("b", NULL, .agent = "y"));
+    up(f, 1, "y");
+    start(f, "two");
+    assert_null(dispatch_of(f, "a"));
+    assert_int_equal(dispatch_of(f, "b")->handle, 1);
+    size_t position = 0;
+    const char *agent;
+    assert_true(engine_next_agent(f->engine, &position, &agent));
+    assert_string_equal(agent, "y");
+    assert_true(engine_next_agent(f->engine, &position, &agent));
+    assert_string_equal(agent, "x");
+    assert_false(engine_next_agent(f->engine, &position, &agent));
+    up(f, 2, "x");
+    assert_int_equal(dispatch_of(f, "a")->handle, 2);
+    fixture_free(&f);
+}
+
+static void test_higher_priority_and_lost_work_go_first(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    const struct node node = NODE("a", NULL);
+    workflow_full(f, (struct dag_spec){.name = "low", .priority = 0}, &node, 1);
+    workflow_full(f, (struct dag_spec){.name = "mid", .priority = 5}, &node, 1);
+    workflow_full(f, (struct dag_spec){.name = "high", .priority = 9}, &node, 1);
+    f->credit = 1;
+    up(f, 1, "echo");
+    struct uuid lost = start(f, "mid");
+    struct uuid low = start(f, "low");
+    struct uuid mid = start(f, "mid");
+    struct uuid mid_2 = start(f, "mid");
+    struct uuid high = start(f, "high");
+    down(f, 1, "exited");
+    assert_int_equal(count_events(f, EVENT_LOST), 1);
+    const struct uuid expected[] = {high, lost, mid, mid_2, low};
+    up(f, 2, "echo");
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(uuid_equal(dispatch_of(f, "a")->execution, expected[i]));
+        credit(f, 2, i + 2);
+    }
+    fixture_free(&f);
+}
+
+static void wide(struct fixture *f, uint32_t parallel)
+{
+    const struct node nodes[] = {NODE("a1", NULL, .agent = "x"), NODE("a2", NULL, .agent = "x"),
+                                 NODE("a3", NULL, .agent = "x"), NODE("b1", NULL, .agent = "y"),
+                                 NODE("b2", NULL, .agent = "y")};
+    workflow_full(f, (struct dag_spec){.name = "wide", .priority = 5, .parallel = parallel}, nodes,
+                  5);
+}
+
+static void test_parallel_bounds_one_execution_and_blocks_no_other(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    wide(f, 2);
+    WORKFLOW(f, "one", NODE("o", NULL, .agent = "x"));
+    up(f, 1, "x");
+    struct uuid id = start(f, "wide");
+    const struct effect_dispatch *a1 = dispatch_of(f, "a1");
+    assert_non_null(dispatch_of(f, "a2"));
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 2);
+    start(f, "one");
+    assert_non_null(dispatch_of(f, "o"));
+    result(f, a1, "1");
+    const struct effect_dispatch *a3 = dispatch_of(f, "a3");
+    assert_non_null(a3);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 1);
+    up(f, 2, "y"); /* no slot is free, whoever comes */
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 0);
+    result(f, a3, "1");
+    result(f, dispatch_of(f, "b1"), "1");
+    assert_non_null(dispatch_of(f, "b2"));
+    assert_string_equal(status_of(f, id), "running");
+    fixture_free(&f);
+}
+
+/* The slot that frees is filled by whoever has an instance, though others waited longer. */
+static void test_a_free_slot_goes_to_who_can_use_it(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    wide(f, 1);
+    f->credit = 1;
+    up(f, 1, "x");
+    f->credit = 10;
+    start(f, "wide");
+    const struct effect_dispatch *a1 = dispatch_of(f, "a1");
+    up(f, 2, "y");
+    assert_null(dispatch_of(f, "b1"));
+    result(f, a1, "1"); /* x has no credit left */
+    const struct effect_dispatch *b1 = dispatch_of(f, "b1");
+    assert_non_null(b1);
+    result(f, b1, "1");
+    const struct effect_dispatch *b2 = dispatch_of(f, "b2");
+    assert_non_null(b2);
+    credit(f, 1, 9);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 0);
+    down(f, 2, "exited"); /* b2 waits again, and its slot is x's */
+    assert_non_null(dispatch_of(f, "a2"));
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 1);
+    fixture_free(&f);
+}
+
+static void test_parallel_under_a_wide_fan(void **state)
+{
+    (void)state;
+    enum { WIDTH = 2000 };
+    struct fixture *f = fixture_new();
+    struct node *nodes = arena_alloc(&f->arena, WIDTH * sizeof *nodes);
+    for (int i = 0; i < WIDTH; i++)
+        nodes[i].spec.id = arena_printf(&f->arena, "n%d", i);
+    workflow_full(f, (struct dag_spec){.name = "fan", .priority = 5, .parallel = 7}, nodes, WIDTH);
+    f->credit = 10 * WIDTH;
+    up(f, 1, "echo");
+    struct uuid id = start(f, "fan");
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 7);
+    for (size_t i = 0; i < f->effects_count; i++) {
+        if (f->effects[i].kind != EFFECT_DISPATCH)
+            continue;
+        assert_true(engine_instance_tasks(f->engine, 1) <= 7);
+        const struct effect_dispatch dispatch = f->effects[i].dispatch;
+        result(f, &dispatch, "1");
+    }
+    assert_string_equal(status_of(f, id), "succeeded");
+    fixture_free(&f);
+}
+
+static void test_what_a_dispatch_says(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    const struct node nodes[] = {NODE("a", NULL, .timeout_us = 9 * SECOND), NODE("b", NULL),
+                                 NODE("c", NULL, .join = DAG_JOIN_DONE)};
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .time_us = 60 * SECOND}, nodes,
+                  3);
+    f->agent_timeout = 30 * SECOND;
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    const struct effect_dispatch *a = dispatch_of(f, "a"), *b = dispatch_of(f, "b");
+    assert_true(uuid_equal(a->execution, id));
+    assert_true(a->timeout_us == 9 * SECOND && b->timeout_us == 30 * SECOND);
+    assert_true(a->deadline_us == T0 + 60 * SECOND);
+    assert_true(dispatch_of(f, "c")->deadline_us == T0 + 60 * SECOND + LIMIT_DONE_GRACE_US);
+    assert_true(execution(f, id).deadline_us == T0 + 60 * SECOND);
+    assert_string_equal(a->workflow, "w");
+    assert_true(a->queued_us == T0);
+    assert_true(run_compare(a->run, b->run) < 0);
+    fixture_free(&f);
+}
+
+static void test_time_never_goes_back_in_a_journal(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "two", NODE("a", NULL), NODE("b", "{{a}}"));
+    up(f, 1, "echo");
+    start(f, "two");
+    f->now = T0 - 100 * SECOND;
+    result(f, dispatch_of(f, "a"), "1");
+    assert_true(event_of(f, EVENT_STEP)->time_us == T0);
+    assert_true(event_of(f, EVENT_STEP)->step.ended_us == T0);
+    fixture_free(&f);
+}
+
+static void test_decisions_gather_over_calls(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "one", NODE("a", NULL));
+    struct decisions gathered = {0};
+    for (uint8_t i = 1; i <= 100; i++) {
+        struct input input = start_input(f, "one", "");
+        input.start.execution.bytes[0] = i;
+        assert_int_equal(engine_decide(f->engine, &input, &gathered, &f->err), 0);
+    }
+    assert_int_equal(gathered.events_count, 100);
+    assert_int_equal(gathered.events[99].execution.bytes[0], 100);
+    assert_string_equal(gathered.events[0].started.agents[0].name, "echo");
+    decisions_clear(&gathered);
+    assert_int_equal(gathered.events_count, 0);
+    decisions_release(&gathered);
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_starts_that_are_refused_change_nothing),
+        cmocka_unit_test(test_an_agent_alone),
+        cmocka_unit_test(test_credit_bounds_what_is_given_out),
+        cmocka_unit_test(test_the_instance_with_most_credit_then_least_recently_used),
+        cmocka_unit_test(test_agents_have_their_own_instances),
+        cmocka_unit_test(test_higher_priority_and_lost_work_go_first),
+        cmocka_unit_test(test_parallel_bounds_one_execution_and_blocks_no_other),
+        cmocka_unit_test(test_a_free_slot_goes_to_who_can_use_it),
+        cmocka_unit_test(test_parallel_under_a_wide_fan),
+        cmocka_unit_test(test_what_a_dispatch_says),
+        cmocka_unit_test(test_time_never_goes_back_in_a_journal),
+        cmocka_unit_test(test_decisions_gather_over_calls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
