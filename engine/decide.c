@@ -106,6 +106,10 @@ void emit(struct call *call, struct exec *exec, struct event *event)
     struct err err;
     if (fold(call->engine, add_event(call->out, event), &err))
         check_failed(__FILE__, __LINE__, __func__, err.what);
+    /* First who must stop, then who starts: what became ready through a stop waits for it. */
+    bool stops = event->kind == EVENT_CANCEL || event->kind == EVENT_FAILING;
+    if (stops && exec_stops(exec))
+        begin_stop(call, exec);
     place_ready(call, exec);
 }
 
@@ -189,7 +193,6 @@ static int input_cancel(struct call *call, const struct input_cancel *in, struct
     struct event event = {.kind = EVENT_CANCEL,
                           .cancel = {keep_text(call, in->by), keep_text(call, in->why)}};
     emit(call, exec, &event);
-    begin_stop(call, exec);
     settle(call, exec);
     return 0;
 }

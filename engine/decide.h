@@ -17,7 +17,8 @@ struct call {
 /* --- decide.c --------------------------------------------------------------------------------- */
 
 /* Completes the event (execution, sequence, time), adds it to the decisions and folds it. What it
- * points to must live in the decisions' arena or be literals. Tasks that became ready are placed. */
+ * points to must live in the decisions' arena or be literals. Where the event stops the execution,
+ * holders are told; tasks that became ready are placed. */
 void emit(struct call *call, struct exec *exec, struct event *event);
 struct effect *add_effect(struct call *call, enum effect_kind kind);
 const char *keep_text(struct call *call, const char *text); /* NULL becomes "" */

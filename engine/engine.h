@@ -21,7 +21,8 @@ struct engine_config {
      * own one-node graph); NULL with err when the store lacks it. The same answer for ever. */
     dag_t *(*find_dag)(void *context, const char *workflow, uint32_t version, const char *agent,
                        struct err *err);
-    /* The bytes of a blob that an expression needs, borrowed until the call ends. Same for ever. */
+    /* The bytes of a blob that an expression needs, borrowed until the call ends. Same for ever.
+     * The shell also knows the blobs of batches that it has not committed yet. */
     int (*read_blob)(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct bytes *ret_bytes,
                      struct err *err);
     void *context;

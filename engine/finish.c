@@ -63,8 +63,6 @@ static void emit_failing(struct call *call, struct exec *exec, const char *path,
                                       .failure = keep_failure(call, failure),
                                       .finish = finish}};
     emit(call, exec, &event);
-    if (exec->stop)
-        begin_stop(call, exec);
 }
 
 void limit_due(struct call *call, struct exec *exec)
@@ -145,6 +143,8 @@ void settle(struct call *call, struct exec *exec)
 {
     if (exec_terminal(exec))
         return;
+    if (exec->stopping == 0)
+        timer_clear(call->engine, &exec->stop_timer);
     if (exec->status == EXECUTION_RUNNING && exec->first_failed != NO_NODE) {
         uint32_t node = exec->first_failed;
         emit_failing(call, exec, dag_node(exec->dag, node)->id, &exec->tasks[node].blame->failure,

@@ -44,10 +44,27 @@ struct datum keep_datum(struct call *call, const struct datum *datum)
     return store_bytes(call, datum->inline_bytes);
 }
 
+/* A blob that these very decisions make is not in the store yet. */
+static bool find_own_blob(const struct decisions *out, const struct datum *datum,
+                          struct bytes *ret_bytes)
+{
+    for (size_t i = out->effects_count; i > 0; i--) {
+        const struct effect *effect = &out->effects[i - 1];
+        if (effect->kind == EFFECT_BLOB &&
+            memcmp(effect->blob.hash, datum->hash, sizeof datum->hash) == 0) {
+            *ret_bytes = effect->blob.bytes;
+            return true;
+        }
+    }
+    return false;
+}
+
 static int datum_bytes(struct call *call, const struct datum *datum, struct bytes *ret_bytes,
                        struct err *err)
 {
     const struct engine_config *config = &call->engine->config;
+    if (datum->is_blob && find_own_blob(call->out, datum, ret_bytes))
+        return 0;
     if (datum->is_blob)
         return config->read_blob(config->context, datum->hash, ret_bytes, err);
     *ret_bytes = datum->inline_bytes;
