@@ -48,7 +48,7 @@ static void print_help(FILE *stream)
 {
     fputs("agentctl - run and watch workflows of agent processes\n\n", stream);
     for (size_t i = 0; i < COMMANDS_COUNT; i++)
-        fprintf(stream, "  agentctl %-68s\n      %s\n", COMMANDS[i].usage, COMMANDS[i].about);
+        fprintf(stream, "  agentctl %s\n      %s\n", COMMANDS[i].usage, COMMANDS[i].about);
     fputs("\nFlags, in any position:\n"
           "  --json              one JSON document (lines of JSON for streams) on standard output\n"
           "  -q, --quiet         no progress, no hints\n"
