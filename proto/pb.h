@@ -29,9 +29,8 @@ enum pb_type {
 };
 
 enum {
-    PB_REQUIRED = 1, /* its absence is refused */
+    PB_REQUIRED = 1, /* its absence is refused, and a text that is empty; encoded also when 0 */
     PB_REPEATED = 2, /* the member is a pointer, its count stands at count_offset; max items */
-    PB_ALWAYS = 4,   /* encoded also when it is zero or empty */
 };
 
 struct pb_message;
@@ -63,7 +62,7 @@ struct pb_message {
  * field. Texts and arrays come from the arena, bytes fields point into `input`. */
 int pb_decode(struct arena *arena, const struct pb_message *message, struct bytes input, void *ret,
               struct err *err) MUST_CHECK;
-/* Appends. Zero, empty and NULL members are left out. */
+/* Appends. Zero, empty and NULL members are left out, unless they are required. */
 void pb_encode(const struct pb_message *message, const void *value, struct buf *out);
 /* Appends one item of the repeated message field `number`, with its tag and size. */
 void pb_encode_item(const struct pb_message *message, size_t number, const void *item,

@@ -15,6 +15,12 @@
 /* --- primitives --------------------------------------------------------------------------------
  */
 
+/* Empty bytes may have no address, to which nothing can be added. */
+static struct pb_reader reader_of(struct bytes bytes)
+{
+    return (struct pb_reader){bytes.data, bytes.size ? bytes.data + bytes.size : bytes.data};
+}
+
 bool pb_varint(struct pb_reader *reader, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -256,7 +262,7 @@ static size_t count_items(struct pb_reader reader, struct pb_token token,
 static int take_packed(const struct pb_field *field, struct bytes bytes, uint32_t *items,
                        size_t *count, struct err *err)
 {
-    struct pb_reader reader = {bytes.data, bytes.data + bytes.size};
+    struct pb_reader reader = reader_of(bytes);
     while (reader.at != reader.end) {
         uint64_t value;
         if (!pb_varint(&reader, &value))
@@ -353,12 +359,20 @@ static void set_empty_texts(const struct pb_message *message, uint8_t *ret)
     }
 }
 
+static bool is_there(const struct pb_field *field, bool seen, const uint8_t *value)
+{
+    if (field->type == PB_TEXT && !(field->flags & PB_REPEATED))
+        return **(const char *const *)(const void *)(value + field->offset) != 0;
+    return seen;
+}
+
 static int check_whole(const struct pb_message *message, uint64_t seen, const void *value,
                        struct err *err)
 {
     for (size_t i = 1; i < message->count; i++) {
-        if (message->fields[i].flags & PB_REQUIRED && !(seen >> i & 1))
-            return refuse(err, &message->fields[i], "the field is missing");
+        const struct pb_field *field = &message->fields[i];
+        if (field->flags & PB_REQUIRED && !is_there(field, seen >> i & 1, value))
+            return refuse(err, field, "the field is missing");
     }
     if (message->choice && seen == 0)
         return err_set(err, ERR_MALFORMED, "there is no item that this version knows");
@@ -368,7 +382,7 @@ static int check_whole(const struct pb_message *message, uint64_t seen, const vo
 int pb_decode(struct arena *arena, const struct pb_message *message, struct bytes input, void *ret,
               struct err *err)
 {
-    struct pb_reader reader = {input.data, input.data + input.size};
+    struct pb_reader reader = reader_of(input);
     uint64_t seen = 0;
     while (reader.at != reader.end) {
         struct pb_token token;

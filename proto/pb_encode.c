@@ -176,8 +176,10 @@ void pb_encode(const struct pb_message *message, const void *value, struct buf *
             put_items(out, i, field, base);
             continue;
         }
+        /* A required text that is empty would be refused: it is as absent as an optional one. */
+        bool always = field->flags & PB_REQUIRED && field->type != PB_TEXT;
         bool has = field->has_offset && *(const bool *)(base + field->has_offset - PB_HAS);
-        put_value(out, i, field, base + field->offset, has || field->flags & PB_ALWAYS);
+        put_value(out, i, field, base + field->offset, has || always);
     }
 }
 

@@ -42,7 +42,18 @@ static const struct pb_field link_id_fields[] = {
     [1] = {FIELD(PB_UINT64, wire_link_id, epoch)},
     [2] = {FIELD(PB_UINT64, wire_link_id, counter)},
 };
-static const struct pb_message link_id_message = {MESSAGE("LinkId", link_id_fields, wire_link_id)};
+
+static int check_link_id(const void *message, uint64_t seen, struct err *err)
+{
+    const struct wire_link_id *id = message;
+    (void)seen;
+    if (id->epoch == 0 && id->counter == 0)
+        return err_set(err, ERR_MALFORMED, "the id of a link is not zero");
+    return 0;
+}
+
+static const struct pb_message link_id_message = {MESSAGE("LinkId", link_id_fields, wire_link_id),
+                                                  .check = check_link_id};
 
 /* --- with the broker ---------------------------------------------------------------------------
  */
