@@ -141,7 +141,7 @@
 
 /* hostd */
 #define LIMIT_HOST_PROCESSES    4096       /* agentd processes of one host */
-#define LIMIT_HOST_REPORTS      4096       /* exits that the coordinator has not acknowledged */
+#define LIMIT_HOST_REPORTS      8192       /* exits that the coordinator has not acknowledged */
 #define LIMIT_START_BATCH       32         /* processes started before messages are looked at */
 #define LIMIT_BACKOFF_FIRST_US  (LIMIT_SECOND_US / 10)
 #define LIMIT_BACKOFF_MAX_US    (10 * LIMIT_SECOND_US)
