@@ -456,34 +456,36 @@ static const struct effect *effect_of(const struct fixture *f, enum effect_kind 
     return NULL;
 }
 
-/* Kept in the arena, for f->effects moves as it grows. */
+/* What tests look at must stay while the fixture's arrays grow. */
+static const void *keep(const struct fixture *f, const void *thing, size_t size)
+{
+    struct arena *arena = (struct arena *)(uintptr_t)&f->arena;
+    return thing ? arena_copy(arena, bytes_of(thing, size)).data : NULL;
+}
+
 const struct effect_dispatch *dispatch_of(const struct fixture *f, const char *path)
 {
     const struct effect *effect = effect_of(f, EFFECT_DISPATCH, path);
-    if (!effect)
-        return NULL;
-    struct arena *arena = (struct arena *)&f->arena;
-    struct bytes kept = arena_copy(arena, bytes_of(&effect->dispatch, sizeof effect->dispatch));
-    return (const void *)kept.data;
+    return effect ? keep(f, &effect->dispatch, sizeof effect->dispatch) : NULL;
 }
 
 const struct effect_drop *drop_of(const struct fixture *f, const char *path)
 {
     const struct effect *effect = effect_of(f, EFFECT_DROP, path);
-    return effect ? &effect->drop : NULL;
+    return effect ? keep(f, &effect->drop, sizeof effect->drop) : NULL;
 }
 
 const struct effect_welcome *welcome_of(const struct fixture *f)
 {
     const struct effect *effect = effect_of(f, EFFECT_WELCOME, NULL);
-    return effect ? &effect->welcome : NULL;
+    return effect ? keep(f, &effect->welcome, sizeof effect->welcome) : NULL;
 }
 
 const struct event *event_of(const struct fixture *f, enum event_kind kind)
 {
     for (size_t i = f->journal_count; i > f->first_event; i--)
         if (f->journal[i - 1].kind == kind)
-            return &f->journal[i - 1];
+            return keep(f, &f->journal[i - 1], sizeof *f->journal);
     return NULL;
 }
 
