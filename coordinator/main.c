@@ -92,10 +92,13 @@ static int serve(struct coordinator *coordinator, const struct coordinator_optio
     char text[800];
 
     int rc = coordinator_start(coordinator, options, &err);
+    if (rc == 0)
+        rc = run_write_pid(&coordinator->paths, "coordinatord", &err);
     if (rc == 0) {
         notify_manager("READY=1");
         rc = coordinator_loop(coordinator, signal_fd, &err);
         notify_manager("STOPPING=1");
+        run_remove_pid(&coordinator->paths, "coordinatord");
     }
     if (rc < 0)
         log_error("COORD-FAILED", err_format(&err, text, sizeof text), NULL);

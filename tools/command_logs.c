@@ -49,7 +49,7 @@ static int each_page(struct context *context, const char *id, bool raw, page_fn 
 static bool of_node(const struct options *options, const value_t *item)
 {
     return !options->node ||
-           strcmp(value_get_string(item, "task", options->node), options->node) == 0;
+           strcmp(value_get_string(item, "path", options->node), options->node) == 0;
 }
 
 static int print_page(void *argument, const value_t *items, struct err *err)
@@ -133,7 +133,7 @@ static int read_blob(void *argument, const uint8_t hash[DATUM_HASH_BYTES], struc
 
 static int fold_record(struct replay *self, const value_t *item, struct err *err)
 {
-    const value_t *record = value_get(item, "record");
+    const value_t *record = value_get(item, "raw");
     uint64_t sequence = (uint64_t)value_get_int(item, "sequence", 0);
     if (!record || value_type(record) != VALUE_STRING)
         return err_set(err, ERR_MALFORMED, "event %llu came without its record",
