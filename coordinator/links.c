@@ -389,7 +389,8 @@ static void receive_items(struct coordinator *self, struct message *message, str
     pipeline_acknowledge(self, handle);
     if (wire_decode_items(&message->arena, bytes, &items, &err) < 0) {
         self->counters.malformed++;
-        log_warn("COORD-ITEMS-MALFORMED", err.what, "peer", entry->address, NULL);
+        log_warn("COORD-ITEMS-MALFORMED", err.what, "where", err.where, "peer", entry->address,
+                 NULL);
         end(self, entry, "malformed");
         return;
     }

@@ -247,7 +247,7 @@ static const char *step_kind_name(enum step_kind kind)
 
 static void put_event_step(struct doc *doc, const struct event_step *step)
 {
-    doc_string(doc, "path", step->path);
+    doc_string(doc, "task", step->path);
     doc_int(doc, "attempt", step->attempt);
     doc_int(doc, "step", step->number);
     doc_string(doc, "step_kind", step_kind_name(step->kind));
@@ -272,7 +272,7 @@ static void put_event_rest(struct doc *doc, const struct event *event)
     case EVENT_STARTED: put_event_started(doc, &event->started); break;
     case EVENT_STEP: put_event_step(doc, &event->step); break;
     case EVENT_LOST:
-        doc_string(doc, "path", event->lost.path);
+        doc_string(doc, "task", event->lost.path);
         put_run(doc, event->lost.run);
         doc_bool(doc, "counted", event->lost.counted);
         doc_string(doc, "reason", event->lost.reason);
@@ -283,7 +283,7 @@ static void put_event_rest(struct doc *doc, const struct event *event)
         doc_string(doc, "why", event->cancel.why);
         break;
     case EVENT_FAILING:
-        doc_string(doc, "path", event->failing.path);
+        doc_string(doc, "task", event->failing.path);
         executions_failure(doc, "failure", &event->failing.failure);
         doc_bool(doc, "finish", event->failing.finish);
         break;
@@ -291,7 +291,7 @@ static void put_event_rest(struct doc *doc, const struct event *event)
         doc_string(doc, "status", execution_status_name(event->ended.status));
         doc_datum(doc, "output", &event->ended.output);
         executions_failure(doc, "failure", &event->ended.failure);
-        doc_string(doc, "path", event->ended.path);
+        doc_string(doc, "task", event->ended.path);
         break;
     }
 }
