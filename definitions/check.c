@@ -26,6 +26,11 @@ void check_release(struct check *self)
     buf_release(&self->path);
 }
 
+bool check_is_full(const struct check *self)
+{
+    return self->diagnostics->count >= LIMIT_DIAGNOSTICS;
+}
+
 size_t check_enter(struct check *self, const char *key)
 {
     size_t before = self->path.size;
@@ -91,16 +96,18 @@ void check_wrong_type(struct check *self, const struct node *node, const char *n
 
 void check_offer(struct check *self, struct suggestion *suggestion, const char *candidate)
 {
-    size_t effort = 4 + suggestion->size * strlen(candidate);
-    if (self->effort_left < effort)
+    size_t effort = 16 + suggestion->size * strlen(candidate);
+    if (self->effort_left < effort) {
+        self->effort_left = 0;
         return;
+    }
     self->effort_left -= effort;
     suggestion_offer(suggestion, candidate);
 }
 
 const char *check_shown(struct check *self, const char *word)
 {
-    if (self->diagnostics->count >= LIMIT_DIAGNOSTICS)
+    if (check_is_full(self))
         return "";
     size_t size = utf8_cut(word, strnlen(word, SHOWN_BYTES));
     return arena_printf(self->arena, "%.*s%s", (int)size, word, word[size] ? "..." : "");
@@ -176,7 +183,7 @@ static void check_map(struct check *self, struct node *map)
 {
     map_t *seen = map->size > FEW_MEMBERS ? map_new() : NULL;
     struct node **link = &map->first;
-    while (*link) {
+    while (*link && !check_is_full(self)) {
         struct node *item = *link;
         if (!accept_member(self, map, item, seen)) {
             *link = item->next;
@@ -194,7 +201,7 @@ static void check_map(struct check *self, struct node *map)
 static void check_list(struct check *self, struct node *list)
 {
     size_t index = 0;
-    for (struct node *item = list->first; item; item = item->next) {
+    for (struct node *item = list->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter_index(self, index++);
         check_tree(self, item);
         check_leave(self, before);
@@ -256,24 +263,34 @@ static void check_member(struct check *self, enum key_owner owner, const struct 
     check_leave(self, before);
 }
 
-static void report_missing(struct check *self, const struct node *map, enum key_owner owner,
+static void report_missing(struct check *self, enum key_owner owner, const struct key *key,
                            struct place place)
+{
+    struct buf fix = {0};
+    buf_printf(&fix, "add %s: ", key->name);
+    key_print_type(key, &fix);
+    check_error(self, place, "missing_key", buf_string(&fix), "%s needs the key \"%s\"",
+                owner_name(owner), key->name);
+    buf_release(&fix);
+}
+
+static void check_required_keys(struct check *self, const struct node *map, enum key_owner owner,
+                                struct place place)
 {
     size_t count = 0;
     const struct key *keys = keys_of(owner, &count);
     for (size_t i = 0; i < count; i++)
         if (keys[i].required && !keys[i].later && !node_get(map, keys[i].name))
-            check_error(self, place, "missing_key", keys[i].about, "%s needs the key \"%s\"",
-                        owner_name(owner), keys[i].name);
+            report_missing(self, owner, &keys[i], place);
 }
 
 void check_members(struct check *self, const struct node *map, enum key_owner owner,
                    struct place missing, value_t *into)
 {
-    for (const struct node *item = map->first; item; item = item->next)
+    for (const struct node *item = map->first; item && !check_is_full(self); item = item->next)
         check_member(self, owner, item, into);
     if (missing.line > 0)
-        report_missing(self, map, owner, missing);
+        check_required_keys(self, map, owner, missing);
 }
 
 value_t *check_object(struct check *self, const struct node *node, enum key_owner owner)
@@ -289,11 +306,14 @@ value_t *check_object(struct check *self, const struct node *node, enum key_owne
 
 static value_t *check_true(struct check *self, const struct node *node)
 {
-    if (node->kind != NODE_BOOL || !node->boolean) {
-        check_wrong_type(self, node, "the word true", "write true, or leave the key out");
-        return NULL;
-    }
-    return value_bool(true);
+    if (node->kind == NODE_BOOL && node->boolean)
+        return value_bool(true);
+    if (node->kind == NODE_BOOL)
+        check_error(self, node->place, "bad_value", "write true, or leave the key out",
+                    "can't be false");
+    else
+        check_wrong_type(self, node, "the word true", NULL);
+    return NULL;
 }
 
 static value_t *check_values(struct check *self, const struct key *key, const struct node *node)

@@ -18,11 +18,14 @@ struct check {
     size_t effort_left;        /* for suggestions, which must not cost more than the check itself */
     struct graph *graph;       /* while in a workflow */
 };
-#define CHECK_EFFORT (40u << 20) /* compared pairs of characters */
+#define CHECK_EFFORT (20u << 20) /* compared pairs of characters */
 
 void check_init(struct check *self, const struct source *source, struct tree *tree,
                 struct diagnostics *diagnostics);
 void check_release(struct check *self);
+
+/* No more problems can be shown: whatever walks through many things stops there. */
+bool check_is_full(const struct check *self);
 
 /* The path grows by a key or index, until check_leave with the value that check_enter… returned. */
 size_t check_enter(struct check *self, const char *key);

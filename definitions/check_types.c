@@ -11,9 +11,16 @@
 
 static const char *text_fix(const struct node *node)
 {
-    if ((node->kind == NODE_MAP || node->kind == NODE_LIST) && node->flow)
-        return "quote it: YAML takes what begins with { or [ for an object or list";
-    return node->kind == NODE_MAP || node->kind == NODE_LIST ? NULL : QUOTE_IT;
+    if (node->kind == NODE_NULL)
+        return "write a text, or leave the key out";
+    if (node->kind != NODE_MAP && node->kind != NODE_LIST)
+        return QUOTE_IT;
+    return node->flow ? "quote it: YAML takes what begins with { or [ for an object or list" : NULL;
+}
+
+static const char *number_fix(const struct node *node)
+{
+    return node->kind == NODE_TEXT && node->style != STYLE_PLAIN ? "don't quote it" : NULL;
 }
 
 value_t *check_text(struct check *self, const struct node *node, size_t most)
@@ -85,8 +92,7 @@ static void report_range(struct check *self, const struct key *key, const struct
 value_t *check_integer(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_INT) {
-        check_wrong_type(self, node, "an integer",
-                         node->kind == NODE_TEXT ? "don't quote it" : NULL);
+        check_wrong_type(self, node, "an integer", number_fix(node));
         return NULL;
     }
     if ((double)node->integer < key->least || (double)node->integer > key->most) {
@@ -100,7 +106,7 @@ value_t *check_integer(struct check *self, const struct key *key, const struct n
 value_t *check_number(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_INT && node->kind != NODE_FLOAT) {
-        check_wrong_type(self, node, "a number", node->kind == NODE_TEXT ? "don't quote it" : NULL);
+        check_wrong_type(self, node, "a number", number_fix(node));
         return NULL;
     }
     double number = node->kind == NODE_INT ? (double)node->integer : node->number;
@@ -226,7 +232,7 @@ value_t *check_argv(struct check *self, const struct node *node)
     }
     value_t *argv = value_list();
     size_t index = 0;
-    for (const struct node *item = node->first; item; item = item->next) {
+    for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter_index(self, index++);
         value_t *text = check_text(self, item, LIMIT_TEXT_BYTES);
         if (text)
@@ -274,7 +280,7 @@ value_t *check_env(struct check *self, const struct key *key, const struct node 
     if (!check_count(self, key, node))
         return NULL;
     value_t *env = value_map();
-    for (const struct node *item = node->first; item; item = item->next) {
+    for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter(self, item->key->text);
         check_variable(self, item);
         value_t *text = check_text(self, item, LIMIT_TEXT_BYTES);
@@ -290,7 +296,7 @@ value_t *check_labels(struct check *self, const struct key *key, const struct no
     if (!check_count(self, key, node))
         return NULL;
     value_t *labels = value_map();
-    for (const struct node *item = node->first; item; item = item->next) {
+    for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter(self, item->key->text);
         if (item->key->size == 0 || item->key->size > LIMIT_NAME_BYTES)
             check_error(self, item->key->place, "bad_value", NULL,

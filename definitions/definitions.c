@@ -108,9 +108,8 @@ static bool compiles(struct parse *self, enum definition_kind kind, const struct
     if (dag)
         dag_destroy(&dag);
     if (code != 0)
-        check_error(&self->check, root->place,
-                    code == ERR_UNSUPPORTED ? "unsupported" : "bad_value", err.fix, "%s%s%s",
-                    err.where, err.where[0] ? ": " : "", err.what);
+        check_error(&self->check, root->place, "not_compiled", err.fix, "%s%s%s", err.where,
+                    err.where[0] ? ": " : "", err.what);
     return code == 0;
 }
 
@@ -202,7 +201,7 @@ void definitions_parse(const char *text, size_t size, const char *file,
     check_init(&parse.check, &source, &tree, diagnostics);
     for (size_t i = 0; i < definitions->count; i++)
         note_name(parse.names, &definitions->items[i], i);
-    for (size_t i = 0; i < tree.count; i++)
+    for (size_t i = 0; i < tree.count && !check_is_full(&parse.check); i++)
         check_document(&parse, &tree.documents[i]);
     if (!parse.found && diagnostics->errors == errors)
         check_error(&parse.check, (struct place){1, 1}, "missing_key",

@@ -129,8 +129,8 @@ void diagnostics_format(const struct diagnostics *self, struct buf *out)
     for (size_t i = 0; i < self->count; i++)
         format_one(list[i], out);
     free(list);
-    if (self->dropped > 0)
-        buf_printf(out, "%zu more are not shown\n", self->dropped);
+    if (self->count >= LIMIT_DIAGNOSTICS)
+        buf_printf(out, "further problems are not shown: mend these %zu first\n", self->count);
 }
 
 static value_t *document_of(const struct diagnostic *self)

@@ -113,6 +113,7 @@ static void note_variable(const struct expression *self, const char *variable)
     const char *name = dot ? dot + 1 : variable;
     struct reference reference = {
         .user = self->check->graph->user,
+        .is_qualified = dot != NULL,
         .name = arena_strdup(self->check->arena, name),
         .field = strcmp(variable, "input") == 0 ? field : NULL,
         .node = self->node,
@@ -161,7 +162,7 @@ static const char *find_close(const char *text, const char *end)
 static void check_parts(struct check *check, const struct node *node)
 {
     const char *end = node->text + node->size;
-    for (const char *at = node->text; (at = find_open(at, end));) {
+    for (const char *at = node->text; !check_is_full(check) && (at = find_open(at, end));) {
         const char *begin = at + 2;
         const char *close = find_close(begin, end);
         if (!close) {

@@ -30,23 +30,17 @@ void graph_add_reference(struct check *check, const struct reference *reference)
 /* --- unknown names -----------------------------------------------------------------------------
  */
 
-static bool is_full(const struct check *check)
-{
-    return check->diagnostics->count >= LIMIT_DIAGNOSTICS;
-}
-
 /* Reports at a byte of the scalar that the reference stands in, under the reference's path. */
 static void report(struct check *check, const struct reference *reference, uint32_t offset,
                    const char *kind, const char *fix, const char *message, const char *name)
 {
     const struct node *node = reference->node;
-    struct place place = {0};
+    struct place place;
     check_leave(check, 0);
     buf_puts(&check->path, reference->path);
-    if (!is_full(check))
-        place = source_scalar_place(check->source, node->place, node->offset,
-                                    (enum scalar_style)node->style,
-                                    bytes_of(node->text, node->size), offset);
+    place = source_scalar_place(check->source, node->place, node->offset,
+                                (enum scalar_style)node->style, bytes_of(node->text, node->size),
+                                offset);
     check_error(check, place, kind, fix, message, check_shown(check, name));
     check_leave(check, 0);
 }
@@ -61,7 +55,7 @@ static void report_unknown_node(struct check *check, const struct reference *ref
     struct graph *self = check->graph;
     struct suggestion suggestion = SUGGESTION(reference->name);
     char fix[160];
-    for (uint32_t i = 0; i < self->nodes_count && !is_full(check); i++)
+    for (uint32_t i = 0; i < self->nodes_count && check->effort_left > 0; i++)
         check_offer(check, &suggestion, self->nodes[i].id);
     if (!reference->is_order) {
         check_offer(check, &suggestion, "input");
@@ -109,19 +103,22 @@ static uint32_t find(const struct graph *self, const char *id)
 static uint32_t resolve(struct check *check, const struct reference *reference)
 {
     static const char *const LATER[] = {"context", "item", "index", NULL};
-    uint32_t node = find(check->graph, reference->name);
-    if (node != NO_NODE)
-        return node;
-    if (!reference->is_order && strcmp(reference->name, "execution") == 0)
+    bool is_variable = !reference->is_order && !reference->is_qualified;
+    if (is_variable && strcmp(reference->name, "execution") == 0)
         return NO_NODE;
-    if (!reference->is_order && strcmp(reference->name, "input") == 0)
+    if (is_variable && strcmp(reference->name, "input") == 0) {
         check_input_field(check, reference);
-    else if (!reference->is_order && is_one_of(reference->name, LATER))
+        return NO_NODE;
+    }
+    if (is_variable && is_one_of(reference->name, LATER)) {
         report(check, reference, reference->offset, "unsupported", "take it out",
                "\"%s\" is a variable that this version does not run yet", reference->name);
-    else
+        return NO_NODE;
+    }
+    uint32_t node = find(check->graph, reference->name);
+    if (node == NO_NODE)
         report_unknown_node(check, reference);
-    return NO_NODE;
+    return node;
 }
 
 /* --- edges -------------------------------------------------------------------------------------
@@ -139,7 +136,7 @@ static void edges_make(struct check *check, struct edges *self)
     self->pairs = xcalloc(graph->references_count + 1, sizeof *self->pairs);
     self->references = xcalloc(graph->references_count + 1, sizeof *self->references);
     self->count = 0;
-    for (size_t i = 0; i < graph->references_count; i++) {
+    for (size_t i = 0; i < graph->references_count && !check_is_full(check); i++) {
         const struct reference *reference = &graph->references[i];
         uint32_t from = resolve(check, reference);
         if (from == NO_NODE || reference->user == NO_NODE)
@@ -202,7 +199,7 @@ static void report_cycle(struct check *check, const struct reference *reference,
 static void check_cycles(struct check *check, struct edges *edges)
 {
     struct graph *graph = check->graph;
-    for (int i = 0; i < CYCLES_SHOWN; i++) {
+    for (int i = 0; i < CYCLES_SHOWN && !check_is_full(check); i++) {
         uint32_t *cycle = NULL;
         size_t size =
             dag_cycle(graph->nodes_count, (const uint32_t(*)[2])edges->pairs, edges->count, &cycle);
@@ -255,7 +252,7 @@ static void check_join(struct check *check, uint32_t target, const struct edges 
 static void check_joins(struct check *check, const struct edges *edges)
 {
     size_t at = 0;
-    for (uint32_t i = 0; i < check->graph->nodes_count; i++) {
+    for (uint32_t i = 0; i < check->graph->nodes_count && !check_is_full(check); i++) {
         size_t begin = at;
         while (at < edges->count && edges->pairs[at][1] == i)
             at++;

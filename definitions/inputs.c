@@ -61,7 +61,7 @@ value_t *check_required(struct check *self, const struct node *node)
     }
     const char **names = xcalloc((size_t)node->size + 1, sizeof *names);
     size_t count = 0;
-    for (const struct node *item = node->first; item; item = item->next) {
+    for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         if (item->kind == NODE_TEXT)
             names[count++] = item->text;
         else
@@ -134,7 +134,7 @@ value_t *check_schemas(struct check *self, const struct key *key, const struct n
     if (!check_schema_count(self, key, node))
         return NULL;
     value_t *schemas = value_map();
-    for (const struct node *item = node->first; item; item = item->next) {
+    for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter(self, item->key->text);
         value_t *schema = check_schema(self, item);
         if (schema)

@@ -58,7 +58,7 @@ static const struct key AGENT_LIMITS[] = {
 
 static const struct key PROCESS[] = {
     {"instances", TYPE_RANGE, .least = 0, .most = LIMIT_INSTANCES, .fallback = "1",
-     .about = "Processes of each host: a number, or fewest..most"},
+     .about = "Processes that serve it: a number, or fewest..most"},
     {"parallel", TYPE_INTEGER, .least = 1, .most = LIMIT_PARALLEL,
      .about = "Tasks at a time of each process", .fallback = "8 for commands, else 64"},
     {"memory", TYPE_SIZE, .canonical = "memory_bytes",
@@ -139,7 +139,8 @@ static const struct key INPUT[] = {
 
 static const struct key NODE[] = {
     {"agent", TYPE_NAME, .required = true, .about = "The agent that does it"},
-    {"say", TYPE_TEMPLATE, .about = "The message, with `{{expressions}}`", .fallback = "null"},
+    {"say", TYPE_TEMPLATE, .about = "The message; with `{{expressions}}` in it, at most 64 KiB",
+     .fallback = "null"},
     {"with", TYPE_TEMPLATES, .fallback = "null",
      .about = "The message as an object, instead of `say`; texts in it may hold `{{expressions}}`"},
     {"after", TYPE_AFTER, .most = LIMIT_EDGES,
@@ -309,8 +310,8 @@ void key_print_cap(const struct key *self, struct buf *out)
     switch (self->type) {
     case TYPE_NAME: buf_printf(out, "%d bytes", LIMIT_NAME_BYTES); break;
     case TYPE_TEXT:
-    case TYPE_TEMPLATE:
-    case TYPE_EXPRESSION: buf_printf(out, "%u KiB", LIMIT_TEXT_BYTES >> 10); break;
+    case TYPE_TEMPLATE: buf_printf(out, "%u KiB", LIMIT_TEXT_BYTES >> 10); break;
+    case TYPE_EXPRESSION: buf_printf(out, "%u KiB", LIMIT_EXPRESSION_BYTES >> 10); break;
     case TYPE_DURATION: buf_puts(out, duration_format((int64_t)self->most, most)); break;
     case TYPE_INTEGER:
     case TYPE_RANGE:

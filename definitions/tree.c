@@ -272,8 +272,12 @@ static void report_yaml(struct reader *self, const yaml_parser_t *parser)
                problem);
         return;
     }
-    snprintf(message, sizeof message, "not YAML: %s%s%s", problem, parser->context ? " " : "",
-             parser->context ? parser->context : "");
+    const char *context = parser->context ? parser->context : "";
+    char begun[40] = "";
+    if (*context && parser->context_mark.line != parser->problem_mark.line)
+        snprintf(begun, sizeof begun, " that begins in line %zu", parser->context_mark.line + 1);
+    snprintf(message, sizeof message, "not YAML: %s%s%s%s", problem, *context ? " " : "", context,
+             begun);
     report(self, place, "syntax", syntax_fix(self->source, place, problem), message);
 }
 

@@ -86,7 +86,8 @@ value_t *check_nodes(struct check *self, const struct key *key, const struct nod
     value_t *list = value_list();
     gather_nodes(self->graph, node);
     self->graph->user = 0;
-    for (const struct node *item = node->first; item; item = item->next, self->graph->user++) {
+    for (const struct node *item = node->first; item && !check_is_full(self);
+         item = item->next, self->graph->user++) {
         size_t before = check_enter(self, item->key->text);
         value_t *canonical = check_node(self, item);
         if (canonical)
@@ -154,7 +155,7 @@ value_t *check_after(struct check *self, const struct node *node)
     }
     const struct node **items = xcalloc((size_t)node->size + 1, sizeof *items);
     size_t index = 0, count = 0;
-    for (const struct node *item = node->first; item; item = item->next) {
+    for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter_index(self, index++);
         if (check_after_item(self, item))
             items[count++] = item;

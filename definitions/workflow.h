@@ -12,6 +12,7 @@
 struct reference {
     uint32_t user;           /* the node that refers; NO_NODE: the workflow's output */
     bool is_order;           /* an item of `after`, which names a node and nothing else */
+    bool is_qualified;       /* nodes.ID, which is no variable */
     const char *name;        /* in the arena: a node's id or a variable */
     const char *field;       /* the first field of `input`, or NULL */
     const struct node *node; /* the scalar it stands in */

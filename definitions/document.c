@@ -1,0 +1,168 @@
+/* docs/definitions.md: what is said here in words, and tables made from the table of keys. */
+#include "base/limits.h"
+#include "definitions/definitions.h"
+#include "definitions/keys.h"
+#include <string.h>
+
+static const char INTRODUCTION[] =
+    "# Definitions\n"
+    "\n"
+    "Agents and workflows are files in YAML (1.2 core schema) or JSON of the same shape. A file "
+    "may\n"
+    "hold several documents, parted by `---`. `agentctl validate FILE...` checks them without\n"
+    "applying anything, and reports every problem at once, each with its place and a remedy:\n"
+    "\n"
+    "```\n"
+    "workflows/brief.yaml:14:12: error: nodes.publish.after[0]: needs \"reveiw\", which does not "
+    "exist; did you mean \"review\"?\n"
+    "```\n"
+    "\n"
+    "<!-- Made by `ninja definitions_document` from the validator's own table: edit\n"
+    "     definitions/keys.c or definitions/document.c instead. -->\n"
+    "\n"
+    "```yaml\n"
+    "agent: scout\n"
+    "about: Finds sources for a question\n"
+    "command: [./scout, --json]\n"
+    "limits: {time: 2m}\n"
+    "process: {instances: 1..4, parallel: 8, memory: 256M, idle: 10m}\n"
+    "---\n"
+    "workflow: brief\n"
+    "about: Researches a topic\n"
+    "input:\n"
+    "  topic: text\n"
+    "  sources: {type: integer, default: 3}\n"
+    "nodes:\n"
+    "  find:\n"
+    "    agent: scout\n"
+    "    say: Find {{input.sources}} sources on {{input.topic}}\n"
+    "    retry: {attempts: 3, backoff: 2s}\n"
+    "  publish:\n"
+    "    agent: writer\n"
+    "    with: {links: \"{{find.links}}\", topic: \"{{input.topic}}\"}\n"
+    "output: publish\n"
+    "```\n"
+    "\n";
+
+static const char RULES[] =
+    "## Expressions\n"
+    "\n"
+    "An expression is a path into values: `input.topic`, `find.links[0].url`, `find[\"a key\"]`.\n"
+    "It stands bare in `output`, and between double braces inside of the texts of `say` and "
+    "`with`.\n"
+    "A text that is nothing but one `{{...}}` keeps the value's type. Variables are `input`,\n"
+    "`execution.id`, and the id of each node (its output), also as `nodes.ID`. A node that refers "
+    "to\n"
+    "another one waits for it.\n"
+    "\n"
+    "YAML reads some texts as something else; quote them: `say: \"{{find}}\"` (else an object),\n"
+    "a text that holds `: ` or ` #`, or one that begins with `!`, `&`, `*`, `@` or `%`. Tags, "
+    "anchors\n"
+    "and aliases are errors.\n"
+    "\n"
+    "## Values\n"
+    "\n"
+    "- **name**: of an agent or workflow, `[a-z][a-z0-9_-]*`.\n"
+    "- **duration**: a whole number and `ms`, `s`, `m`, `h` or `d`.\n"
+    "- **size**: a whole number and `K`, `M`, `G` or `T` (of 1024).\n"
+    "- **range**: `1..4`, or a number for both ends.\n"
+    "- **type**: `text`, `number`, `integer`, `boolean`, `list`, `object` (or JSON Schema's words\n"
+    "  `string` and `array`).\n"
+    "\n"
+    "A key that is marked *later* is a word of the language that this version does not run: using "
+    "it\n"
+    "is an error of the kind `unsupported`.\n"
+    "\n";
+
+struct kind {
+    const char *name, *meaning;
+};
+
+static const struct kind KINDS[] = {
+    {"syntax", "not YAML or JSON, or a tag, anchor, alias or key that isn't allowed"},
+    {"too_large", "the file is larger than the limit"},
+    {"too_deep", "nested deeper than the limit"},
+    {"too_many", "more values, nodes, references or members than the limit"},
+    {"unknown_key", "no such key there"},
+    {"duplicate_key", "a key that stands twice"},
+    {"missing_key", "a key that must be there"},
+    {"wrong_type", "a value of another type than the key needs"},
+    {"bad_value", "a value of the right type that isn't allowed"},
+    {"unsupported", "a word of the language that this version does not run"},
+    {"expression", "an expression that isn't one"},
+    {"unknown_node", "a name that is neither a node nor a variable"},
+    {"unknown_input", "an input that isn't declared"},
+    {"cycle", "nodes that wait for each other"},
+    {"join", "a join that has no effect, or that never starts (a warning)"},
+    {"duplicate_name", "two agents or two workflows of one name"},
+    {"not_compiled", "what passed the checks and yet can't be made into a graph: a defect of ours"},
+    {"unknown_agent", "an agent that doesn't exist (a warning where only files are known)"},
+};
+
+static void print_kinds(struct buf *out)
+{
+    buf_puts(out, "## Kinds of problems\n\n| kind | meaning |\n| --- | --- |\n");
+    for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++)
+        buf_printf(out, "| `%s` | %s |\n", KINDS[i].name, KINDS[i].meaning);
+}
+
+static void print_limits(struct buf *out)
+{
+    buf_printf(out,
+               "## Limits of a file\n\n"
+               "%u MiB, %d levels of nesting, %d values, %d nodes and %d references of a workflow; "
+               "%d problems are shown at a time.\n\n",
+               LIMIT_DEFINITION_BYTES >> 20, LIMIT_DEFINITION_DEPTH, LIMIT_DEFINITION_VALUES,
+               LIMIT_NODES, LIMIT_EDGES, LIMIT_DIAGNOSTICS);
+}
+
+static void print_key(const struct key *key, struct buf *out)
+{
+    buf_printf(out, "| `%s` | ", key->name);
+    key_print_type(key, out);
+    buf_puts(out, " | ");
+    if (key->later)
+        buf_puts(out, "*later*");
+    else if (key->required)
+        buf_puts(out, "*required*");
+    else if (key->fallback)
+        buf_puts(out, key->fallback);
+    buf_puts(out, " | ");
+    key_print_cap(key, out);
+    buf_printf(out, " | %s |\n", key->about);
+}
+
+static void print_owner(enum key_owner owner, struct buf *out)
+{
+    size_t count = 0;
+    const struct key *keys = keys_of(owner, &count);
+    buf_printf(out,
+               "### Keys of %s\n\n| key | type | default | cap | about |\n"
+               "| --- | --- | --- | --- | --- |\n",
+               owner_name(owner));
+    for (int later = 0; later < 2; later++)
+        for (size_t i = 0; i < count; i++)
+            if (keys[i].later == (later == 1))
+                print_key(&keys[i], out);
+    buf_putc(out, '\n');
+}
+
+static void print_reserved(struct buf *out)
+{
+    buf_puts(out, "Words that can't be node ids:");
+    for (size_t i = 0; RESERVED_NODE_IDS[i]; i++)
+        buf_printf(out, "%s `%s`", i == 0 ? "" : ",", RESERVED_NODE_IDS[i]);
+    buf_puts(out, ".\n\n");
+}
+
+void definitions_document(struct buf *out)
+{
+    buf_puts(out, INTRODUCTION);
+    buf_puts(out, "## Keys\n\n");
+    for (int owner = 0; owner < OWNER_COUNT; owner++)
+        print_owner((enum key_owner)owner, out);
+    print_reserved(out);
+    buf_puts(out, RULES);
+    print_limits(out);
+    print_kinds(out);
+}
