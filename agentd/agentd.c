@@ -278,6 +278,7 @@ static void dispatch_message(struct agentd *self)
     case WIRE_REPLY:
     case WIRE_BLOB_CHUNK:
     case WIRE_BLOB_STORED:
+    case WIRE_UNDELIVERABLE:
         if (jobs_receive(self->jobs, &self->message, &err))
             log_definition_error(self, &err);
         return;

@@ -595,10 +595,12 @@ static void receive_blob(jobs_t *self, const struct message *message)
 
 int jobs_receive(jobs_t *self, const struct message *message, struct err *err)
 {
-    if (message->body.kind != WIRE_REPLY) {
+    if (message->body.kind == WIRE_UNDELIVERABLE)
+        versions_undelivered(&self->versions, message->route.correlation, self->now_us);
+    else if (message->body.kind != WIRE_REPLY)
         receive_blob(self, message);
+    if (message->body.kind != WIRE_REPLY)
         return 0;
-    }
     struct err why = {0};
     struct version *version =
         versions_receive(&self->versions, message->route.correlation, &message->body.reply,
@@ -629,9 +631,8 @@ static void ask_for_versions(jobs_t *self)
     while ((version = versions_due(&self->versions, self->now_us))) {
         struct buf params = {0};
         struct wire_body body = {.kind = WIRE_REQUEST, .request = {.method = "agents.get"}};
-        uint64_t correlation = self->correlation++;
-        versions_request(&self->versions, version, correlation, self->now_us, &params);
-        self->options.send(self->options.context, &body, correlation, buf_bytes(&params));
+        versions_request(&self->versions, version, &self->correlation, self->now_us, &params);
+        self->options.send(self->options.context, &body, version->correlation, buf_bytes(&params));
         buf_release(&params);
     }
 }

@@ -42,7 +42,7 @@ void jobs_take(jobs_t *self, struct task *task, const struct wire_dispatch *disp
 /* Ends the work of a task that is about to leave, without a step. */
 void jobs_drop(jobs_t *self, struct task *task);
 
-/* REPLY, BLOB_CHUNK, BLOB_STORED. Returns an error to be told to the operator (once), or 0. */
+/* REPLY, BLOB_CHUNK, BLOB_STORED, UNDELIVERABLE. Returns an error to be told to the operator (once), or 0. */
 int jobs_receive(jobs_t *self, const struct message *message, struct err *err);
 void jobs_event(jobs_t *self, uint64_t data); /* of the epoll set */
 

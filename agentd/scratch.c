@@ -23,14 +23,15 @@ struct trash {
 struct scratch {
     char *dir, *instance_dir;
     int lock_fd;
-    uint64_t number;
+    uint64_t number, moves; /* of directories made, and moved up */
     struct trash *trash;
 };
 
 /* One removal within its budget. */
 struct removal {
     int top_fd;
-    unsigned budget, moved;
+    unsigned budget, progress;
+    uint64_t *moves;
 };
 
 static int make_directory(const char *path, struct err *err)
@@ -128,9 +129,10 @@ static void remove_entries(struct removal *removal, int dir_fd, unsigned depth);
 /* A tree too deep to be walked with one descriptor for each level is moved up by and by. */
 static void move_up(struct removal *removal, int parent_fd, const char *name)
 {
-    char moved[32];
-    (void)snprintf(moved, sizeof moved, ".deep-%d-%u", getpid(), removal->moved++);
-    (void)renameat(parent_fd, name, removal->top_fd, moved);
+    char moved[48];
+    (void)snprintf(moved, sizeof moved, ".deep-%d-%llu", getpid(),
+                   (unsigned long long)++*removal->moves);
+    removal->progress += renameat(parent_fd, name, removal->top_fd, moved) == 0;
 }
 
 static void remove_directory(struct removal *removal, int parent_fd, const char *name,
@@ -148,7 +150,7 @@ static void remove_directory(struct removal *removal, int parent_fd, const char 
         return;
     (void)fchmod(fd, 0700);
     remove_entries(removal, fd, depth + 1);
-    (void)unlinkat(parent_fd, name, AT_REMOVEDIR);
+    removal->progress += unlinkat(parent_fd, name, AT_REMOVEDIR) == 0;
 }
 
 static void remove_entries(struct removal *removal, int dir_fd, unsigned depth)
@@ -162,34 +164,34 @@ static void remove_entries(struct removal *removal, int dir_fd, unsigned depth)
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         removal->budget--;
-        if (unlinkat(dir_fd, entry->d_name, 0) < 0 && (errno == EISDIR || errno == EPERM))
+        if (unlinkat(dir_fd, entry->d_name, 0) == 0)
+            removal->progress++;
+        else if (errno == EISDIR || errno == EPERM)
             remove_directory(removal, dir_fd, entry->d_name, depth);
     }
     closedir(dir);
 }
 
-/* Whether the directory is gone, or can't be removed at all; false: the budget ran out first. */
-static bool remove_tree(const char *path)
+/* Whether the directory is gone, or nothing more of it can be removed. */
+static bool remove_tree(scratch_t *self, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == EACCES && chmod(path, 0700) == 0)
         fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return true;
-    struct removal removal = {.top_fd = dup(fd), .budget = SWEEP_FILES};
+    struct removal removal = {.top_fd = dup(fd), .budget = SWEEP_FILES, .moves = &self->moves};
     (void)fchmod(fd, 0700);
     remove_entries(&removal, fd, 0);
     if (removal.top_fd >= 0)
         close(removal.top_fd);
-    if (rmdir(path) == 0)
-        return true;
-    return removal.budget > 0 && !removal.moved;
+    return rmdir(path) == 0 || removal.progress == 0;
 }
 
 bool scratch_sweep(scratch_t *self)
 {
     struct trash *trash = self->trash;
-    if (trash && remove_tree(trash->path)) {
+    if (trash && remove_tree(self, trash->path)) {
         self->trash = trash->next;
         free(trash->path);
         free(trash);

@@ -3,6 +3,8 @@
 #include "base/limits.h"
 #include <stdlib.h>
 
+enum { UNDELIVERED_PAUSE_US = 100 * 1000 };
+
 static void version_destroy(struct version *version)
 {
     agent_def_destroy(&version->def);
@@ -103,7 +105,7 @@ static void pause_until(struct version *version, int64_t now_us)
     version->ask_us = now_us + version->pause_us;
 }
 
-void versions_request(const struct versions *self, struct version *version, uint64_t correlation,
+void versions_request(const struct versions *self, struct version *version, uint64_t *correlation,
                       int64_t now_us, struct buf *out)
 {
     value_t *params = value_map();
@@ -112,7 +114,8 @@ void versions_request(const struct versions *self, struct version *version, uint
         value_set_int(params, "version", version->number);
     value_to_msgpack(params, out);
     value_destroy(&params);
-    version->correlation = correlation;
+    if (!version->correlation)
+        version->correlation = (*correlation)++;
     pause_until(version, now_us);
 }
 
@@ -167,6 +170,13 @@ static struct version *find_correlation(const struct versions *self, uint64_t co
     while (version && !(version->state == VERSION_ASKED && version->correlation == correlation))
         version = version->next;
     return version;
+}
+
+void versions_undelivered(struct versions *self, uint64_t correlation, int64_t now_us)
+{
+    struct version *version = correlation ? find_correlation(self, correlation) : NULL;
+    if (version)
+        version->ask_us = now_us + UNDELIVERED_PAUSE_US;
 }
 
 struct version *versions_receive(struct versions *self, uint64_t correlation,

@@ -36,12 +36,17 @@ void versions_unuse(struct versions *self, struct version *version);
 /* As versions_use, without counting a user, and only when it is ready; else NULL. */
 struct version *versions_ready(const struct versions *self, uint32_t number);
 
-/* The next request that is due, to be sent with the version's new correlation number; NULL: none. */
+/* The next version whose request is due; NULL: none. */
 struct version *versions_due(struct versions *self, int64_t now_us);
-/* payload: a MessagePack document, appended to out. */
-void versions_request(const struct versions *self, struct version *version, uint64_t correlation,
+/* Appends the request's payload, a MessagePack document, to out. It is to be sent under
+ * version->correlation, which stays the same when it is repeated; a new one is taken from
+ * *correlation, which is then advanced. */
+void versions_request(const struct versions *self, struct version *version, uint64_t *correlation,
                       int64_t now_us, struct buf *out);
 int64_t versions_deadline(const struct versions *self); /* INT64_MAX: none */
+
+/* A request came back undelivered: the coordinator is not there yet; it is asked again soon. */
+void versions_undelivered(struct versions *self, uint64_t correlation, int64_t now_us);
 
 /* An answer: the version that it made ready or refused, or NULL when it was not asked for, or asks
  * for patience. Refused numbers stay until unused; the newest (0) is asked for again and again. */
