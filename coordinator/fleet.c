@@ -200,10 +200,15 @@ static struct wish *find_wish(const struct fleet *self, const char *agent)
     return map_get(self->wishes, agent, strlen(agent));
 }
 
+/* An agent that was applied just now has no wish before the next look: it will be its least. */
 uint32_t fleet_wanted(const struct coordinator *self, const char *agent)
 {
     const struct wish *wish = find_wish(self->fleet, agent);
-    return wish == NULL ? 0 : wish->wish.wanted;
+    if (wish != NULL)
+        return wish->wish.wanted;
+    const struct catalog_entry *entry = catalog_find(self, DEFINITION_AGENT, agent);
+    bool ours = entry != NULL && entry->agent->answers != AGENT_EXTERNAL;
+    return ours ? entry->agent->instances_min : 0;
 }
 
 static void update_wish(struct coordinator *self, const struct catalog_entry *entry)
