@@ -99,10 +99,9 @@ static void test_data_and_times(void **state)
     doc_time(&doc, "never", 0);
     doc_time(&doc, "at", 1700000000000001);
     doc_end(&doc);
-    assert_document(
-        &out, "{\"absent\":null,\"inline\":[1,2,3],\"blob\":{\"$blob\":"
-              "\"1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f\","
-              "\"size\":65537},\"never\":null,\"at\":\"2023-11-14T22:13:20.000001Z\"}");
+    assert_document(&out, "{\"absent\":null,\"inline\":[1,2,3],\"blob\":{\"$blob\":"
+                          "\"1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f\","
+                          "\"size\":65537},\"never\":null,\"at\":\"2023-11-14T22:13:20.000001Z\"}");
 }
 
 int main(void)

@@ -239,9 +239,8 @@ static void test_failing(void **state)
 static void test_ended(void **state)
 {
     struct event event = make_event(EVENT_ENDED);
-    event.ended = (struct event_ended){.status = EXECUTION_SUCCEEDED,
-                                       .output = datum_inline(bytes_of("\xa2ok", 3)),
-                                       .path = ""};
+    event.ended = (struct event_ended){
+        .status = EXECUTION_SUCCEEDED, .output = datum_inline(bytes_of("\xa2ok", 3)), .path = ""};
     const struct event_ended *back = &round_trip(*state, &event)->ended;
     assert_int_equal(back->status, EXECUTION_SUCCEEDED);
     assert_true(datum_equal(&back->output, &event.ended.output));
@@ -293,8 +292,8 @@ static void test_every_cut(void **state)
     event.step.failure = exit_failure();
     journal_encode(&event, &fixture->record);
     for (size_t size = 0; size < fixture->record.size; size++) {
-        int rc = journal_decode(&fixture->arena, execution, 1,
-                                bytes_of(fixture->record.data, size), &back, &err);
+        int rc = journal_decode(&fixture->arena, execution, 1, bytes_of(fixture->record.data, size),
+                                &back, &err);
         assert_true(rc == 0 || rc == ERR_MALFORMED);
     }
 }
@@ -308,14 +307,14 @@ static void test_fold_refuses_a_gap(void **state)
     struct err err;
 
     journal_encode(&event, &fixture->record);
-    assert_int_equal(journal_fold(engine, &fixture->arena, execution, 3, 5,
-                                  buf_bytes(&fixture->record), &err),
-                     ERR_CORRUPT);
+    assert_int_equal(
+        journal_fold(engine, &fixture->arena, execution, 3, 5, buf_bytes(&fixture->record), &err),
+        ERR_CORRUPT);
     assert_non_null(strstr(err.what, "from event 3 to 5"));
     /* A step before any start is one that the state forbids. */
-    assert_int_equal(journal_fold(engine, &fixture->arena, execution, 0, 1,
-                                  buf_bytes(&fixture->record), &err),
-                     ERR_CORRUPT);
+    assert_int_equal(
+        journal_fold(engine, &fixture->arena, execution, 0, 1, buf_bytes(&fixture->record), &err),
+        ERR_CORRUPT);
     engine_destroy(&engine);
 }
 
@@ -335,8 +334,7 @@ static void test_summary(void **state)
                                     .by = "client:1",
                                     .tasks = 77};
     summary_encode(&summary, &fixture->record);
-    assert_int_equal(
-        summary_decode(&fixture->arena, buf_bytes(&fixture->record), &back, &err), 0);
+    assert_int_equal(summary_decode(&fixture->arena, buf_bytes(&fixture->record), &back, &err), 0);
     assert_string_equal(back.workflow, "brief");
     assert_int_equal(back.workflow_version, 2);
     assert_int_equal(back.status, EXECUTION_FAILED);
@@ -363,9 +361,8 @@ static void test_definition_and_key_records(void **state)
                                            .by = "client:2"};
     struct definition_record definition_back;
     definition_encode(&definition, &fixture->record);
-    assert_int_equal(definition_decode(&fixture->arena, buf_bytes(&fixture->record),
-                                       &definition_back, &err),
-                     0);
+    assert_int_equal(
+        definition_decode(&fixture->arena, buf_bytes(&fixture->record), &definition_back, &err), 0);
     assert_int_equal(definition_back.version, 4);
     assert_memory_equal(definition_back.hash, definition.hash, 32);
     assert_true(bytes_equal(definition_back.canonical, definition.canonical));

@@ -1,6 +1,7 @@
 /* coordinatord: definitions, executions, journal, timers. See docs/architecture.md. */
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/run.h"
 #include "coordinator/coordinator.h"
 
 #include <errno.h>

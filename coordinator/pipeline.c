@@ -213,8 +213,8 @@ bool pipeline_has_room(const struct coordinator *self)
 {
     const struct pipeline *pipeline = self->pipeline;
     const struct batch *batch = &pipeline->ring[(pipeline->oldest + pipeline->in_flight) % BATCHES];
-    if (self->full)
-        return true; /* what runs is bounded by the credit given; clients are refused */
+    if (self->full) /* clients are refused; what runs is bounded by the credit given */
+        return store_batch_size_bytes(batch->writes) < LIMIT_STORE_BATCH_BYTES / 2;
     return batch->decisions.events_count < LIMIT_BATCH_EVENTS &&
            store_batch_size_bytes(batch->writes) < LIMIT_BATCH_BYTES;
 }

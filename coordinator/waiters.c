@@ -54,20 +54,40 @@ void waiters_destroy(struct waiters **self_p)
     *self_p = NULL;
 }
 
+/* A client that got no answer asks again under the same number: it still gets one. */
+static struct waiter *find_same(const struct waiters *self, struct uuid execution, const char *from,
+                                uint64_t correlation)
+{
+    struct waiter *waiter = map_get(self->by_execution, execution.bytes, sizeof execution.bytes);
+    while (waiter != NULL &&
+           (waiter->correlation != correlation || strcmp(waiter->from, from) != 0))
+        waiter = waiter->next;
+    return waiter;
+}
+
+static struct waiter *add(struct waiters *self, struct uuid execution, const char *from,
+                          uint64_t correlation)
+{
+    struct waiter *waiter = xcalloc(1, sizeof *waiter);
+    waiter->execution = execution;
+    waiter->from = xstrdup(from);
+    waiter->correlation = correlation;
+    waiter->next = map_put(self->by_execution, execution.bytes, sizeof execution.bytes, waiter);
+    self->count++;
+    return waiter;
+}
+
 void waiters_add(struct coordinator *self, struct uuid execution, const char *from,
                  uint64_t correlation, int64_t until_us, const struct execution_options *options)
 {
     struct waiters *waiters = self->waiters;
-    struct waiter *waiter = xcalloc(1, sizeof *waiter);
+    struct waiter *waiter = find_same(waiters, execution, from, correlation);
 
-    waiter->execution = execution;
-    waiter->from = xstrdup(from);
-    waiter->correlation = correlation;
+    if (waiter == NULL)
+        waiter = add(waiters, execution, from, correlation);
     waiter->options = *options;
-    waiter->next = map_put(waiters->by_execution, execution.bytes, sizeof execution.bytes, waiter);
     if (until_us != INT64_MAX)
         timers_set(&waiters->timers, &waiter->timer, until_us);
-    waiters->count++;
 }
 
 static void answer(struct coordinator *self, struct waiter *waiter)
