@@ -230,6 +230,26 @@ static void test_a_free_slot_goes_to_who_can_use_it(void **state)
     fixture_free(&f);
 }
 
+/* The one that stood in the queue for its lane is stopped while a slot is free: the next one of the
+ * lane has to take its place. */
+static void test_a_lane_goes_on_when_its_queued_task_is_stopped(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    const struct node nodes[] = {NODE("bad", NULL, .agent = "x"), NODE("q", NULL, .agent = "y"),
+                                 NODE("clean", NULL, .agent = "y", .join = DAG_JOIN_DONE)};
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .parallel = 1}, nodes, 3);
+    up(f, 1, "x");
+    start(f, "w");
+    const struct effect_dispatch *bad = dispatch_of(f, "bad");
+    up(f, 2, "y");
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 0);
+    failure(f, bad, "exit", false);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 1);
+    assert_non_null(dispatch_of(f, "clean"));
+    fixture_free(&f);
+}
+
 static void test_parallel_under_a_wide_fan(void **state)
 {
     (void)state;
@@ -322,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_higher_priority_and_lost_work_go_first),
         cmocka_unit_test(test_parallel_bounds_one_execution_and_blocks_no_other),
         cmocka_unit_test(test_a_free_slot_goes_to_who_can_use_it),
+        cmocka_unit_test(test_a_lane_goes_on_when_its_queued_task_is_stopped),
         cmocka_unit_test(test_parallel_under_a_wide_fan),
         cmocka_unit_test(test_what_a_dispatch_says),
         cmocka_unit_test(test_time_never_goes_back_in_a_journal),

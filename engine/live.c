@@ -189,7 +189,7 @@ struct live *live_new(engine_t *self, struct exec *exec, uint32_t node)
     return live;
 }
 
-static void leave_instance(engine_t *self, struct live *live)
+static void leave_instance(struct live *live)
 {
     list_remove(&live->link);
     live->instance->held--;
@@ -198,7 +198,6 @@ static void leave_instance(engine_t *self, struct live *live)
     live->exec->running--;
     if (live->state == LIVE_STOPPING)
         live->exec->stopping--;
-    fill_slots(self, live->exec);
 }
 
 static void leave_aside(struct live *live)
@@ -207,7 +206,7 @@ static void leave_aside(struct live *live)
     lane_update(live->exec, lane_of(live));
 }
 
-void live_idle(engine_t *self, struct live *live)
+static void leave(engine_t *self, struct live *live)
 {
     timer_clear(self, &live->timer);
     switch (live->state) {
@@ -218,9 +217,16 @@ void live_idle(engine_t *self, struct live *live)
     case LIVE_QUEUED: leave_queue(live); break;
     case LIVE_ASIDE: leave_aside(live); break;
     case LIVE_RUNNING:
-    case LIVE_STOPPING: leave_instance(self, live); break;
+    case LIVE_STOPPING: leave_instance(live); break;
     }
     set_state(live, LIVE_IDLE);
+}
+
+/* Who leaves may free a slot, or be the last of its lane in the queue while a slot is free. */
+void live_idle(engine_t *self, struct live *live)
+{
+    leave(self, live);
+    fill_slots(self, live->exec);
 }
 
 void live_free(engine_t *self, struct live **live_p)
@@ -276,7 +282,7 @@ void live_hold(engine_t *self, struct live *live)
 void live_run(engine_t *self, struct live *live, struct instance *instance, struct run run,
               int64_t now_us)
 {
-    live_idle(self, live);
+    leave(self, live);
     set_state(live, LIVE_RUNNING);
     live->instance = instance;
     live->run = run;
