@@ -49,7 +49,7 @@ static int each_page(struct context *context, const char *id, bool raw, page_fn 
 static bool of_node(const struct options *options, const value_t *item)
 {
     return !options->node ||
-           strcmp(value_get_string(item, "path", options->node), options->node) == 0;
+           strcmp(value_get_string(item, "task", options->node), options->node) == 0;
 }
 
 static int print_page(void *argument, const value_t *items, struct err *err)

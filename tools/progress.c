@@ -76,7 +76,7 @@ static void note_running(struct follower *self, const char *path, bool running)
 static void print_step(const value_t *event, FILE *stream)
 {
     char took[32];
-    const char *path = value_get_string(event, "path", "?");
+    const char *path = value_get_string(event, "task", "?");
     const value_t *failure = value_get(event, "failure");
     bool failed = failure && value_type(failure) == VALUE_MAP;
     const char *retry_at = value_get_string(event, "retry_at", NULL);
@@ -113,7 +113,7 @@ static void print_ended(const value_t *event, FILE *stream)
 void print_journal_line(const value_t *event, FILE *stream)
 {
     const char *kind = value_get_string(event, "kind", "?");
-    const char *path = value_get_string(event, "path", "");
+    const char *path = value_get_string(event, "task", "");
     if (strcmp(kind, "step") == 0)
         print_step(event, stream);
     else if (strcmp(kind, "ended") == 0)
@@ -143,7 +143,7 @@ static void show_item(struct follower *self, const value_t *item)
     self->sequence = value_get_int(item, "sequence", self->sequence + 1);
     self->ended = self->ended || strcmp(kind, "ended") == 0;
     if (strcmp(kind, "step") == 0 || strcmp(kind, "lost") == 0)
-        note_running(self, value_get_string(item, "path", ""), false);
+        note_running(self, value_get_string(item, "task", ""), false);
     if (self->context->options->quiet)
         return;
     clear_line(self);

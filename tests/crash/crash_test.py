@@ -84,8 +84,8 @@ class Storm:
         results = {}
         for event in self.here.journal(execution):
             if event["kind"] == "step" and not event.get("failure"):
-                check(event["path"] not in results, f"{execution}: two results of {event['task']}")
-                results[event["path"]] = rfc3339(event["time"])
+                check(event["task"] not in results, f"{execution}: two results of {event['task']}")
+                results[event["task"]] = rfc3339(event["time"])
         check(len(results) == WIDTH + 2, f"{execution}: {len(results)} results")
         starts = self.reports.of("start", execution)
         check(len(starts) >= len(results), f"{execution}: {len(starts)} starts were reported")
