@@ -195,7 +195,9 @@ static void tell_end(fleet_t *self, uint64_t slot, struct record *record,
                      const struct process_end *end, const char *what, const char *tail,
                      int64_t now_us)
 {
-    bool killed = end->signal == SIGKILL || end->signal == SIGTERM || end->signal == SIGINT;
+    /* Of an adopted process nobody knows how it ended: that is not held against it. */
+    bool killed =
+        !end->known || end->signal == SIGKILL || end->signal == SIGTERM || end->signal == SIGINT;
     struct plan_exit over = {0};
     char stopped[128];
     if (slot)
