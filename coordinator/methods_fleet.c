@@ -92,6 +92,7 @@ int method_hosts_list(struct coordinator *self, const struct request *request, s
             continue;
         doc_map(doc, NULL);
         put_link(doc, &link);
+        doc_bool(doc, "up", true); /* those that are not linked are not known */
         fleet_host_document(self, link.handle, doc);
         doc_end(doc);
     }
