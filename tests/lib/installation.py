@@ -151,7 +151,30 @@ class Installation:
         check(done.stdout.strip(), f"{execution} did not end: {done.stderr[-1000:]}")
         return json.loads(done.stdout)
 
+    def run(self, workflow, *args, **more):
+        """Starts a workflow and waits: the execution's document."""
+        return self.wait(self.start(workflow, *args), **more)
+
+    def show(self, execution):
+        return self.json("executions", "show", execution)
+
+    def steps(self, execution):
+        """The journal's steps in order, by their tasks: {path: [event, ...]}."""
+        found = {}
+        for event in self.journal(execution):
+            if event["kind"] == "step":
+                found.setdefault(event["task"], []).append(event)
+        return found
+
+    def counters(self):
+        return self.json("status")["counters"]
+
     # --- processes ---
+
+    def instances(self):
+        """{instance: process id} of the agent processes that are up, by what the hosts tell."""
+        return {process["instance"]: process["pid"] for host in self.json("hosts")["items"]
+                for process in host.get("processes", []) if process["up"]}
 
     def pid(self, name):
         """Of a daemon, or None while it is not running."""
