@@ -155,7 +155,7 @@ static void check_definition(struct parse *self, enum definition_kind kind,
                     other->file, other->line);
         check_leave(check, before);
     }
-    if (canonical && compiles(self, kind, root, canonical) && check->diagnostics->errors == errors)
+    if (canonical && check->diagnostics->errors == errors && compiles(self, kind, root, canonical))
         add_definition(self, kind, document, &canonical);
     value_destroy(&canonical);
 }

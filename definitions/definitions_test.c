@@ -166,6 +166,16 @@ static void test_valid_documents_beside_invalid_ones(void **state)
     release(&checked);
 }
 
+/* What was said once of a value is all that is said of it. */
+static void test_a_flaw_is_reported_once(void **state)
+{
+    (void)state;
+    struct checked checked = check("agent: a\nbuiltin: &fail\n");
+    assert_int_equal(checked.diagnostics.count, 1);
+    assert_string_equal(checked.diagnostics.items[0].kind, "syntax");
+    release(&checked);
+}
+
 static void test_names_are_unique_over_files(void **state)
 {
     (void)state;
@@ -633,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_canonical_form),
         cmocka_unit_test(test_several_documents_keep_their_source),
         cmocka_unit_test(test_valid_documents_beside_invalid_ones),
+        cmocka_unit_test(test_a_flaw_is_reported_once),
         cmocka_unit_test(test_names_are_unique_over_files),
         cmocka_unit_test(test_diagnostics_as_a_document),
         cmocka_unit_test(test_diagnostics_are_printable),
