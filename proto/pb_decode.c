@@ -23,6 +23,11 @@ static struct pb_reader reader_of(struct bytes bytes)
 
 bool pb_varint(struct pb_reader *reader, uint64_t *ret_value)
 {
+    /* Most are of one byte: tags, sizes, small numbers. */
+    if (reader->at != reader->end && *reader->at < 0x80) {
+        *ret_value = *reader->at++;
+        return true;
+    }
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         if (reader->at == reader->end)

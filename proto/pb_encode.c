@@ -4,16 +4,17 @@
 
 #include <string.h>
 
+#define VARINT_BYTES 10
+
 void pb_put_varint(struct buf *out, uint64_t value)
 {
-    uint8_t bytes[10];
-    size_t size = 0;
-    while (value >= 0x80) {
-        bytes[size++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    bytes[size++] = (uint8_t)value;
-    buf_append(out, bytes, size);
+    buf_reserve(out, VARINT_BYTES);
+    uint8_t *at = out->data + out->size;
+    for (; value >= 0x80; value >>= 7)
+        *at++ = (uint8_t)(value | 0x80);
+    *at++ = (uint8_t)value;
+    *at = 0;
+    out->size = (size_t)(at - out->data);
 }
 
 void pb_put_tag(struct buf *out, size_t number, enum pb_wire wire)
