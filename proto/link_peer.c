@@ -66,13 +66,6 @@ static void say_hello(link_t *self, int64_t now_us)
     self->send(self->context, &body);
 }
 
-void link_hello(link_t *self, int64_t now_us)
-{
-    self->ended = false;
-    close_link(self);
-    say_hello(self, now_us);
-}
-
 /* Closes the link and says hello, at once but for a coordinator that answers each one with a reset:
  * then as slowly as a first repetition. */
 static enum link_event start_anew(link_t *self, int64_t now_us)
@@ -103,6 +96,15 @@ static void look_at_lease(link_t *self, int64_t now_us)
 {
     self->lease_held = link_lease_valid(self, now_us);
     self->wanting_us = now_us;
+}
+
+/* An owner that says hello by itself knows what became of its lease: its end is not told again. */
+void link_hello(link_t *self, int64_t now_us)
+{
+    self->ended = false;
+    close_link(self);
+    look_at_lease(self, now_us);
+    say_hello(self, now_us);
 }
 
 /* An echo of what we did not send yet is nobody's: it would be a lease on the future. */

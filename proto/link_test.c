@@ -532,6 +532,23 @@ static void test_busy_peer_loses_its_lease(void **state)
     assert_int_equal(last(&from_peer)->hello.number, 2);
 }
 
+/* An owner may look at its lease itself, stop and say hello before it ticks. */
+static void test_owner_that_saw_the_end_is_not_told_again(void **state)
+{
+    (void)state;
+    open_at(START);
+    exchange_beat(START);
+    link_set_busy(peer, true, START);
+    int64_t now_us = START + LIMIT_LEASE_US + 1;
+    assert_false(link_lease_valid(peer, now_us));
+    link_hello(peer, now_us);
+    for (size_t i = 0; i < 20; i++) {
+        assert_int_equal(link_tick(peer, now_us), LINK_NOTHING);
+        now_us = link_deadline(peer);
+    }
+    assert_int_equal(last(&from_peer)->hello.number, 2);
+}
+
 static void test_lease_outlives_its_link_and_ends(void **state)
 {
     (void)state;
@@ -728,6 +745,7 @@ int main(void)
         RULE(test_dispatch_renews_the_lease),
         RULE(test_idle_peer_beats_before_it_starts),
         RULE(test_busy_peer_loses_its_lease),
+        RULE(test_owner_that_saw_the_end_is_not_told_again),
         RULE(test_lease_outlives_its_link_and_ends),
         RULE(test_busy_link_without_echo_starts_anew),
         RULE(test_one_lost_beat_costs_no_lease),
