@@ -105,6 +105,11 @@ int idempotency_find(struct coordinator *self, const char *key, const uint8_t ha
     return find_stored(self, key, hash, out, err);
 }
 
+bool idempotency_waits(const struct coordinator *self, const char *key)
+{
+    return map_get(self->idempotency->fresh, key, strlen(key)) != NULL;
+}
+
 static void committed(struct coordinator *self, void *argument)
 {
     struct fresh *fresh = argument;

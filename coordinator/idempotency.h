@@ -13,6 +13,8 @@ void idempotency_hash(const char *method, struct bytes payload, uint8_t ret_hash
  * request used this key. */
 int idempotency_find(struct coordinator *self, const char *key, const uint8_t hash[32],
                      struct buf *out, struct err *err) MUST_CHECK;
+/* Whether the answer to this key's request goes out with a batch that is not committed yet. */
+bool idempotency_waits(const struct coordinator *self, const char *key);
 /* Keeps the answer, in the current batch. */
 void idempotency_store(struct coordinator *self, const char *key, const uint8_t hash[32],
                        struct bytes reply);

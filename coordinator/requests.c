@@ -12,39 +12,45 @@
 #define RETRY_AFTER_MS 200
 #define PARAMETERS_MAX 9
 
+enum method_kind {
+    READS,    /* may tell of what is not committed yet: answered with the current batch */
+    CHANGES,  /* writes: refused while the store is full, kept under idempotency keys */
+    VOLATILE, /* tells of nothing that a journal holds: answered at once */
+};
+
 struct method {
     const char *name;
     method_fn run;
-    bool changes; /* writes: refused while the store is full, kept under idempotency keys */
+    enum method_kind kind;
     const char *parameters[PARAMETERS_MAX];
 };
 
 static const struct method methods[] = {
-    {"status", method_status, false, {NULL}},
-    {"definitions.apply", method_definitions_apply, true, {"files", "dry_run"}},
-    {"agents.list", method_agents_list, false, {NULL}},
-    {"agents.get", method_agents_get, false, {"name", "version"}},
-    {"agents.remove", method_agents_remove, true, {"name"}},
-    {"workflows.list", method_workflows_list, false, {NULL}},
-    {"workflows.get", method_workflows_get, false, {"name", "version"}},
-    {"workflows.remove", method_workflows_remove, true, {"name"}},
+    {"status", method_status, VOLATILE, {NULL}},
+    {"definitions.apply", method_definitions_apply, CHANGES, {"files", "dry_run"}},
+    {"agents.list", method_agents_list, READS, {NULL}},
+    {"agents.get", method_agents_get, READS, {"name", "version"}},
+    {"agents.remove", method_agents_remove, CHANGES, {"name"}},
+    {"workflows.list", method_workflows_list, READS, {NULL}},
+    {"workflows.get", method_workflows_get, READS, {"name", "version"}},
+    {"workflows.remove", method_workflows_remove, CHANGES, {"name"}},
     {"executions.start",
      method_executions_start,
-     true,
+     CHANGES,
      {"workflow", "agent", "version", "input", "timeout_ms"}},
-    {"executions.get", method_executions_get, false, {"id", "tasks", "outputs", "after", "limit"}},
+    {"executions.get", method_executions_get, READS, {"id", "tasks", "outputs", "after", "limit"}},
     {"executions.wait",
      method_executions_wait,
-     false,
+     READS,
      {"id", "timeout_ms", "tasks", "outputs", "after", "limit"}},
     {"executions.list",
      method_executions_list,
-     false,
+     READS,
      {"status", "workflow", "agent", "since", "limit", "cursor"}},
-    {"executions.cancel", method_executions_cancel, true, {"id", "why"}},
-    {"executions.journal", method_executions_journal, false, {"id", "after", "limit", "raw"}},
-    {"hosts.list", method_hosts_list, false, {NULL}},
-    {"instances.list", method_instances_list, false, {"agent"}},
+    {"executions.cancel", method_executions_cancel, CHANGES, {"id", "why"}},
+    {"executions.journal", method_executions_journal, READS, {"id", "after", "limit", "raw"}},
+    {"hosts.list", method_hosts_list, VOLATILE, {NULL}},
+    {"instances.list", method_instances_list, VOLATILE, {"agent"}},
 };
 
 static const struct method *find_method(const char *name)
@@ -91,13 +97,13 @@ void requests_send(struct coordinator *self, const char *to, uint64_t correlatio
 
 /* An answer may tell of what is not committed yet: it goes out with the current batch. While the
  * store is full that may last, and methods read what is committed alone: then it goes at once. */
-static void answer(struct coordinator *self, const struct request *request, const struct err *err,
-                   struct bytes document)
+static void answer(struct coordinator *self, const struct request *request, bool at_once,
+                   const struct err *err, struct bytes document)
 {
     struct wire_body body = make_reply(err);
     if (err != NULL)
         self->counters.refused_requests++;
-    if (self->full)
+    if (self->full || at_once)
         requests_send(self, request->from, request->correlation, err, document);
     else
         pipeline_send(self, request->from, request->correlation, &body, document);
@@ -220,7 +226,7 @@ static int read_params(const struct method *method, struct bytes payload, value_
 
 static int check_room(struct coordinator *self, const struct method *method, struct err *err)
 {
-    if (method->changes && self->full) {
+    if (method->kind == CHANGES && self->full) {
         err_set(err, ERR_FULL, "the store has no room: nothing new is accepted until it has");
         err_where(err, "%s", self->paths.store);
         err_fix(err, "make room on that disk; running work goes on by itself then");
@@ -255,17 +261,38 @@ static int run_keyed(struct coordinator *self, const struct method *method,
     return rc;
 }
 
+/* Asked again, while the store is full, under a key that is known: what was answered before is
+ * answered again. If the batch with this request itself waits for room, its answer goes out with
+ * it; to refuse the request now would be a lie, since it will be carried out. */
+static int run_again_while_full(struct coordinator *self, const struct request *request,
+                                const char *key, struct doc *doc, struct err *err)
+{
+    uint8_t hash[32];
+    struct err full = *err;
+    if (idempotency_waits(self, key))
+        return REQUEST_DEFERRED;
+    idempotency_hash(request->method, request->payload, hash);
+    int rc = idempotency_find(self, key, hash, doc->out, err);
+    if (rc == ERR_NOT_FOUND) {
+        *err = full;
+        rc = ERR_FULL;
+    }
+    return rc;
+}
+
 static int run(struct coordinator *self, const struct method *method, struct request *request,
                const char *key, struct doc *doc, struct err *err)
 {
     value_t *params = NULL;
     int rc = check_room(self, method, err);
+    if (rc == ERR_FULL && *key != '\0')
+        return run_again_while_full(self, request, key, doc, err);
     if (rc == 0)
         rc = read_params(method, request->payload, &params, err);
     if (rc < 0)
         return rc;
     request->params = params;
-    if (method->changes && *key != '\0')
+    if (method->kind == CHANGES && *key != '\0')
         rc = run_keyed(self, method, request, key, doc, err);
     else
         rc = run_new(self, method, request, doc, err);
@@ -292,7 +319,8 @@ void requests_run(struct coordinator *self, const char *from, uint64_t correlati
     if (rc < 0 && err.code != rc)
         err.code = rc;
     if (rc != REQUEST_DEFERRED)
-        answer(self, &request, rc < 0 ? &err : NULL, buf_bytes(&out));
+        answer(self, &request, method != NULL && method->kind == VOLATILE, rc < 0 ? &err : NULL,
+               buf_bytes(&out));
     buf_release(&out);
 }
 
