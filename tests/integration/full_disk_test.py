@@ -51,27 +51,30 @@ def fill(path):
 
 
 class Starter:
-    """Starts executions with some ballast each, whose acknowledgement counts."""
+    """Starts executions with some ballast each. What is acknowledged counts; what was taken in just
+    before the disk was full is neither acknowledged nor refused as long as it is."""
 
     def __init__(self, here):
         self.here = here
         self.random = random.Random(7)
         self.accepted = []
+        self.in_doubt = 0
         self.file = here.base / "input.json"
 
     def start(self):
         ballast = self.random.randbytes(20000).hex()
         self.file.write_text(json.dumps({"ballast": ballast}))
-        done = self.here.try_ctl("run", "chain", "-d", "--input", self.file)
+        done = self.here.try_ctl("run", "chain", "-d", "--input", self.file, "--timeout", "2s")
         if done.returncode == 0:
             self.accepted.append(done.stdout.strip())
+        self.in_doubt += done.returncode == 12
         return done
 
     def until_refused(self):
         """A little room may be left within the store itself."""
         for _ in range(2000):
             done = self.start()
-            if done.returncode:
+            if done.returncode not in (0, 12):
                 return done
         raise AssertionError("the store never ran full")
 
@@ -82,6 +85,7 @@ def full(here):
 
 def disk_runs_full(here):
     starter = Starter(here)
+    wait_until(lambda: len(here.agentd_pids()) == 2, 30, "agents are up")
     pids = [here.pid(name) for name in DAEMONS] + sorted(here.agentd_pids())
     check(all(pids) and len(pids) == 6, pids)
     for _ in range(4):
@@ -105,7 +109,8 @@ def disk_runs_full(here):
         check(len(document["tasks"]) == 9, document)
         for task, steps in here.steps(execution).items():
             check(len(steps) == 1, f"{task} has {len(steps)} results")
-    check({item["id"] for item in here.json("executions", "ls")["items"]} == set(starter.accepted),
+    listed = {item["id"] for item in here.json("executions", "ls")["items"]}
+    check(len(listed - set(starter.accepted)) <= starter.in_doubt <= 1,
           "a refused request has started something")
     after = [here.pid(name) for name in DAEMONS] + sorted(here.agentd_pids())
     check(after == pids, f"processes were {pids}, are {after}")

@@ -44,6 +44,14 @@ def alive(pid):
         return False
 
 
+def parent_of(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(stat.rsplit(")", 1)[1].split()[1])
+
+
 def processes_of(path):
     """Ids of living processes that run this program."""
     found = []
@@ -186,8 +194,11 @@ class Installation:
         return pid if int(stat[19]) == start and stat[0] != "Z" else None
 
     def agentd_pids(self):
-        """From /proc rather than by asking, since this must work while daemons are down."""
-        return [pid for pid in processes_of(BIN / "agentd") if pid in self.own_processes()]
+        """From /proc rather than by asking, since this must work while daemons are down. The stubs
+        below them, which watch over commands, look alike."""
+        own = set(self.own_processes())
+        found = {pid for pid in processes_of(BIN / "agentd") if pid in own}
+        return [pid for pid in found if parent_of(pid) not in found]
 
     def kill(self, name, number=signal.SIGKILL):
         pid = self.pid(name)
