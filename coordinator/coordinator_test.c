@@ -1,0 +1,688 @@
+/* The coordinator as a process, over a real socket: what clients and instances see of it. */
+#include "coordinator/harness.h"
+
+#include "base/limits.h"
+#include "coordinator/tables.h"
+#include "store/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define INSTANCE_1 "inst_01h455vb4pex5vsknk084sn02q"
+#define INSTANCE_2 "inst_01h455vb4pex5vsknk084sn02r"
+#define HOST_1     "host_01h455vb4pex5vsknk084sn02q"
+
+static const char definitions[] =
+    "{\"files\":[{\"name\":\"all.yaml\",\"text\":\""
+    "agent: echo\\nbuiltin: echo\\n---\\n"
+    "workflow: chain\\nnodes:\\n  a: {agent: echo, say: '{{input}}'}\\n"
+    "  b: {agent: echo, say: '{{a}}'}\\noutput: b\\n\"}]}";
+
+static int setup(void **state)
+{
+    struct harness *harness = calloc(1, sizeof *harness);
+    harness_init(harness);
+    *state = harness;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    harness_release(*state);
+    free(*state);
+    return 0;
+}
+
+static void start_with_definitions(struct harness *harness)
+{
+    harness_start(harness, NULL);
+    value_t *applied = harness_call(harness, "definitions.apply", definitions);
+    assert_int_equal(value_size(value_get(applied, "applied")), 2);
+    value_destroy(&applied);
+}
+
+static bool first_is_open(struct harness *harness)
+{
+    return link_state(harness->peers[0].link) == LINK_OPEN;
+}
+
+static bool first_holds_one(struct harness *harness)
+{
+    return harness->peers[0].held_count > 0;
+}
+
+static bool second_holds_one(struct harness *harness)
+{
+    return harness->peers[1].held_count > 0;
+}
+
+/* Starts an execution of "chain"; its id is the caller's to free. */
+static char *start_chain(struct harness *harness, const char *input)
+{
+    char params[256];
+    snprintf(params, sizeof params, "{\"workflow\":\"chain\",\"input\":%s}", input);
+    value_t *started = harness_call(harness, "executions.start", params);
+    char *id = xstrdup(value_get_string(started, "id", ""));
+    assert_string_equal(value_get_string(started, "status", ""), "running");
+    value_destroy(&started);
+    return id;
+}
+
+static value_t *call_for(struct harness *harness, const char *method, const char *id)
+{
+    char params[128];
+    snprintf(params, sizeof params, "{\"id\":\"%s\"}", id);
+    return harness_call(harness, method, params);
+}
+
+static void assert_ends_with(struct harness *harness, const char *id, const char *output)
+{
+    value_t *ended = call_for(harness, "executions.wait", id);
+    assert_string_equal(value_get_string(ended, "status", ""), "succeeded");
+    assert_string_equal(value_get_string(ended, "output", ""), output);
+    value_destroy(&ended);
+}
+
+/* --- the way of an execution -------------------------------------------------------------------
+ */
+
+static void test_chain(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *instance = harness_instance(harness, INSTANCE_1, "echo");
+    instance->answers = true;
+    char *id = start_chain(harness, "\"hello\"");
+    assert_ends_with(harness, id, "hello");
+    assert_int_equal(instance->dispatches, 2);
+
+    /* What has ended is forgotten, and folded from its journal when it is asked for. */
+    value_t *again = call_for(harness, "executions.get", id);
+    const value_t *tasks = value_get(again, "tasks");
+    assert_int_equal(value_size(tasks), 2);
+    assert_string_equal(value_get_string(value_at(tasks, 0), "path", ""), "a");
+    assert_string_equal(value_get_string(value_at(tasks, 1), "status", ""), "succeeded");
+    assert_string_equal(value_get_string(value_at(tasks, 1), "instance", ""), INSTANCE_1);
+    assert_string_equal(value_get_string(again, "output", ""), "hello");
+    value_destroy(&again);
+
+    value_t *journal = call_for(harness, "executions.journal", id);
+    const value_t *items = value_get(journal, "items");
+    assert_int_equal(value_size(items), 4);
+    assert_string_equal(value_get_string(value_at(items, 0), "kind", ""), "started");
+    assert_string_equal(value_get_string(value_at(items, 1), "task", ""), "a");
+    assert_string_equal(value_get_string(value_at(items, 3), "kind", ""), "ended");
+    assert_int_equal(value_get_int(value_at(items, 3), "sequence", 0), 4);
+    value_destroy(&journal);
+    free(id);
+}
+
+static void test_agent_alone(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_instance(harness, INSTANCE_1, "echo")->answers = true;
+    value_t *started =
+        harness_call(harness, "executions.start", "{\"agent\":\"echo\",\"input\":\"alone\"}");
+    assert_ends_with(harness, value_get_string(started, "id", ""), "alone");
+    value_destroy(&started);
+}
+
+static void test_lists(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_instance(harness, INSTANCE_1, "echo")->answers = true;
+    char *first = start_chain(harness, "\"1\"");
+    assert_ends_with(harness, first, "1");
+    harness->peers[0].answers = false;
+    char *second = start_chain(harness, "\"2\"");
+
+    value_t *all = harness_call(harness, "executions.list", "{\"limit\":1}");
+    assert_string_equal(value_get_string(value_at(value_get(all, "items"), 0), "id", ""), second);
+    char params[256];
+    snprintf(params, sizeof params, "{\"cursor\":\"%s\"}",
+             value_get_string(all, "next_cursor", ""));
+    value_destroy(&all);
+    all = harness_call(harness, "executions.list", params);
+    assert_int_equal(value_size(value_get(all, "items")), 1);
+    assert_string_equal(value_get_string(value_at(value_get(all, "items"), 0), "id", ""), first);
+    value_destroy(&all);
+
+    static const struct {
+        const char *params;
+        size_t count;
+    } filters[] = {
+        {"{\"status\":\"running\"}", 1},
+        {"{\"status\":\"succeeded\"}", 1},
+        {"{\"status\":\"failed\"}", 0},
+        {"{\"workflow\":\"chain\"}", 2},
+        {"{\"workflow\":\"chain\",\"status\":\"running\"}", 1},
+        {"{\"agent\":\"chain\"}", 0},
+        {"{\"since\":\"2001-01-01T00:00:00Z\"}", 2},
+        {"{\"since\":\"2999-01-01T00:00:00.5Z\"}", 0},
+    };
+    for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++) {
+        value_t *some = harness_call(harness, "executions.list", filters[i].params);
+        assert_int_equal(value_size(value_get(some, "items")), filters[i].count);
+        value_destroy(&some);
+    }
+    free(first);
+    free(second);
+}
+
+static void test_failure_of_a_task(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *instance = harness_instance(harness, INSTANCE_1, "echo");
+    char *id = start_chain(harness, "1");
+    assert_true(harness_until(harness, first_holds_one));
+    harness_result(instance, &instance->held[0], (struct datum){0}, "exit");
+
+    value_t *ended = call_for(harness, "executions.wait", id);
+    assert_string_equal(value_get_string(ended, "status", ""), "failed");
+    assert_string_equal(value_get_string(value_get(ended, "failure"), "code", ""), "exit");
+    assert_string_equal(value_get_string(ended, "failed_path", ""), "a");
+    value_destroy(&ended);
+    free(id);
+}
+
+/* An output that is no value fails its task; so does a blob that nobody stored. */
+static void test_output_is_checked(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *instance = harness_instance(harness, INSTANCE_1, "echo");
+    struct datum bad[] = {datum_inline(bytes_of("\xc1", 1)),
+                          {.is_blob = true, .hash = {1, 2, 3}, .size_bytes = 100000}};
+    for (size_t i = 0; i < 2; i++) {
+        char *id = start_chain(harness, "1");
+        assert_true(harness_until(harness, first_holds_one));
+        harness_result(instance, &instance->held[0], bad[i], NULL);
+        value_t *ended = call_for(harness, "executions.wait", id);
+        assert_string_equal(value_get_string(value_get(ended, "failure"), "code", ""), "output");
+        value_destroy(&ended);
+        buf_release(&instance->held[0].message);
+        instance->held_count = 0;
+        free(id);
+    }
+}
+
+static bool first_was_told_to_drop(struct harness *harness)
+{
+    return harness->peers[0].drops > 0;
+}
+
+static void test_cancel(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_instance(harness, INSTANCE_1, "echo");
+    char *id = start_chain(harness, "1");
+    assert_true(harness_until(harness, first_holds_one));
+    value_destroy(&(value_t *){call_for(harness, "executions.cancel", id)});
+    value_t *ended = call_for(harness, "executions.wait", id);
+    assert_string_equal(value_get_string(ended, "status", ""), "cancelled");
+    assert_true(harness_until(harness, first_was_told_to_drop));
+    value_destroy(&ended);
+
+    char params[128];
+    snprintf(params, sizeof params, "{\"id\":\"%s\"}", id);
+    harness_refused(harness, "executions.cancel", params, "conflict");
+    free(id);
+}
+
+/* --- requests ----------------------------------------------------------------------------------
+ */
+
+static void test_refuses(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_refused(harness, "no.such", "{}", "unsupported");
+    harness_refused(harness, "status", "{\"what\":1}", "invalid");
+    harness_refused(harness, "status", "[]", "invalid");
+    harness_refused(harness, "executions.start", "{\"workflow\":\"nope\"}", "not_found");
+    harness_refused(harness, "executions.start", "{\"agent\":\"nope\"}", "not_found");
+    harness_refused(harness, "executions.start", "{}", "invalid");
+    harness_refused(harness, "executions.start", "{\"workflow\":7}", "invalid");
+    harness_refused(harness, "executions.get", "{\"id\":\"exec_01h455vb4pex5vsknk084sn02q\"}",
+                    "not_found");
+    harness_refused(harness, "executions.get", "{\"id\":\"nonsense\"}", "invalid");
+    harness_refused(harness, "executions.list", "{\"limit\":0}", "invalid");
+    harness_refused(harness, "executions.list", "{\"since\":\"yesterday\"}", "invalid");
+    harness_refused(harness, "agents.get", "{\"name\":\"nope\"}", "not_found");
+    harness_refused(harness, "agents.remove", "{\"name\":\"nope\"}", "not_found");
+}
+
+static void test_wait_times_out(void **state)
+{
+    struct harness *harness = *state;
+    char params[128];
+    start_with_definitions(harness);
+    char *id = start_chain(harness, "1");
+    snprintf(params, sizeof params, "{\"id\":\"%s\",\"timeout_ms\":50}", id);
+    harness_refused(harness, "executions.wait", params, "timeout");
+    free(id);
+}
+
+static void test_idempotency(void **state)
+{
+    static const char params[] = "{\"workflow\":\"chain\",\"input\":1}";
+    struct harness *harness = *state;
+    char error[32];
+    start_with_definitions(harness);
+
+    /* Both are sent before the first one can be committed. */
+    uint64_t one = harness_send(harness, "executions.start", params, "key-1");
+    uint64_t two = harness_send(harness, "executions.start", params, "key-1");
+    value_t *first = harness_answer(harness, one, error);
+    value_t *second = harness_answer(harness, two, error);
+    assert_true(value_equal(first, second));
+    value_destroy(&second);
+
+    harness_kill(harness);
+    harness_start(harness, NULL);
+    second =
+        harness_answer(harness, harness_send(harness, "executions.start", params, "key-1"), error);
+    assert_true(value_equal(first, second));
+    value_destroy(&first);
+    value_destroy(&second);
+
+    value_t *refused = harness_answer(
+        harness, harness_send(harness, "executions.start", "{\"workflow\":\"chain\"}", "key-1"),
+        error);
+    assert_string_equal(error, "invalid");
+    value_destroy(&refused);
+}
+
+/* --- definitions -------------------------------------------------------------------------------
+ */
+
+static void test_versions(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    value_t *applied = harness_call(harness, "definitions.apply", definitions);
+    const value_t *agent = value_at(value_get(applied, "applied"), 0);
+    assert_false(value_get_bool(agent, "changed", true));
+    assert_int_equal(value_get_int(agent, "version", 0), 1);
+    value_destroy(&applied);
+
+    static const char changed[] = "{\"files\":[{\"name\":\"a.yaml\",\"text\":"
+                                  "\"agent: echo\\nabout: says it again\\nbuiltin: echo\\n\"}]}";
+    applied = harness_call(harness, "definitions.apply", changed);
+    assert_int_equal(value_get_int(value_at(value_get(applied, "applied"), 0), "version", 0), 2);
+    value_destroy(&applied);
+
+    harness_kill(harness);
+    harness_start(harness, NULL);
+    value_t *newest = harness_call(harness, "agents.get", "{\"name\":\"echo\"}");
+    assert_int_equal(value_get_int(newest, "version", 0), 2);
+    assert_string_equal(value_get_string(newest, "about", ""), "says it again");
+    value_destroy(&newest);
+    value_t *older = harness_call(harness, "agents.get", "{\"name\":\"echo\",\"version\":1}");
+    assert_string_equal(value_get_string(older, "about", "-"), "");
+    assert_non_null(value_get(older, "definition"));
+    value_destroy(&older);
+    harness_refused(harness, "agents.get", "{\"name\":\"echo\",\"version\":3}", "not_found");
+}
+
+static void test_invalid_definitions(void **state)
+{
+    struct harness *harness = *state;
+    char error[32];
+    start_with_definitions(harness);
+    value_t *detail = harness_answer(
+        harness,
+        harness_send(harness, "definitions.apply",
+                     "{\"files\":[{\"name\":\"x.yaml\",\"text\":\"agent: good\\nbuiltin: echo\\n"
+                     "---\\nagent: worse\\nbuiltin: nonsense\\ncolour: red\\n\"}]}",
+                     NULL),
+        error);
+    assert_string_equal(error, "invalid");
+    assert_true(value_size(value_get(detail, "diagnostics")) >= 2);
+    value_destroy(&detail);
+    harness_refused(harness, "agents.get", "{\"name\":\"good\"}", "not_found");
+}
+
+static void test_removed_agents_are_named(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    value_destroy(&(value_t *){harness_call(harness, "agents.remove", "{\"name\":\"echo\"}")});
+    harness_refused(harness, "executions.start", "{\"workflow\":\"chain\"}", "invalid");
+    assert_non_null(strstr(harness->message.body.reply.what, "\"echo\""));
+    value_t *applied = harness_call(harness, "definitions.apply", definitions);
+    assert_int_equal(value_get_int(value_at(value_get(applied, "applied"), 0), "version", 0), 2);
+    value_destroy(&applied);
+}
+
+/* --- links -------------------------------------------------------------------------------------
+ */
+
+static bool first_is_refused(struct harness *harness)
+{
+    return harness->peers[0].refused;
+}
+
+static void test_unknown_agent_is_refused(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *instance = harness_instance(harness, INSTANCE_1, "stranger");
+    assert_true(harness_until(harness, first_is_refused));
+    assert_non_null(strstr(link_refusal(instance->link), "stranger"));
+}
+
+/* An instance whose process is over, as its host says, loses its task to another one at once. */
+static void test_exit_report(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *first = harness_instance(harness, INSTANCE_1, "echo");
+    char *id = start_chain(harness, "\"x\"");
+    assert_true(harness_until(harness, first_holds_one));
+    struct harness_peer *second = harness_instance(harness, INSTANCE_2, "echo");
+    struct harness_peer *host = harness_host(harness, HOST_1);
+    first->deaf = true;
+    while (link_state(host->link) != LINK_OPEN || host->plans == 0)
+        harness_pump(harness);
+    harness_process_report(host, INSTANCE_1, UINT64_MAX, false);
+    assert_true(harness_until(harness, second_holds_one));
+    assert_true(second->held[0].run.counter > first->held[0].run.counter);
+    assert_int_equal(second->held[0].attempt, 1);
+
+    second->answers = true;
+    harness_result(second, &second->held[0], datum_inline(bytes_of("\xa1x", 2)), NULL);
+    assert_ends_with(harness, id, "x");
+    value_t *journal = call_for(harness, "executions.journal", id);
+    const value_t *lost = value_at(value_get(journal, "items"), 1);
+    assert_string_equal(value_get_string(lost, "kind", ""), "lost");
+    assert_string_equal(value_get_string(lost, "reason", ""), "exited");
+    value_destroy(&journal);
+    free(id);
+}
+
+static bool first_has_a_plan(struct harness *harness)
+{
+    return harness->peers[0].plans > 0 && harness->peers[0].planned == 1;
+}
+
+static bool first_is_to_stop_all(struct harness *harness)
+{
+    return harness->peers[0].plans > 1 && harness->peers[0].planned == 0;
+}
+
+static void test_plans(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_host(harness, HOST_1);
+    assert_true(harness_until(harness, first_has_a_plan));
+    value_destroy(&(value_t *){harness_call(harness, "agents.remove", "{\"name\":\"echo\"}")});
+    assert_true(harness_until(harness, first_is_to_stop_all));
+    value_t *hosts = harness_call(harness, "hosts.list", "{}");
+    assert_string_equal(value_get_string(value_at(value_get(hosts, "items"), 0), "id", ""), HOST_1);
+    value_destroy(&hosts);
+}
+
+/* --- restarts ----------------------------------------------------------------------------------
+ */
+
+static bool first_is_reopened(struct harness *harness)
+{
+    return first_is_open(harness) && link_id(harness->peers[0].link).epoch == 2;
+}
+
+/* The coordinator is killed while an instance works: the instance claims its task, which is not
+ * given out a second time, and its result counts. */
+static void test_claim_after_restart(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *instance = harness_instance(harness, INSTANCE_1, "echo");
+    char *id = start_chain(harness, "\"y\"");
+    assert_true(harness_until(harness, first_holds_one));
+    const struct harness_dispatch *held = &instance->held[0];
+    instance->claim =
+        (struct wire_claim){.execution = held->execution, .path = held->path, .run = held->run};
+    instance->claims = 1;
+
+    harness_kill(harness);
+    harness_start(harness, NULL);
+    assert_true(harness_until(harness, first_is_reopened));
+    instance->claims = 0;
+    instance->answers = true;
+    harness_result(instance, held, datum_inline(bytes_of("\xa1y", 2)), NULL);
+    assert_ends_with(harness, id, "y");
+    assert_int_equal(instance->dispatches, 2); /* a, then b */
+    value_t *journal = call_for(harness, "executions.journal", id);
+    assert_int_equal(value_size(value_get(journal, "items")), 4);
+    value_destroy(&journal);
+    free(id);
+}
+
+static void test_stops_in_good_order(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    char *id = start_chain(harness, "1");
+    harness_stop(harness);
+    harness_start(harness, NULL);
+    value_t *execution = call_for(harness, "executions.get", id);
+    assert_string_equal(value_get_string(execution, "status", ""), "running");
+    value_destroy(&execution);
+    value_t *status = harness_call(harness, "status", "{}");
+    assert_int_equal(value_get_int(status, "epoch", 0), 2);
+    value_destroy(&status);
+    free(id);
+}
+
+/* --- faults of the store -----------------------------------------------------------------------
+ */
+
+static void spoil_journal(struct harness *harness, const char *id)
+{
+    uint8_t key[KEY_JOURNAL_BYTES];
+    struct store_options options = {.path = harness->paths.store, .tables = tables_all};
+    struct uuid execution;
+    store_t *store = NULL;
+    store_batch_t *batch = store_batch_new();
+    struct err err;
+
+    assert_int_equal(typeid_parse_as(id, "exec", &execution, &err), 0);
+    assert_int_equal(store_open(&options, &store, &err), 0);
+    store_batch_put(batch, TABLE_JOURNAL, key_journal(execution, 1, key),
+                    bytes_of_string("not an event"));
+    assert_int_equal(store_apply(store, batch, &err), 0);
+    store_batch_destroy(&batch);
+    store_close(&store);
+}
+
+static void test_bad_journal_is_set_aside(void **state)
+{
+    struct harness *harness = *state;
+    char params[128];
+    start_with_definitions(harness);
+    char *bad = start_chain(harness, "\"bad\""), *good = start_chain(harness, "\"good\"");
+    harness_stop(harness);
+    spoil_journal(harness, bad);
+    harness_start(harness, NULL);
+
+    harness_instance(harness, INSTANCE_1, "echo")->answers = true;
+    assert_ends_with(harness, good, "good");
+    snprintf(params, sizeof params, "{\"id\":\"%s\"}", bad);
+    harness_refused(harness, "executions.get", params, "corrupt");
+    harness_refused(harness, "executions.cancel", params, "corrupt");
+    value_t *running = harness_call(harness, "executions.list", "{\"status\":\"running\"}");
+    assert_non_null(value_get(value_at(value_get(running, "items"), 0), "set_aside"));
+    value_destroy(&running);
+    free(bad);
+    free(good);
+}
+
+/* A commit that fails for good: nothing of it is released, and the process ends. */
+static void test_failed_commit_ends_it(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_stop(harness);
+    harness_start(harness, &(struct harness_fault){.n = 1, .code = ERR_IO});
+    uint64_t start = harness_send(harness, "executions.start", "{\"workflow\":\"chain\"}", NULL);
+    assert_int_equal(harness_wait_exit(harness), 1);
+    assert_false(harness_answered_within(harness, start, 0));
+
+    harness_start(harness, NULL);
+    value_t *status = harness_call(harness, "status", "{}");
+    assert_int_equal(value_get_int(value_get(status, "executions"), "active", -1), 0);
+    value_destroy(&status);
+}
+
+/* No room: what was taken in waits, new work is refused with the reason, looking is possible. */
+static void test_full_store(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_stop(harness);
+    harness_start(harness, &(struct harness_fault){.n = 1, .code = ERR_FULL});
+    uint64_t held = harness_send(harness, "executions.start", "{\"workflow\":\"chain\"}", NULL);
+    value_t *status;
+    for (bool full = false; !full; value_destroy(&status)) {
+        status = harness_call(harness, "status", "{}");
+        full = value_get_bool(status, "full", false);
+    }
+    assert_false(harness_answered_within(harness, held, 0));
+    harness_refused(harness, "executions.start", "{\"workflow\":\"chain\"}", "full");
+    assert_true(harness->message.body.reply.retry_after_ms > 0);
+    value_t *list = harness_call(harness, "executions.list", "{}");
+    assert_int_equal(value_size(value_get(list, "items")), 0);
+    value_destroy(&list);
+    assert_false(harness_answered_within(harness, held, 300000));
+}
+
+/* --- blobs -------------------------------------------------------------------------------------
+ */
+
+/* A text value of this many bytes in all. */
+static struct buf make_text(size_t size)
+{
+    struct buf out = {0};
+    value_t *value = NULL;
+    char *text = malloc(size);
+    memset(text, 'b', size - 5);
+    value = value_string_n(text, size - 5);
+    value_to_msgpack(value, &out);
+    assert_int_equal(out.size, size);
+    value_destroy(&value);
+    free(text);
+    return out;
+}
+
+static const struct wire_blob_stored *put_chunk(struct harness *harness, const uint8_t hash[32],
+                                                struct bytes whole, size_t offset)
+{
+    struct wire_body body = {.kind = WIRE_BLOB_PUT,
+                             .blob_put = {.size_bytes = whole.size, .offset = offset}};
+    size_t left = whole.size - offset;
+    memcpy(body.blob_put.hash, hash, 32);
+    harness_blob(harness, &body,
+                 bytes_of(whole.data + offset,
+                          left < LIMIT_BLOB_CHUNK_BYTES ? left : LIMIT_BLOB_CHUNK_BYTES));
+    assert_int_equal(harness->message.body.kind, WIRE_BLOB_STORED);
+    return &harness->message.body.blob_stored;
+}
+
+static void get_chunk(struct harness *harness, const uint8_t hash[32], size_t offset)
+{
+    struct wire_body body = {.kind = WIRE_BLOB_GET, .blob_get = {.offset = offset}};
+    memcpy(body.blob_get.hash, hash, 32);
+    harness_blob(harness, &body, (struct bytes){0});
+    assert_int_equal(harness->message.body.kind, WIRE_BLOB_CHUNK);
+}
+
+static void test_blobs(void **state)
+{
+    struct harness *harness = *state;
+    struct buf text = make_text(LIMIT_BLOB_CHUNK_BYTES + 1000);
+    uint8_t hash[32];
+    start_with_definitions(harness);
+    datum_hash(buf_bytes(&text), hash);
+
+    get_chunk(harness, hash, 0);
+    assert_string_equal(harness->message.body.blob_chunk.error, "not_found");
+    assert_string_not_equal(put_chunk(harness, hash, buf_bytes(&text), 1000)->error, "");
+    assert_false(put_chunk(harness, hash, buf_bytes(&text), 0)->complete);
+    assert_int_equal(put_chunk(harness, hash, buf_bytes(&text), 0)->offset, LIMIT_BLOB_CHUNK_BYTES);
+    assert_true(put_chunk(harness, hash, buf_bytes(&text), LIMIT_BLOB_CHUNK_BYTES)->complete);
+    assert_true(put_chunk(harness, hash, buf_bytes(&text), 0)->complete);
+
+    get_chunk(harness, hash, LIMIT_BLOB_CHUNK_BYTES);
+    assert_int_equal(harness->message.body.blob_chunk.size_bytes, text.size);
+    assert_true(
+        bytes_equal(harness->message.payload, bytes_of(text.data + LIMIT_BLOB_CHUNK_BYTES, 1000)));
+    hash[0] ^= 1;
+    put_chunk(harness, hash, buf_bytes(&text), 0);
+    assert_string_equal(put_chunk(harness, hash, buf_bytes(&text), LIMIT_BLOB_CHUNK_BYTES)->error,
+                        "invalid");
+    buf_release(&text);
+}
+
+/* A large input rests as a blob, goes to the instance by reference, and comes back so. */
+static void test_large_values_go_by_reference(void **state)
+{
+    enum { SIZE = 200000 };
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    harness_instance(harness, INSTANCE_1, "echo")->answers = true;
+    char *params = malloc(SIZE + 100);
+    int head = snprintf(params, 100, "{\"workflow\":\"chain\",\"input\":\"");
+    memset(params + head, 'z', SIZE);
+    snprintf(params + head + SIZE, 10, "\"}");
+    value_t *started = harness_call(harness, "executions.start", params);
+    value_t *ended = call_for(harness, "executions.wait", value_get_string(started, "id", ""));
+    const value_t *output = value_get(ended, "output");
+    assert_string_equal(value_get_string(ended, "status", ""), "succeeded");
+    assert_int_equal(value_get_int(output, "size", 0), SIZE + 5);
+    assert_int_equal(strlen(value_get_string(output, "$blob", "")), 64);
+    value_destroy(&ended);
+    value_destroy(&started);
+    free(params);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_chain),
+        TEST(test_agent_alone),
+        TEST(test_lists),
+        TEST(test_failure_of_a_task),
+        TEST(test_output_is_checked),
+        TEST(test_cancel),
+        TEST(test_refuses),
+        TEST(test_wait_times_out),
+        TEST(test_idempotency),
+        TEST(test_versions),
+        TEST(test_invalid_definitions),
+        TEST(test_removed_agents_are_named),
+        TEST(test_unknown_agent_is_refused),
+        TEST(test_exit_report),
+        TEST(test_plans),
+        TEST(test_claim_after_restart),
+        TEST(test_stops_in_good_order),
+        TEST(test_bad_journal_is_set_aside),
+        TEST(test_failed_commit_ends_it),
+        TEST(test_full_store),
+        TEST(test_blobs),
+        TEST(test_large_values_go_by_reference),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
