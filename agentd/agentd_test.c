@@ -404,9 +404,12 @@ static void test_a_drop_kills(void **state)
     fake_drop(&self->fake, self->execution, "n", other);
     fake_serve_for(&self->fake, 20000);
     assert_false(is_gone(&witness));
-    fake_drop(&self->fake, self->execution, "n", run);
-    wait_until_gone(self, &witness);
     assert_int_equal(self->fake.steps_count, 0);
+    fake_drop(&self->fake, self->execution, "n", run);
+    fake_wait_steps(&self->fake, 1);
+    assert_true(is_gone(&witness));
+    assert_true(self->fake.steps[0].failed);
+    assert_string_equal(self->fake.steps[0].code, "cancelled");
 }
 
 static bool has_said_bye(struct fake *fake)

@@ -30,7 +30,7 @@ struct job {
     struct deadline deadline;
     struct transfer transfer;
     uint64_t command;
-    bool timed_out;
+    enum { STOP_NONE, STOP_TIMEOUT, STOP_CANCEL } stopped;
     struct outcome outcome;
 };
 
@@ -422,14 +422,16 @@ static void add_dying(jobs_t *self, const struct task *task)
     self->dying = dying;
 }
 
-static void set_timed_out(struct job *job)
+static void set_stopped(struct job *job)
 {
     char text[CLOCK_TEXT_SIZE];
-    if (job->timeout_us)
+    if (job->stopped == STOP_CANCEL)
+        outcome_fail(&job->outcome, "cancelled", true, "it was stopped");
+    else if (job->timeout_us)
         outcome_fail(&job->outcome, "timeout", false, "it took longer than its timeout of %s",
                      duration_format(job->timeout_us, text));
     else
-        outcome_fail(&job->outcome, "timeout", false, "the execution's time limit is reached");
+        outcome_fail(&job->outcome, "limit", true, "the execution's limit of time is reached");
 }
 
 static void command_ended(void *context, uint64_t owner, const struct command_end *end)
@@ -444,8 +446,8 @@ static void command_ended(void *context, uint64_t owner, const struct command_en
     struct job *job = task->work;
     const struct agent_def *def = job->version->def;
     outcome_of_command(end, def->argv[0], memory_of(self, def), &job->outcome);
-    if (job->timed_out) {
-        set_timed_out(job);
+    if (job->stopped) {
+        set_stopped(job);
         outcome_detail(&job->outcome, end->error_tail);
     }
     self->running--;
@@ -637,29 +639,39 @@ static void ask_for_versions(jobs_t *self)
     }
 }
 
-static void time_out(jobs_t *self, struct job *job)
+/* With a step, once nothing of the work is left. */
+static void stop(jobs_t *self, struct job *job)
 {
     job->timeout_at_us = INT64_MAX;
     if (job->state == JOB_COMMAND) {
-        job->timed_out = true;
         commands_kill(self->commands, job->command);
         schedule(self, job);
         return;
     }
-    set_timed_out(job);
+    set_stopped(job);
     finish_failed(self, job);
+}
+
+void jobs_cancel(jobs_t *self, struct task *task)
+{
+    struct job *job = task->work;
+    if (job->stopped == STOP_CANCEL)
+        return;
+    job->stopped = STOP_CANCEL;
+    stop(self, job);
 }
 
 static void job_due(jobs_t *self, struct job *job)
 {
-    if (job->timeout_at_us <= self->now_us)
-        time_out(self, job);
-    else if (job->state == JOB_SLEEP)
+    if (job->timeout_at_us <= self->now_us) {
+        job->stopped = STOP_TIMEOUT;
+        stop(self, job);
+    } else if (job->state == JOB_SLEEP) {
         finish_with_message(self, job);
-    else if (job->state == JOB_FETCH || job->state == JOB_STORE)
+    } else {
+        CHECK(job->state == JOB_FETCH || job->state == JOB_STORE);
         send_transfer(self, job);
-    else
-        CHECK(!"a job wakes without a reason");
+    }
 }
 
 bool jobs_tick(jobs_t *self, bool lease)

@@ -41,6 +41,8 @@ const struct agent_def *jobs_definition(const jobs_t *self);
 void jobs_take(jobs_t *self, struct task *task, const struct wire_dispatch *dispatch);
 /* Ends the work of a task that is about to leave, without a step. */
 void jobs_drop(jobs_t *self, struct task *task);
+/* Ends the work of a task that has some; the step that says so follows once nothing of it is left. */
+void jobs_cancel(jobs_t *self, struct task *task);
 
 /* REPLY, BLOB_CHUNK, BLOB_STORED, UNDELIVERABLE. Returns an error to be told to the operator (once), or 0. */
 int jobs_receive(jobs_t *self, const struct message *message, struct err *err);
