@@ -258,6 +258,31 @@ static void test_a_claim_after_a_restart_goes_on(void **state)
     fixture_free(&f);
 }
 
+/* After a restart several may claim the same task: only the run that was not lost is good, and none
+ * that this coordinator can't have followed. */
+static void test_only_the_current_run_is_claimed_after_a_restart(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    up(f, 1, "echo");
+    start(f, "one");
+    struct claim lost = claim_of(dispatch_of(f, "a"));
+    down(f, 1, "silence");
+    up(f, 2, "echo");
+    struct claim current = claim_of(dispatch_of(f, "a"));
+    restart(f);
+    struct claim forged = current;
+    forged.run = (struct run){f->epoch, 1};
+    up_claiming(f, 10, 0, "echo", &forged, 1);
+    assert_false(kept(f, 0));
+    up_claiming(f, 11, 0, "echo", &lost, 1);
+    assert_false(kept(f, 0));
+    up_claiming(f, 12, 0, "echo", &current, 1);
+    assert_true(kept(f, 0));
+    fixture_free(&f);
+}
+
 static void test_what_nobody_claims_is_given_out_again(void **state)
 {
     (void)state;
@@ -413,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_a_loss_may_stop_what_is_claimed_with_it),
         cmocka_unit_test(test_a_stopping_task_claimed_anew_still_has_to_stop),
         cmocka_unit_test(test_a_claim_after_a_restart_goes_on),
+        cmocka_unit_test(test_only_the_current_run_is_claimed_after_a_restart),
         cmocka_unit_test(test_what_nobody_claims_is_given_out_again),
         cmocka_unit_test(test_restarts_in_a_row),
         cmocka_unit_test(test_retries_over_a_restart),

@@ -121,6 +121,39 @@ static void test_the_instance_with_most_credit_then_least_recently_used(void **s
     fixture_free(&f);
 }
 
+static void test_equal_credit_goes_to_the_least_recently_used(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "one", NODE("a", NULL));
+    f->credit = 2;
+    up(f, 1, "echo");
+    up(f, 2, "echo");
+    for (uint64_t i = 0; i < 6; i++) {
+        start(f, "one");
+        uint64_t handle = dispatch_of(f, "a")->handle;
+        assert_int_equal(handle, 1 + i % 2);
+        credit(f, handle, 3 + i / 2);
+    }
+    fixture_free(&f);
+}
+
+static void test_a_retry_at_once_goes_before_new_work(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "one", NODE("a", NULL, .retry = {.attempts = 2, .factor = 1}));
+    f->credit = 1;
+    up(f, 1, "echo");
+    struct uuid first = start(f, "one");
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    start(f, "one");
+    failure(f, a, "exit", false);
+    credit(f, 1, 2);
+    assert_true(uuid_equal(dispatch_of(f, "a")->execution, first));
+    fixture_free(&f);
+}
+
 static void test_agents_have_their_own_instances(void **state)
 {
     (void)state;
@@ -338,6 +371,8 @@ int main(void)
         cmocka_unit_test(test_an_agent_alone),
         cmocka_unit_test(test_credit_bounds_what_is_given_out),
         cmocka_unit_test(test_the_instance_with_most_credit_then_least_recently_used),
+        cmocka_unit_test(test_equal_credit_goes_to_the_least_recently_used),
+        cmocka_unit_test(test_a_retry_at_once_goes_before_new_work),
         cmocka_unit_test(test_agents_have_their_own_instances),
         cmocka_unit_test(test_higher_priority_and_lost_work_go_first),
         cmocka_unit_test(test_parallel_bounds_one_execution_and_blocks_no_other),

@@ -180,7 +180,7 @@ struct task_view {
     const char *agent;
     uint32_t agent_version;
     enum task_status status;
-    uint32_t attempt;      /* 0: none yet */
+    uint32_t attempt;      /* that is due or under way, or was the last; 0: none yet */
     uint32_t step;         /* last journaled */
     uint32_t losses;       /* in all */
     const char *reason;    /* of a skip: "after \"a\" failed"; "" */

@@ -303,6 +303,29 @@ static void test_grace_ends_what_only_waits(void **state)
     fixture_free(&f);
 }
 
+/* Stopped for another reason before the deadline, done nodes run on until their grace after it. */
+static void test_done_nodes_run_over_the_deadline(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    limited(f, false);
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    failure(f, dispatch_of(f, "a"), "exit", false);
+    assert_non_null(dispatch_of(f, "clean"));
+    struct effect_dispatch clean = *dispatch_of(f, "clean");
+    tick(f, T0 + 100 * SECOND);
+    assert_int_equal(f->journal_count, f->first_event);
+    assert_null(drop_of(f, "clean"));
+    assert_true(engine_deadline(f->engine) == T0 + 100 * SECOND + LIMIT_DONE_GRACE_US);
+    tick(f, engine_deadline(f->engine));
+    assert_non_null(drop_of(f, "clean"));
+    failure(f, &clean, "cancelled", false);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_string_equal(execution(f, id).failure.code, "exit");
+    fixture_free(&f);
+}
+
 /* With the coordinator down over the deadline, done nodes still get all of their grace. */
 static void test_the_limit_over_a_restart(void **state)
 {
@@ -382,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_the_limit_of_time_leaves_done_nodes_their_grace),
         cmocka_unit_test(test_done_nodes_that_end_in_time),
         cmocka_unit_test(test_grace_ends_what_only_waits),
+        cmocka_unit_test(test_done_nodes_run_over_the_deadline),
         cmocka_unit_test(test_the_limit_over_a_restart),
         cmocka_unit_test(test_the_limit_while_finishing),
         cmocka_unit_test(test_an_output_expression),

@@ -185,6 +185,14 @@ static void test_decoded_values_do_not_get_mixed_up(void **state)
         result(f, b, "1");
         engine_forget(f->engine, b->execution);
     }
+    for (int i = 0; i < 100; i++) { /* where one execution was in memory, the next one will be */
+        start_with(f, "w", arena_printf(&f->arena, "{\"n\":%d}", i));
+        const struct effect_dispatch *a = dispatch_of(f, "a");
+        assert_string_equal(json_of(f, &a->message), arena_printf(&f->arena, "\"%d.\"", i));
+        assert_int_equal(cancel(f, a->execution), 0);
+        failure(f, a, "cancelled", false);
+        engine_forget(f->engine, a->execution);
+    }
     fixture_free(&f);
 }
 

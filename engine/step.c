@@ -71,12 +71,10 @@ static bool permanent_code(const char *code)
 static void go_on(struct call *call, struct live *live)
 {
     struct exec *exec = live->exec;
-    if (task_active(&exec->tasks[live->node])) {
-        live->again = true;
+    if (task_active(&exec->tasks[live->node]))
         place(call, live);
-    } else {
+    else
         live_free(call->engine, &live);
-    }
     settle(call, exec);
 }
 
