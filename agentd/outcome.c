@@ -73,6 +73,8 @@ void outcome_fail_err(struct outcome *self, bool permanent, const struct err *er
 static struct bytes last_line(struct bytes text)
 {
     size_t end = text.size;
+    if (!end)
+        return text;
     while (end && strchr(" \t\r\n", text.data[end - 1]))
         end--;
     size_t start = end;

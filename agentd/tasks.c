@@ -377,7 +377,7 @@ uint64_t tasks_credit(tasks_t *self)
 
 uint64_t tasks_hello_credit(const tasks_t *self)
 {
-    return self->draining ? self->count : self->parallel + unacknowledged(self);
+    return self->draining ? 0 : self->parallel;
 }
 
 void tasks_set_parallel(tasks_t *self, uint32_t parallel)

@@ -78,7 +78,9 @@ void tasks_drop_all(tasks_t *self, enum task_state state, tasks_drop_fn drop, vo
 /* The total of tasks that it has been ready to take since Welcome, those kept from the inventory
  * counted as sent. Does not grow while it drains, nor while too many steps are unacknowledged. */
 uint64_t tasks_credit(tasks_t *self);
-/* What a hello offers: its places, those of the inventory included. */
+/* What a hello offers: its places. Of the claims that are kept, those whose work is done take none,
+ * which the credit that follows the Welcome makes good; offered here, the places of claims that are
+ * refused would be given away twice. */
 uint64_t tasks_hello_credit(const tasks_t *self);
 void tasks_set_parallel(tasks_t *self, uint32_t parallel);
 uint32_t tasks_parallel(const tasks_t *self);

@@ -174,8 +174,27 @@ static void test_inventory(void **state)
     assert_int_equal(claims[1].run.counter, 2);
     assert_int_equal(claims[1].unacknowledged_count, 1);
     assert_int_equal(claims[1].unacknowledged_steps[0], 5);
-    assert_int_equal(tasks_hello_credit(tasks), 5);
+    assert_int_equal(tasks_hello_credit(tasks), 4);
     arena_release(&arena);
+    tasks_destroy(&tasks);
+}
+
+/* What the Welcome refuses must not leave credit behind: the coordinator counts only what is kept as
+ * sent. */
+static void test_credit_of_a_hello_is_good_for_any_verdict(void **state)
+{
+    (void)state;
+    tasks_t *tasks = tasks_new(2);
+    take_and_finish(tasks, "refused", 1);
+    take_and_finish(tasks, "kept", 2);
+    take(tasks, "waiting", 3);
+    uint64_t offered = tasks_hello_credit(tasks);
+    struct wire_verdict verdicts[] = {verdict_of("refused", 1, false, 0),
+                                      verdict_of("kept", 2, true, 4),
+                                      verdict_of("waiting", 3, true, 4)};
+    tasks_welcome(tasks, verdicts, 3, note_drop, &(struct drops){0});
+    assert_int_equal(offered, 2);
+    assert_int_equal(tasks_credit(tasks), 3); /* two kept, of which one is done: one place is free */
     tasks_destroy(&tasks);
 }
 
@@ -288,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_credit_counts_places),
         cmocka_unit_test(test_credit_stops_at_the_cap_of_unacknowledged_steps),
         cmocka_unit_test(test_inventory),
+        cmocka_unit_test(test_credit_of_a_hello_is_good_for_any_verdict),
         cmocka_unit_test(test_welcome),
         cmocka_unit_test(test_many_tasks_come_and_go),
         cmocka_unit_test(test_drop_all),
