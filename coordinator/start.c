@@ -115,34 +115,14 @@ static void set_aside(struct coordinator *self, struct uuid id, const struct err
     aside_put(self, id, reason);
 }
 
-/* A journal is tried in an engine of its own before it goes into the real one, which has no way to
- * give up half of an execution. */
-static int fold_execution(struct coordinator *self, store_snapshot_t *snapshot, struct uuid id,
-                          struct arena *arena)
-{
-    struct engine_config config = {.epoch = self->epoch,
-                                   .find_dag = catalog_find_dag,
-                                   .read_blob = blobs_read,
-                                   .context = self};
-    engine_t *trial = engine_new(&config);
-    struct err err = {0};
-    int rc = fold_journal(self, snapshot, id, trial, arena, &err);
-
-    engine_destroy(&trial);
-    if (rc == 0)
-        rc = fold_journal(self, snapshot, id, self->engine, arena, &err);
-    if (rc < 0)
-        set_aside(self, id, &err);
-    return rc;
-}
-
-static int fold_unfinished(struct coordinator *self, struct err *err)
+static int fold_unfinished_once(struct coordinator *self, struct err *err)
 {
     uint8_t running = EXECUTION_RUNNING;
     struct store_range range = {.prefix = bytes_of(&running, 1)};
     store_snapshot_t *snapshot = NULL;
     store_scan_t *scan = NULL;
     struct arena arena = {0};
+    struct err why;
     struct bytes key, value;
 
     int rc = store_snapshot(self->store, &snapshot, err);
@@ -150,15 +130,41 @@ static int fold_unfinished(struct coordinator *self, struct err *err)
         rc = store_scan(snapshot, TABLE_BY_STATUS, &range, &scan, err);
     while (rc == 0) {
         rc = store_scan_next(scan, &key, &value, err);
-        if (rc == 0 || rc == ERR_CORRUPT)
-            fold_execution(self, snapshot, key_last_uuid(key), &arena);
-        if (rc == ERR_CORRUPT)
-            rc = 0;
+        if (rc < 0 && rc != ERR_CORRUPT)
+            break;
+        struct uuid id = key_last_uuid(key);
+        if (aside_reason(self, id) == NULL &&
+            fold_journal(self, snapshot, id, self->engine, &arena, &why) < 0)
+            set_aside(self, id, &why);
+        rc = 0;
     }
     store_scan_close(&scan);
     store_snapshot_close(&snapshot);
     arena_release(&arena);
     return rc == ERR_NOT_FOUND ? 0 : rc;
+}
+
+static void make_engine(struct coordinator *self)
+{
+    struct engine_config config = {.epoch = self->epoch,
+                                   .find_dag = catalog_find_dag,
+                                   .read_blob = blobs_read,
+                                   .context = self};
+    engine_destroy(&self->engine);
+    self->engine = engine_new(&config);
+}
+
+/* An engine has no way to give up half of an execution: where some could not be folded, all others
+ * are folded anew. */
+static int fold_unfinished(struct coordinator *self, struct err *err)
+{
+    make_engine(self);
+    int rc = fold_unfinished_once(self, err);
+    if (rc == 0 && aside_count(self) > 0) {
+        make_engine(self);
+        rc = fold_unfinished_once(self, err);
+    }
+    return rc;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -191,13 +197,7 @@ static void make_parts(struct coordinator *self)
 
 static int fold_all(struct coordinator *self, struct err *err)
 {
-    struct engine_config config = {.epoch = self->epoch,
-                                   .find_dag = catalog_find_dag,
-                                   .read_blob = blobs_read,
-                                   .context = self};
     struct input resume = {.kind = INPUT_RESUME};
-
-    self->engine = engine_new(&config);
     int rc = catalog_load(self, err);
     if (rc == 0)
         rc = fold_unfinished(self, err);
