@@ -31,11 +31,12 @@ static struct run next_run(engine_t *engine)
     return (struct run){engine->config.epoch, ++engine->run_counter};
 }
 
-static void add_dispatch(struct call *call, const struct live *live, const struct datum *message)
+static void add_dispatch(struct call *call, struct live *live, const struct datum *message)
 {
     const struct exec *exec = live->exec;
     const struct task *task = &exec->tasks[live->node];
     const struct pin *pin = task_pin(exec, live->node);
+    live->effect = call->out->effects_count;
     struct effect *effect = add_effect(call, EFFECT_DISPATCH);
     effect->dispatch = (struct effect_dispatch){
         .handle = live->instance->handle,
@@ -52,6 +53,32 @@ static void add_dispatch(struct call *call, const struct live *live, const struc
         .workflow = keep_text(call, exec->workflow),
         .queued_us = task->queued_us,
     };
+}
+
+/* The run is known to nobody, so a drop of it in the dispatch's place says nothing to the instance,
+ * whose credit was not used either. */
+bool recall(struct call *call, struct live *live)
+{
+    struct instance *instance = live->instance;
+    if (live->effect >= call->out->effects_count)
+        return false;
+    struct effect *effect = &call->out->effects[live->effect];
+    if (effect->kind != EFFECT_DISPATCH || effect->dispatch.handle != instance->handle ||
+        run_compare(effect->dispatch.run, live->run) != 0)
+        return false;
+    const struct effect_dispatch dispatch = effect->dispatch;
+    *effect = (struct effect){.kind = EFFECT_DROP,
+                              .drop = {.handle = dispatch.handle,
+                                       .execution = dispatch.execution,
+                                       .path = dispatch.path,
+                                       .run = dispatch.run,
+                                       .reason = "cancelled"}};
+    if (instance->closed)
+        return true;
+    instance->sent--;
+    heap_moved(&instance->agent->instances, &instance->item);
+    agent_dirty(call->engine, instance->agent);
+    return true;
 }
 
 static void dispatch_one(struct call *call, struct live *live, struct instance *instance)

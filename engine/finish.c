@@ -17,7 +17,7 @@ void begin_stop(struct call *call, struct exec *exec)
             continue;
         if (!exec->hard && !task_ended(&exec->tasks[i]))
             continue;
-        if (live->state != LIVE_RUNNING) {
+        if (live->state != LIVE_RUNNING || recall(call, live)) {
             live_free(engine, &live);
             continue;
         }

@@ -95,6 +95,40 @@ static void test_cancel_stops_retries(void **state)
     fixture_free(&f);
 }
 
+/* Dispatch and cancel in one batch: released after its commit, the dispatch would start something
+ * that is cancelled already. */
+static void test_what_is_stopped_in_the_same_batch_is_not_given_out(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "one", NODE("a", NULL));
+    struct uuid id = start(f, "one"), other = start(f, "one");
+    struct decisions batch = {0};
+    struct input inputs[] = {
+        {.kind = INPUT_INSTANCE_UP,
+         .now_us = T0,
+         .up = {.handle = 1, .instance = "inst_1", .agent = "echo", .credit = 1}},
+        {.kind = INPUT_CANCEL, .now_us = T0, .cancel = {id, "test", "because"}},
+    };
+    assert_int_equal(engine_decide(f->engine, &inputs[0], &batch, NULL), 0);
+    assert_int_equal(batch.effects_count, 2);
+    assert_int_equal(batch.effects[1].kind, EFFECT_DISPATCH);
+    assert_true(uuid_equal(batch.effects[1].dispatch.execution, id));
+    assert_int_equal(engine_decide(f->engine, &inputs[1], &batch, NULL), 0);
+    assert_string_equal(status_of(f, id), "cancelled");
+    assert_int_equal(batch.effects_count, 3); /* its credit is there for the other one */
+    assert_int_equal(batch.effects[1].kind, EFFECT_DROP);
+    assert_int_equal(batch.effects[2].kind, EFFECT_DISPATCH);
+    assert_true(uuid_equal(batch.effects[2].dispatch.execution, other));
+    decisions_clear(&batch);
+    inputs[1].cancel.execution = other; /* handed on by now: it has to be told */
+    assert_int_equal(engine_decide(f->engine, &inputs[1], &batch, NULL), 0);
+    assert_string_equal(status_of(f, other), "cancelling");
+    assert_int_equal(batch.effects[0].kind, EFFECT_DROP);
+    decisions_release(&batch);
+    fixture_free(&f);
+}
+
 /* --- failing ---------------------------------------------------------------------------------- */
 
 static void failing_workflow(struct fixture *f, bool finish)
@@ -396,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_cancel_waits_until_instances_let_go),
         cmocka_unit_test(test_cancel_has_a_backstop),
         cmocka_unit_test(test_cancel_stops_retries),
+        cmocka_unit_test(test_what_is_stopped_in_the_same_batch_is_not_given_out),
         cmocka_unit_test(test_stop_cancels_all_but_done_nodes),
         cmocka_unit_test(test_stop_does_not_wait_for_the_silent),
         cmocka_unit_test(test_finish_lets_the_rest_go_on),

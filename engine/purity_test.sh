@@ -1,8 +1,8 @@
 #!/bin/sh
-# purity_test.sh NM ENGINE BASE CEL SOURCES: every symbol that the engine's library takes from outside must
-# be one of the list below, of cel/, or of base/ as far as base/ is pure. So no clock, randomness,
-# file, socket or thread can come in, not even one that nobody thought of. Headers are held to a
-# list as well, so that no type of a transport or a store comes in either.
+# purity_test.sh NM ENGINE BASE CEL SOURCES: every symbol that the library of the engine takes from
+# outside must be one of the list below, of cel/, or of base/ as far as base/ is pure. So no clock,
+# randomness, file, socket or thread can come in, not even one that nobody thought of. Headers are
+# held to a list as well, so that no type of a transport or a store comes in either.
 set -eu
 nm=$1 engine=$2 base=$3 cel=$4 sources=$5
 

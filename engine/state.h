@@ -64,6 +64,7 @@ struct live {
     struct instance *instance; /* RUNNING and STOPPING */
     struct run run;
     int64_t dispatched_us;
+    size_t effect; /* where its dispatch stands among the decisions, as long as they are gathered */
     struct timer timer; /* RETRY: next attempt; RUNNING: the backstop of its timeout */
 };
 
