@@ -28,7 +28,7 @@ def definitions(socket):
     after = ", ".join(f"n{i}" for i in range(WIDTH))
     return f"""agent: worker
 command: ["{REPORT}", "{socket}", "{TASK_MS}"]
-process: {{instances: 3, parallel: 8}}
+process: {{instances: 3, parallel: 8, network: true}}
 ---
 workflow: storm
 nodes:
