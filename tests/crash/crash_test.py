@@ -74,7 +74,7 @@ class Storm:
         for number in range(kills):
             if number % 5 == 0:
                 self.start_some()
-            time.sleep(self.random.uniform(0.02, 0.6))
+            time.sleep(self.random.uniform(0.02, 1.2))
             self.kill(TARGETS[number % len(TARGETS)])
 
     def verify(self, execution):
