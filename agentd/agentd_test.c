@@ -86,7 +86,6 @@ static int stop(pid_t *pid, int signal_number)
     if (*pid <= 0)
         return 0;
     kill(*pid, signal_number);
-    kill(*pid, SIGCONT);
     assert_int_equal(waitpid(*pid, &status, 0), *pid);
     *pid = 0;
     return status;
@@ -410,6 +409,7 @@ static void test_a_drop_kills(void **state)
     assert_true(is_gone(&witness));
     assert_true(self->fake.steps[0].failed);
     assert_string_equal(self->fake.steps[0].code, "cancelled");
+    wait_until_gone(self, &witness);
 }
 
 static bool has_said_bye(struct fake *fake)

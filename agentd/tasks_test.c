@@ -179,8 +179,8 @@ static void test_inventory(void **state)
     tasks_destroy(&tasks);
 }
 
-/* What the Welcome refuses must not leave credit behind: the coordinator counts only what is kept as
- * sent. */
+/* What the Welcome refuses must not leave credit behind: the coordinator counts only what is kept
+ * as sent. */
 static void test_credit_of_a_hello_is_good_for_any_verdict(void **state)
 {
     (void)state;
@@ -194,7 +194,8 @@ static void test_credit_of_a_hello_is_good_for_any_verdict(void **state)
                                       verdict_of("waiting", 3, true, 4)};
     tasks_welcome(tasks, verdicts, 3, note_drop, &(struct drops){0});
     assert_int_equal(offered, 2);
-    assert_int_equal(tasks_credit(tasks), 3); /* two kept, of which one is done: one place is free */
+    assert_int_equal(tasks_credit(tasks),
+                     3); /* two kept, of which one is done: one place is free */
     tasks_destroy(&tasks);
 }
 
