@@ -130,13 +130,14 @@ static int fold_unfinished_once(struct coordinator *self, struct err *err)
         rc = store_scan(snapshot, TABLE_BY_STATUS, &range, &scan, err);
     while (rc == 0) {
         rc = store_scan_next(scan, &key, &value, err);
-        if (rc < 0 && rc != ERR_CORRUPT)
-            break;
-        struct uuid id = key_last_uuid(key);
-        if (aside_reason(self, id) == NULL &&
-            fold_journal(self, snapshot, id, self->engine, &arena, &why) < 0)
-            set_aside(self, id, &why);
-        rc = 0;
+        if (rc == ERR_CORRUPT) {
+            log_error("COORD-INDEX-CORRUPT", err->what, "where", err->where, NULL);
+            rc = 0;
+        } else if (rc == 0 && aside_reason(self, key_last_uuid(key)) == NULL) {
+            struct uuid id = key_last_uuid(key);
+            if (fold_journal(self, snapshot, id, self->engine, &arena, &why) < 0)
+                set_aside(self, id, &why);
+        }
     }
     store_scan_close(&scan);
     store_snapshot_close(&snapshot);
