@@ -350,7 +350,9 @@ static void set_busy(struct agentd *self)
 static void tick_jobs(struct agentd *self)
 {
     bool open = self->link && link_state(self->link) == LINK_OPEN;
-    bool lease = open && link_lease_valid(self->link, self->now_us);
+    /* What this round took so far counts against the lease, too. */
+    int64_t now_us = jobs_waiting(self->jobs) ? clock_monotonic_us() : self->now_us;
+    bool lease = open && link_lease_valid(self->link, now_us);
     bool wanting = jobs_tick(self->jobs, lease);
     if (wanting && open && self->now_us - self->beat_us >= BEAT_AGAIN_US) {
         self->beat_us = self->now_us;

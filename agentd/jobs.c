@@ -697,6 +697,11 @@ int64_t jobs_deadline(const jobs_t *self)
     return first && first->at_us < deadline_us ? first->at_us : deadline_us;
 }
 
+bool jobs_waiting(const jobs_t *self)
+{
+    return self->queue != NULL;
+}
+
 bool jobs_effects(const jobs_t *self)
 {
     return self->running > 0;

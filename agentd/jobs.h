@@ -44,7 +44,8 @@ void jobs_drop(jobs_t *self, struct task *task);
 /* Ends the work of a task that has some; the step that says so follows once nothing of it is left. */
 void jobs_cancel(jobs_t *self, struct task *task);
 
-/* REPLY, BLOB_CHUNK, BLOB_STORED, UNDELIVERABLE. Returns an error to be told to the operator (once), or 0. */
+/* REPLY, BLOB_CHUNK, BLOB_STORED, UNDELIVERABLE. Returns an error to be told to the operator (once),
+ * or 0. */
 int jobs_receive(jobs_t *self, const struct message *message, struct err *err);
 void jobs_event(jobs_t *self, uint64_t data); /* of the epoll set */
 
@@ -52,6 +53,8 @@ void jobs_event(jobs_t *self, uint64_t data); /* of the epoll set */
 bool jobs_tick(jobs_t *self, bool lease);
 int64_t jobs_deadline(const jobs_t *self); /* when to tick next; INT64_MAX: whenever */
 
+/* Whether a command waits to be started. */
+bool jobs_waiting(const jobs_t *self);
 /* Whether anything runs that may have an effect outside. */
 bool jobs_effects(const jobs_t *self);
 /* The lease ran out: kills all commands and drops their tasks. */

@@ -270,15 +270,6 @@ void tasks_drop(tasks_t *self, struct task **task_p)
     *task_p = NULL;
 }
 
-void tasks_drop_all(tasks_t *self, enum task_state state, tasks_drop_fn drop, void *context)
-{
-    while (self->lists[state].first) {
-        struct task *task = self->lists[state].first;
-        drop(context, task);
-        tasks_drop(self, &task);
-    }
-}
-
 static void claim_of(const struct task *task, struct wire_claim *ret_claim)
 {
     *ret_claim = (struct wire_claim){
@@ -398,11 +389,6 @@ void tasks_drain(tasks_t *self)
 size_t tasks_count(const tasks_t *self)
 {
     return self->count;
-}
-
-size_t tasks_count_in(const tasks_t *self, enum task_state state)
-{
-    return self->lists[state].count;
 }
 
 void tasks_trim(tasks_t *self)

@@ -72,8 +72,6 @@ void tasks_inventory(const tasks_t *self, struct arena *arena, const struct wire
 typedef void (*tasks_drop_fn)(void *context, struct task *task);
 void tasks_welcome(tasks_t *self, const struct wire_verdict *verdicts, size_t count,
                    tasks_drop_fn drop, void *context);
-/* Drops all tasks in this state, in the order in which they came into it. */
-void tasks_drop_all(tasks_t *self, enum task_state state, tasks_drop_fn drop, void *context);
 
 /* The total of tasks that it has been ready to take since Welcome, those kept from the inventory
  * counted as sent. Does not grow while it drains, nor while too many steps are unacknowledged. */
@@ -87,7 +85,6 @@ uint32_t tasks_parallel(const tasks_t *self);
 void tasks_drain(tasks_t *self);
 
 size_t tasks_count(const tasks_t *self);
-size_t tasks_count_in(const tasks_t *self, enum task_state state);
 void tasks_trim(tasks_t *self); /* gives back the memory of tasks that have left */
 
 #endif

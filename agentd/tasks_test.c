@@ -258,21 +258,6 @@ static void test_many_tasks_come_and_go(void **state)
     tasks_destroy(&tasks);
 }
 
-static void test_drop_all(void **state)
-{
-    (void)state;
-    tasks_t *tasks = tasks_new(4);
-    struct drops drops = {0};
-    tasks_run(tasks, take(tasks, "a", 1));
-    take(tasks, "b", 2);
-    tasks_run(tasks, take(tasks, "c", 3));
-    tasks_drop_all(tasks, TASK_RUNNING, note_drop, &drops);
-    assert_string_equal(drops.paths, "a c ");
-    assert_int_equal(tasks_count(tasks), 1);
-    assert_int_equal(tasks_count_in(tasks, TASK_WAITING), 1);
-    tasks_destroy(&tasks);
-}
-
 /* Against the plain way to find the earliest, over a fixed sequence of sets, moves and clears. */
 static void test_deadlines(void **state)
 {
@@ -311,7 +296,6 @@ int main(void)
         cmocka_unit_test(test_credit_of_a_hello_is_good_for_any_verdict),
         cmocka_unit_test(test_welcome),
         cmocka_unit_test(test_many_tasks_come_and_go),
-        cmocka_unit_test(test_drop_all),
         cmocka_unit_test(test_deadlines),
     };
     return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
