@@ -321,14 +321,13 @@ static int show(struct context *context, const char *id)
 {
     value_t *execution = NULL;
     struct err err = {0};
-    value_t *params = id_params(id);
-    value_set_bool(params, "outputs", context->options->json);
-    int status = context_call(context, "executions.get", &params, &execution);
-    if (status)
+    int status = EXIT_OK;
+    const struct fetch_options options = {.outputs = context->options->json,
+                                          .timeout_ms = context_timeout_ms(context, 60000)};
+    client_t *client = context_client(context, &status);
+    if (!client)
         return status;
-    int unused = EXIT_OK;
-    if (client_resolve_blobs(context_client(context, &unused), &execution,
-                             context_timeout_ms(context, 60000), &err))
+    if (fetch_execution(client, id, &options, &execution, &err))
         status = print_error(context->options, &err);
     else if (context->options->json)
         print_json(execution);

@@ -19,7 +19,6 @@ static int each_page(struct context *context, const char *id, bool raw, page_fn 
                      void *argument, struct err *err)
 {
     int64_t after = 0;
-    size_t count;
     do {
         value_t *params = value_map();
         value_t *page = NULL;
@@ -33,14 +32,13 @@ static int each_page(struct context *context, const char *id, bool raw, page_fn 
         if (rc)
             return rc;
         const value_t *items = value_get(page, "items");
-        count = items ? value_size(items) : 0;
-        if (count)
-            after = value_get_int(value_at(items, count - 1), "sequence", after + PAGE);
-        rc = count ? call(argument, items, err) : 0;
+        if (items)
+            rc = call(argument, items, err);
+        after = value_get_int(page, "next", 0);
         value_destroy(&page);
         if (rc)
             return rc;
-    } while (count == PAGE);
+    } while (after > 0);
     return 0;
 }
 

@@ -49,6 +49,15 @@ int apply_paths(struct context *context, const char *const *paths, size_t count,
 int read_definition_files(const char *const *paths, size_t count, value_t **ret_files,
                           struct err *err) MUST_CHECK;
 
+struct fetch_options {
+    bool outputs; /* of the tasks, too */
+    int timeout_ms; /* of each request */
+};
+/* The document of executions.get with all its tasks, blobs resolved; the caller's, also when it comes
+ * with an error of a blob. */
+int fetch_execution(client_t *client, const char *id, const struct fetch_options *options,
+                    value_t **ret_execution, struct err *err) MUST_CHECK;
+
 /* Follows an execution to its end, showing what happens on standard error. Returns the exit status
  * that tells its outcome; *ret_execution (the document of executions.get with outputs) is the
  * caller's when the execution ended. */

@@ -153,7 +153,7 @@ static void show_item(struct follower *self, const value_t *item)
 /* Reads the journal on from the last event shown. */
 static int read_journal(struct follower *self, struct err *err)
 {
-    size_t count;
+    int64_t next;
     do {
         value_t *params = value_map();
         value_t *page = NULL;
@@ -166,11 +166,11 @@ static int read_journal(struct follower *self, struct err *err)
         if (rc)
             return rc;
         const value_t *items = value_get(page, "items");
-        count = items ? value_size(items) : 0;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; items && i < value_size(items); i++)
             show_item(self, value_at(items, i));
+        next = value_get_int(page, "next", 0);
         value_destroy(&page);
-    } while (count == PAGE);
+    } while (next > 0);
     self->read_us = clock_monotonic_us();
     return 0;
 }
@@ -198,13 +198,9 @@ static bool await_hint(struct follower *self)
 
 static int get_ended(struct follower *self, value_t **ret_execution, struct err *err)
 {
-    value_t *params = value_map();
-    value_set_string(params, "id", self->id);
-    value_set_bool(params, "outputs", self->context->options->json);
-    int rc =
-        client_call(self->client, "executions.get", params, NULL, 30000, ret_execution, NULL, err);
-    value_destroy(&params);
-    return rc ? rc : client_resolve_blobs(self->client, ret_execution, 60000, err);
+    const struct fetch_options options = {.outputs = self->context->options->json,
+                                          .timeout_ms = 60000};
+    return fetch_execution(self->client, self->id, &options, ret_execution, err);
 }
 
 static int follow(struct follower *self, int64_t timeout_us, value_t **ret_execution,

@@ -23,6 +23,11 @@ json.load(sys.stdin)
 print(json.dumps("".join(chr(97 + i * i % 26) for i in range(3 << 20))))
 """
 
+MEDIUM = """#!/usr/bin/env python3
+import json, sys
+print(json.dumps(json.load(sys.stdin)["message"] + "-" * 60000))
+"""
+
 AGENTS = """agent: echo
 builtin: echo
 ---
@@ -37,6 +42,9 @@ command: [./gate.sh]
 ---
 agent: large
 command: [./large.py]
+---
+agent: medium
+command: [./medium.py]
 """
 
 WORKFLOWS = """workflow: linear
@@ -159,6 +167,11 @@ nodes:
   second: {agent: echo, say: "{{big}}"}
   third: {agent: echo, with: {inner: "{{second}}"}}
 output: third
+---
+workflow: many_large
+nodes:
+  # Outputs that are just small enough to stand inline: many of them fill several answers.
+""" + "".join(f'  n{n}: {{agent: medium, say: "{n}"}}\n' for n in range(60)) + """output: n59
 ---
 workflow: anything
 input: {value: {}}
@@ -403,6 +416,18 @@ def large_values_travel_whole(here):
     check(output == expected, f"{len(str(output))} characters came back")
 
 
+def many_large_values_are_all_shown(here):
+    execution = here.start("many_large")
+    document = here.wait(execution)
+    check(succeeded(document) == "59" + "-" * 60000, "another output")
+    for shown in (document, here.show(execution)):
+        outputs = {task["path"]: task["output"] for task in shown["tasks"]}
+        check(outputs == {f"n{n}": f"{n}" + "-" * 60000 for n in range(60)}, list(outputs))
+    check(len(here.journal(execution)) == 62, "events are missing")
+    check(len(here.ctl("logs", execution).splitlines()) == 62, "lines are missing")
+    check(here.json("replay", execution)["sequence"] == 62, "the replay ended early")
+
+
 def deep_values_travel_whole(here):
     def nested(depth):
         return {"value": json.loads("[" * depth + "]" * depth)}
@@ -419,12 +444,13 @@ CASES = (tasks_follow_each_other, branches_join, any_goes_on_with_the_first, don
          timeout_ends_the_command, on_error_continue_gives_null, fallback_takes_over,
          failure_stops_the_rest, failure_lets_the_rest_finish, time_is_limited, few_run_at_once,
          cancel_ends_everything, inputs_have_defaults, wrong_inputs_are_refused,
-         values_come_back_whole, large_values_travel_whole, deep_values_travel_whole)
+         values_come_back_whole, large_values_travel_whole,
+         many_large_values_are_all_shown, deep_values_travel_whole)
 
 
 def test():
     files = {"agents.yaml": AGENTS, "workflows.yaml": WORKFLOWS, "gate.sh": GATE,
-             "large.py": LARGE}
+             "large.py": LARGE, "medium.py": MEDIUM}
     with Installation(files) as here:
         run_cases(CASES, here, at_once=3)
 
