@@ -391,6 +391,11 @@ size_t tasks_count(const tasks_t *self)
     return self->count;
 }
 
+size_t tasks_count_in(const tasks_t *self, enum task_state state)
+{
+    return self->lists[state].count;
+}
+
 void tasks_trim(tasks_t *self)
 {
     if (self->count || !self->slots_count)

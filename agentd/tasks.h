@@ -85,6 +85,7 @@ uint32_t tasks_parallel(const tasks_t *self);
 void tasks_drain(tasks_t *self);
 
 size_t tasks_count(const tasks_t *self);
+size_t tasks_count_in(const tasks_t *self, enum task_state state);
 void tasks_trim(tasks_t *self); /* gives back the memory of tasks that have left */
 
 #endif

@@ -220,6 +220,8 @@ static void test_welcome(void **state)
     tasks_welcome(tasks, verdicts, sizeof verdicts / sizeof verdicts[0], note_drop, &drops);
     assert_string_equal(drops.paths, "unnamed dropped other_run ");
     assert_int_equal(tasks_count(tasks), 3);
+    assert_int_equal(tasks_count_in(tasks, TASK_RUNNING), 1);
+    assert_int_equal(tasks_count_in(tasks, TASK_SENT), 0);
     assert_int_equal(tasks_find(tasks, EXECUTION, "kept")->state, TASK_RUNNING);
     /* Steps go out anew in the order in which they were written. */
     struct task *first = tasks_finished(tasks);
