@@ -12,9 +12,8 @@
 #include "coordinator/waiters.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 #include <zmq.h>
 
 /* While a clock that was set back would let the engine's deadlines pass unseen, look so often. */
@@ -100,31 +99,71 @@ static long poll_timeout_ms(struct coordinator *self)
     return (long)least((wait_us + 999) / 1000, POLL_MAX_MS);
 }
 
-static int wait_for_something(struct coordinator *self, int signal_fd, struct err *err)
+static int socket_fd(void *socket)
 {
-    /* A full batch takes no more in; the store's completion wakes the loop. */
-    short messages = pipeline_has_room(self) ? ZMQ_POLLIN : 0;
-    zmq_pollitem_t items[] = {
-        {.socket = peer_socket(self->peer), .events = messages},
-        {.socket = publisher_socket(self->publisher), .events = ZMQ_POLLIN},
-        {.fd = store_completion_fd(self->store), .events = ZMQ_POLLIN},
-        {.fd = signal_fd, .events = ZMQ_POLLIN},
+    int fd = -1;
+    size_t size = sizeof fd;
+    CHECK(zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0);
+    return fd;
+}
+
+static bool socket_readable(void *socket)
+{
+    int events = 0;
+    size_t size = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+}
+
+enum { POLL_MESSAGES, POLL_SUBSCRIPTIONS, POLL_STORE, POLL_SIGNALS, POLL_COUNT };
+
+/* What wakes the loop. libzmq's descriptors tell of a change once: whoever sent or received since
+ * has to ask the socket before sleeping. This is what zmq_poll does too, with three times the
+ * system calls, which count when one step is alone on its way. */
+struct wakers {
+    struct pollfd fds[POLL_COUNT];
+};
+
+static void wakers_init(struct wakers *self, struct coordinator *coordinator, int signal_fd)
+{
+    const int fds[POLL_COUNT] = {
+        [POLL_MESSAGES] = socket_fd(peer_socket(coordinator->peer)),
+        [POLL_SUBSCRIPTIONS] = socket_fd(publisher_socket(coordinator->publisher)),
+        [POLL_STORE] = store_completion_fd(coordinator->store),
+        [POLL_SIGNALS] = signal_fd,
     };
-    if (zmq_poll(items, 4, poll_timeout_ms(self)) < 0 && zmq_errno() != EINTR)
-        return err_set(err, ERR_IO, "waiting for messages failed: %s", zmq_strerror(zmq_errno()));
-    if ((items[1].revents & ZMQ_POLLIN) != 0)
+    for (size_t i = 0; i < POLL_COUNT; i++)
+        self->fds[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+}
+
+/* A full batch takes no more in: then only the store's completion wakes the loop. */
+static int wait_for_something(struct coordinator *self, struct wakers *wakers, bool *ret_messages,
+                              struct err *err)
+{
+    bool room = pipeline_has_room(self);
+    bool messages = room && socket_readable(peer_socket(self->peer));
+    bool subscriptions =
+        publisher_sends(self) && socket_readable(publisher_socket(self->publisher));
+    long timeout_ms = messages || subscriptions ? 0 : poll_timeout_ms(self);
+
+    wakers->fds[POLL_MESSAGES].events = room ? POLLIN : 0;
+    wakers->fds[POLL_MESSAGES].revents = 0;
+    if (poll(wakers->fds, POLL_COUNT, (int)timeout_ms) < 0 && errno != EINTR)
+        return err_set(err, ERR_IO, "waiting for messages failed: %s", strerror(errno));
+    if (subscriptions || wakers->fds[POLL_SUBSCRIPTIONS].revents != 0)
         publisher_receive(self);
-    if ((items[3].revents & ZMQ_POLLIN) != 0)
+    if (wakers->fds[POLL_SIGNALS].revents != 0)
         self->stopping = true;
+    *ret_messages = messages || wakers->fds[POLL_MESSAGES].revents != 0;
     return 0;
 }
 
-static int loop_round(struct coordinator *self, int signal_fd, struct message *message,
+static int loop_round(struct coordinator *self, struct wakers *wakers, struct message *message,
                       struct err *err)
 {
-    int rc = wait_for_something(self, signal_fd, err);
+    bool messages = false;
+    int rc = wait_for_something(self, wakers, &messages, err);
     coordinator_read_clocks(self);
-    if (rc == 0)
+    if (rc == 0 && messages)
         rc = take_in(self, message, err);
     tick(self);
     pipeline_complete(self);
@@ -135,11 +174,13 @@ static int loop_round(struct coordinator *self, int signal_fd, struct message *m
 int coordinator_loop(struct coordinator *self, int signal_fd, struct err *err)
 {
     struct message message = {0};
+    struct wakers wakers;
     int rc = 0;
 
+    wakers_init(&wakers, self, signal_fd);
     pipeline_submit(self);
     while (rc == 0 && !self->stopping)
-        rc = loop_round(self, signal_fd, &message, err);
+        rc = loop_round(self, &wakers, &message, err);
     message_release(&message);
     return rc;
 }

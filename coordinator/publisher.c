@@ -155,6 +155,11 @@ static bool anything_wanted(const struct publisher *self)
     return self->everything || map_size(self->subscriptions) > 0;
 }
 
+bool publisher_sends(const struct coordinator *self)
+{
+    return anything_wanted(self->publisher);
+}
+
 /* --- events ----------------------------------------------------------------------------------- */
 
 struct topic {

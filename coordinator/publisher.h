@@ -9,6 +9,7 @@ int publisher_new(void *zmq_context, const char *endpoint, struct publisher **re
                   struct err *err) MUST_CHECK;
 void publisher_destroy(struct publisher **self_p);
 void *publisher_socket(struct publisher *self);
+bool publisher_sends(const struct coordinator *self); /* somebody subscribed */
 void publisher_receive(struct coordinator *self); /* subscriptions that have arrived */
 
 /* At release only. */
