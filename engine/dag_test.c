@@ -170,7 +170,7 @@ static void test_a_long_cycle_is_cut(void **state)
 {
     (void)state;
     enum { SIZE = 1000 };
-    static char names[SIZE][8];
+    static char names[SIZE][16];
     static const char *after[SIZE];
     static struct dag_node_spec nodes[SIZE];
     for (int i = 0; i < SIZE; i++) {
@@ -200,7 +200,7 @@ static void test_cycles_in_bare_graphs(void **state)
 static void test_the_largest_chain(void **state)
 {
     (void)state;
-    char(*names)[12] = xcalloc(LIMIT_NODES, sizeof *names);
+    char(*names)[16] = xcalloc(LIMIT_NODES, sizeof *names);
     const char **after = xcalloc(LIMIT_NODES, sizeof *after);
     struct dag_node_spec *nodes = xcalloc(LIMIT_NODES + 1, sizeof *nodes);
     for (int i = 0; i < LIMIT_NODES; i++) {
