@@ -16,8 +16,8 @@ static int parse(struct options *options, struct err *err, int argc, char **argv
 }
 
 #define PARSE(options, err, ...)                                                                   \
-    parse(options, err, (int)(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)),                   \
-          (char *[]){__VA_ARGS__, NULL})
+    parse(options, err, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),             \
+          (char **)(const char *[]){__VA_ARGS__, NULL})
 
 static void test_flags_in_any_position(void **state)
 {
