@@ -3,6 +3,7 @@ checked for leftovers at the end. AF_BIN names the folder of the built programs.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -76,6 +77,8 @@ class Installation:
         self.write(files or {})
         self.up_first = up
         self.env = dict(os.environ, AGENTFACTORY_DIR=str(self.dir), NO_COLOR="1")
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
+            self.env[name] = f"{os.environ.get(name, '')}:log_path={self.base}/sanitizer"
 
     def write(self, files):
         for name, text in files.items():
@@ -107,9 +110,22 @@ class Installation:
         left = [pid for pid in self.own_processes() if alive(pid)]
         for pid in left:
             os.kill(pid, signal.SIGKILL)
+        defects = self.defects()
         shutil.rmtree(self.base, ignore_errors=True)
+        if defects:
+            print(defects, flush=True)
         if kind is None:
             check(not left, f"processes were left over: {left}")
+            check(not defects, "defects were found in the programs while they ran")
+
+    def defects(self):
+        """What sanitizers and failed CHECKs have said, of any of the programs."""
+        reports = [path.read_text(errors="replace") for path in self.base.glob("sanitizer.*")]
+        for path in self.dir.glob("log/*.log"):
+            text = path.read_text(errors="replace")
+            if re.search(r"Sanitizer|runtime error:|CHECK failed|check failed", text):
+                reports.append(text[-5000:])
+        return "\n".join(report[:6000] for report in reports)
 
     def show_logs(self):
         for path in sorted(self.dir.glob("log/*.log")):
