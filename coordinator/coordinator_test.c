@@ -1,7 +1,9 @@
 /* The coordinator as a process, over a real socket: what clients and instances see of it. */
 #include "coordinator/harness.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
+#include "coordinator/record.h"
 #include "coordinator/tables.h"
 #include "store/store.h"
 
@@ -410,6 +412,32 @@ static void test_exit_report(void **state)
     free(id);
 }
 
+/* The same for one that says nothing any more, after the silence of the rules. */
+static void test_silence(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *first = harness_instance(harness, INSTANCE_1, "echo");
+    char *id = start_chain(harness, "\"s\"");
+    assert_true(harness_until(harness, first_holds_one));
+    first->deaf = true;
+    harness_instance(harness, INSTANCE_2, "echo")->answers = true;
+    assert_ends_with(harness, id, "s");
+    value_t *journal = call_for(harness, "executions.journal", id);
+    assert_string_equal(value_get_string(value_at(value_get(journal, "items"), 1), "reason", ""),
+                        "silence");
+    value_destroy(&journal);
+
+    /* What the first one says of it now is void. */
+    first->deaf = false;
+    harness_result(first, &first->held[0], datum_inline(bytes_of("\xa4late", 5)), NULL);
+    assert_true(harness_until(harness, first_is_open));
+    journal = call_for(harness, "executions.journal", id);
+    assert_int_equal(value_size(value_get(journal, "items")), 5);
+    value_destroy(&journal);
+    free(id);
+}
+
 static bool first_has_a_plan(struct harness *harness)
 {
     return harness->peers[0].plans > 0 && harness->peers[0].planned == 1;
@@ -488,17 +516,24 @@ static void test_stops_in_good_order(void **state)
 /* --- faults of the store -----------------------------------------------------------------------
  */
 
+static store_t *open_store_of(struct harness *harness)
+{
+    struct store_options options = {.path = harness->paths.store, .tables = tables_all};
+    store_t *store = NULL;
+    struct err err;
+    assert_int_equal(store_open(&options, &store, &err), 0);
+    return store;
+}
+
 static void spoil_journal(struct harness *harness, const char *id)
 {
     uint8_t key[KEY_JOURNAL_BYTES];
-    struct store_options options = {.path = harness->paths.store, .tables = tables_all};
     struct uuid execution;
-    store_t *store = NULL;
+    store_t *store = open_store_of(harness);
     store_batch_t *batch = store_batch_new();
     struct err err;
 
     assert_int_equal(typeid_parse_as(id, "exec", &execution, &err), 0);
-    assert_int_equal(store_open(&options, &store, &err), 0);
     store_batch_put(batch, TABLE_JOURNAL, key_journal(execution, 1, key),
                     bytes_of_string("not an event"));
     assert_int_equal(store_apply(store, batch, &err), 0);
@@ -565,6 +600,71 @@ static void test_full_store(void **state)
     assert_int_equal(value_size(value_get(list, "items")), 0);
     value_destroy(&list);
     assert_false(harness_answered_within(harness, held, 300000));
+}
+
+/* An execution that ended so long ago, as the tables have it. */
+static void write_ended(store_batch_t *batch, struct uuid id, int64_t ended_us)
+{
+    uint8_t journal[KEY_JOURNAL_BYTES], status[KEY_STATUS_BYTES];
+    struct buf record = {0}, name = {0};
+    struct summary summary = {.workflow = "chain",
+                              .workflow_version = 1,
+                              .status = EXECUTION_SUCCEEDED,
+                              .started_us = ended_us,
+                              .ended_us = ended_us};
+    summary_encode(&summary, &record);
+    store_batch_put(batch, TABLE_EXECUTIONS, key_uuid(&id), buf_bytes(&record));
+    store_batch_put(batch, TABLE_BY_STATUS, key_status(EXECUTION_SUCCEEDED, id, status),
+                    (struct bytes){0});
+    store_batch_put(batch, TABLE_BY_NAME, key_name('w', "chain", &id, &name), (struct bytes){0});
+    store_batch_put(batch, TABLE_JOURNAL, key_journal(id, 1, journal), bytes_of_string("event"));
+    buf_release(&record);
+    buf_release(&name);
+}
+
+static bool in_store(struct harness *harness, const char *table, struct bytes key)
+{
+    store_t *store = open_store_of(harness);
+    store_snapshot_t *snapshot = NULL;
+    struct bytes value;
+    struct err err;
+    assert_int_equal(store_snapshot(store, &snapshot, &err), 0);
+    int rc = store_get(snapshot, table, key, &value, &err);
+    store_snapshot_close(&snapshot);
+    store_close(&store);
+    return rc == 0;
+}
+
+static bool one_execution_is_left(struct harness *harness)
+{
+    value_t *list = harness_call(harness, "executions.list", "{\"status\":\"succeeded\"}");
+    bool one = value_size(value_get(list, "items")) == 1;
+    value_destroy(&list);
+    return one;
+}
+
+static void test_old_executions_are_removed(void **state)
+{
+    struct harness *harness = *state;
+    struct uuid old = {{1}}, recent = {{2}};
+    uint8_t key[KEY_JOURNAL_BYTES];
+    int64_t now_us = clock_utc_us();
+    struct err err;
+    store_t *store = open_store_of(harness);
+    store_batch_t *batch = store_batch_new();
+    write_ended(batch, old, now_us - LIMIT_RETENTION_US - LIMIT_SECOND_US);
+    write_ended(batch, recent, now_us - LIMIT_RETENTION_US / 2);
+    assert_int_equal(store_apply(store, batch, &err), 0);
+    store_batch_destroy(&batch);
+    store_close(&store);
+
+    harness_start(harness, NULL);
+    assert_true(harness_until(harness, one_execution_is_left));
+    harness_stop(harness);
+    assert_false(in_store(harness, TABLE_EXECUTIONS, key_uuid(&old)));
+    assert_false(in_store(harness, TABLE_JOURNAL, key_journal(old, 1, key)));
+    assert_true(in_store(harness, TABLE_EXECUTIONS, key_uuid(&recent)));
+    assert_true(in_store(harness, TABLE_JOURNAL, key_journal(recent, 1, key)));
 }
 
 /* --- blobs -------------------------------------------------------------------------------------
@@ -675,12 +775,14 @@ int main(void)
         TEST(test_removed_agents_are_named),
         TEST(test_unknown_agent_is_refused),
         TEST(test_exit_report),
+        TEST(test_silence),
         TEST(test_plans),
         TEST(test_claim_after_restart),
         TEST(test_stops_in_good_order),
         TEST(test_bad_journal_is_set_aside),
         TEST(test_failed_commit_ends_it),
         TEST(test_full_store),
+        TEST(test_old_executions_are_removed),
         TEST(test_blobs),
         TEST(test_large_values_go_by_reference),
     };
