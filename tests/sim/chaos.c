@@ -1,0 +1,114 @@
+#include "tests/sim/chaos.h"
+
+#include "tests/sim/instance.h"
+#include "tests/sim/net.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/shell.h"
+#include "tests/sim/store.h"
+
+/* Half of all deaths come between two effects of one round. */
+static void crash(struct world *world, struct proc *proc)
+{
+    uint64_t countdown =
+        prng_chance(&world->prng, 500) ? (uint64_t)prng_skewed(&world->prng, 1, 12) : 0;
+    if (!proc->up)
+        return;
+    if (countdown == 0)
+        TRACE(world, "%s is killed", proc->name);
+    proc_kill(proc, countdown);
+}
+
+static struct proc *any_instance(struct world *world, size_t *ret_index)
+{
+    *ret_index = (size_t)prng_between(&world->prng, 0, (int64_t)fleet_size(world) - 1);
+    return fleet_proc(world, *ret_index);
+}
+
+/* Of nothing that a fault does any trace may be left when the calm begins, but what it led to. */
+static int64_t until(struct world *world, int64_t low_us, int64_t high_us)
+{
+    int64_t at_us = world->now_us + prng_skewed(&world->prng, low_us, high_us);
+    return at_us < world->calm_us ? at_us : world->calm_us;
+}
+
+static void cut(struct world *world, void *context, uint64_t ways)
+{
+    if (!world->calm)
+        net_cut(world, context, (ways & 1) != 0, (ways & 2) != 0,
+                until(world, 200 * MS, 12 * SECOND));
+}
+
+/* Also ways that are slow only, and ways that are slow at first and then cut in the other
+ * direction: what arrives then is old. */
+static void partition(struct world *world)
+{
+    size_t index;
+    struct proc *proc = any_instance(world, &index);
+    int64_t kind = prng_between(&world->prng, 0, 5);
+    if (kind < 3) {
+        cut(world, proc, (uint64_t)kind + 1);
+        return;
+    }
+    bool to = kind != 3;
+    net_lag(world, proc, to, prng_between(&world->prng, 0, 3 * SECOND),
+            until(world, SECOND, 12 * SECOND));
+    if (kind == 5)
+        world_at(world, world->now_us + prng_between(&world->prng, 0, 4 * SECOND), cut, proc, 2);
+}
+
+static void act(struct world *world)
+{
+    const struct plan *plan = world->plan;
+    const int64_t weights[] = {plan->crash_coordinator, plan->crash_instance, plan->pause_instance,
+                               plan->pause_coordinator, plan->crash_broker,   plan->partition,
+                               plan->disk_full,         plan->disk_error,     plan->drain_instance};
+    int64_t sum = 0;
+    size_t kind = 0, index;
+    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++)
+        sum += weights[i];
+    if (sum == 0)
+        return;
+    for (int64_t at = prng_between(&world->prng, 0, sum - 1); at >= weights[kind]; kind++)
+        at -= weights[kind];
+    struct proc *instance = any_instance(world, &index);
+    switch (kind) {
+    case 0: crash(world, shell_proc(world)); break;
+    case 1: crash(world, instance); break;
+    case 2: proc_freeze(instance, until(world, 50 * MS, 9 * SECOND)); break;
+    case 3: proc_freeze(shell_proc(world), until(world, 50 * MS, 9 * SECOND)); break;
+    case 4: net_crash(world, until(world, 10 * MS, 3 * SECOND)); break;
+    case 5: partition(world); break;
+    case 6: store_fill(world->store, until(world, 100 * MS, 5 * SECOND)); break;
+    case 7: store_break(world->store); break;
+    case 8: fleet_drain(world, index); break;
+    default: break;
+    }
+}
+
+static void happen(struct world *world, void *context, uint64_t number)
+{
+    (void)context;
+    (void)number;
+    if (world->calm)
+        return;
+    act(world);
+    world_at(world, world->now_us + prng_skewed(&world->prng, MS, 2 * world->plan->fault_every_us),
+             happen, NULL, 0);
+}
+
+static void calm_down(struct world *world, void *context, uint64_t number)
+{
+    (void)context;
+    (void)number;
+    TRACE(world, "the world is calm");
+    world->calm = true;
+    shell_proc(world)->countdown = 0;
+    for (size_t i = 0; i < fleet_size(world); i++)
+        fleet_proc(world, i)->countdown = 0;
+}
+
+void chaos_begin(struct world *world)
+{
+    world_at(world, world->now_us + prng_skewed(&world->prng, 0, 3 * SECOND), happen, NULL, 0);
+    world_at(world, world->calm_us, calm_down, NULL, 0);
+}

@@ -1,0 +1,13 @@
+/* Clients: start executions, each under an idempotency key, ask again until they are answered, and
+ * cancel some. When the faults are over they start a few more, which a healthy world has to serve.
+ */
+#ifndef AF_TESTS_SIM_CLIENT_H
+#define AF_TESTS_SIM_CLIENT_H
+
+#include "tests/sim/world.h"
+
+struct clients *clients_new(struct world *world);
+void clients_destroy(struct clients **self_p);
+bool clients_done(const struct world *world); /* all was asked and answered */
+
+#endif

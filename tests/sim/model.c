@@ -1,0 +1,224 @@
+#include "tests/sim/model.h"
+
+#include "base/limits.h"
+
+#include <string.h>
+
+bool model_node_ended(const struct model_node *node)
+{
+    return node->status != MODEL_PENDING && node->status != MODEL_ACTIVE;
+}
+
+uint32_t model_find(const struct model *self, const char *path)
+{
+    for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
+        if (strcmp(self->workflow->nodes[i].id, path) == 0)
+            return i;
+    return UINT32_MAX;
+}
+
+/* --- readiness -------------------------------------------------------------------------------- */
+
+static bool edge_taken(const struct model *self, uint32_t source)
+{
+    enum model_status status = self->nodes[source].status;
+    return status == MODEL_SUCCEEDED ||
+           (status == MODEL_FAILED && self->workflow->nodes[source].on_error == DAG_CONTINUE);
+}
+
+static enum model_status judge(const struct model *self, const struct plan_node *node)
+{
+    uint32_t taken = 0, ended = 0;
+    for (uint32_t i = 0; i < node->sources_count; i++) {
+        ended += model_node_ended(&self->nodes[node->sources[i]]);
+        taken += edge_taken(self, node->sources[i]);
+    }
+    if (node->sources_count == 0)
+        return MODEL_ACTIVE;
+    bool all = ended == node->sources_count;
+    switch (node->join) {
+    case DAG_JOIN_ALL:
+        if (taken < ended)
+            return MODEL_SKIPPED;
+        return all ? MODEL_ACTIVE : MODEL_PENDING;
+    case DAG_JOIN_ANY:
+        if (taken > 0)
+            return MODEL_ACTIVE;
+        return all ? MODEL_SKIPPED : MODEL_PENDING;
+    case DAG_JOIN_DONE: return all ? MODEL_ACTIVE : MODEL_PENDING;
+    }
+    return MODEL_PENDING;
+}
+
+/* Sources stand before their targets in every workflow of a plan, so one walk is enough. */
+static void settle(struct model *self)
+{
+    for (uint32_t i = 0; i < self->workflow->nodes_count; i++) {
+        struct model_node *node = &self->nodes[i];
+        if (node->status != MODEL_PENDING)
+            continue;
+        node->status = self->workflow->nodes[i].disabled ? MODEL_SKIPPED
+                                                         : judge(self, &self->workflow->nodes[i]);
+        if (node->status == MODEL_ACTIVE)
+            node->attempt = node->first_attempt = 1;
+    }
+}
+
+/* --- events ----------------------------------------------------------------------------------- */
+
+static void void_runs(struct model_node *node, struct run run)
+{
+    if (run_compare(run, node->void_run) > 0)
+        node->void_run = run;
+}
+
+static const char *apply_failure(struct model_node *node, const struct plan_node *plan,
+                                 const struct event_step *step, int *ret_invariant)
+{
+    bool used = node->attempt - node->first_attempt + 1 >= plan->retry.attempts;
+    *ret_invariant = 6;
+    if (step->retry_at_us == 0) {
+        node->status = MODEL_FAILED;
+        return NULL;
+    }
+    if (step->failure.permanent || used) {
+        if (plan->on_error != DAG_FALLBACK || node->fallen_back)
+            return "an attempt more than the policy allows";
+        node->fallen_back = true;
+        node->first_attempt = node->attempt + 1;
+    }
+    node->attempt++;
+    node->retry_at_us = step->retry_at_us;
+    return NULL;
+}
+
+static const char *apply_step(struct model *self, const struct event_step *step, int *ret_invariant)
+{
+    uint32_t index = model_find(self, step->path);
+    struct model_node *node = &self->nodes[index];
+    bool own = !*step->instance;
+    *ret_invariant = 2;
+    if (index == UINT32_MAX)
+        return "a step of a task that does not exist";
+    if (node->results > 0)
+        return "a step after the recorded result";
+    if (node->status != MODEL_ACTIVE)
+        return "a step of a task that is not under way";
+    if (step->number != node->step + 1 || step->number >= STEPS_MOST)
+        return "a step that is not the task's next";
+    if (step->attempt != node->attempt)
+        return "a step of another attempt";
+    if (!own && run_compare(step->run, node->void_run) <= 0)
+        return "a step from a run that is void";
+    if (!own && (!node->given || run_compare(step->run, node->given_run) != 0))
+        return "a step from another run than the current one";
+    node->step = step->number;
+    node->steps[step->number] = step->run;
+    node->losses_row = 0;
+    void_runs(node, step->run);
+    if (step->kind == STEP_FAILURE)
+        return apply_failure(node, &self->workflow->nodes[index], step, ret_invariant);
+    node->results++;
+    node->status = MODEL_SUCCEEDED;
+    return NULL;
+}
+
+static const char *apply_lost(struct model *self, const struct event_lost *lost, int *ret_invariant)
+{
+    uint32_t index = model_find(self, lost->path);
+    struct model_node *node = &self->nodes[index];
+    *ret_invariant = 2;
+    if (index == UINT32_MAX || node->status != MODEL_ACTIVE)
+        return "a loss of a task that is not under way";
+    if (run_compare(lost->run, node->void_run) <= 0)
+        return "a loss of a run that is void already";
+    void_runs(node, lost->run);
+    node->losses_row += lost->counted;
+    *ret_invariant = 6;
+    return node->losses_row > LIMIT_LOSSES + 1 ? "more losses in a row than the limit" : NULL;
+}
+
+static void stop_tasks(struct model *self)
+{
+    for (uint32_t i = 0; i < self->workflow->nodes_count; i++) {
+        struct model_node *node = &self->nodes[i];
+        if (model_node_ended(node) || self->workflow->nodes[i].join == DAG_JOIN_DONE)
+            continue;
+        node->status = node->status == MODEL_ACTIVE ? MODEL_CANCELLED : MODEL_SKIPPED;
+    }
+}
+
+static void cancel_all(struct model *self)
+{
+    for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
+        if (!model_node_ended(&self->nodes[i]))
+            self->nodes[i].status = MODEL_CANCELLED;
+}
+
+static const char *apply_ended(struct model *self, const struct event_ended *ended,
+                               int *ret_invariant)
+{
+    *ret_invariant = 1;
+    if (!execution_status_terminal(ended->status))
+        return "an end that is none";
+    for (uint32_t i = 0; i < self->workflow->nodes_count; i++) {
+        const struct model_node *node = &self->nodes[i];
+        if (!model_node_ended(node) && !self->stop)
+            return "an end while tasks have not ended";
+        bool failed =
+            node->status == MODEL_FAILED && self->workflow->nodes[i].on_error != DAG_CONTINUE;
+        if (failed && ended->status == EXECUTION_SUCCEEDED)
+            return "a success although a task failed";
+    }
+    if ((self->status == EXECUTION_CANCELLING) != (ended->status == EXECUTION_CANCELLED))
+        return "an end that does not fit what was asked";
+    cancel_all(self);
+    self->status = ended->status;
+    return NULL;
+}
+
+static const char *apply_kind(struct model *self, const struct event *event, int *ret_invariant)
+{
+    switch (event->kind) {
+    case EVENT_STARTED:
+        self->status = EXECUTION_RUNNING;
+        self->deadline_us = event->started.deadline_us;
+        return NULL;
+    case EVENT_STEP: return apply_step(self, &event->step, ret_invariant);
+    case EVENT_LOST: return apply_lost(self, &event->lost, ret_invariant);
+    case EVENT_CANCEL:
+        self->status = EXECUTION_CANCELLING;
+        cancel_all(self);
+        return NULL;
+    case EVENT_FAILING:
+        self->status = EXECUTION_FAILING;
+        if (!event->failing.finish) {
+            self->stop = true;
+            stop_tasks(self);
+        }
+        return NULL;
+    case EVENT_ENDED: return apply_ended(self, &event->ended, ret_invariant);
+    }
+    return "an event of an unknown kind";
+}
+
+const char *model_apply(struct model *self, const struct event *event, int *ret_invariant)
+{
+    *ret_invariant = 1;
+    if (event->sequence != self->sequence + 1)
+        return "a gap in the journal";
+    if ((event->sequence == 1) != (event->kind == EVENT_STARTED))
+        return "a journal that does not begin with its start";
+    if (event->time_us < self->time_us)
+        return "a time that goes back";
+    if (self->sequence > 0 && execution_status_terminal(self->status)) {
+        *ret_invariant = 3;
+        return "an event after the end";
+    }
+    self->sequence = event->sequence;
+    self->time_us = event->time_us;
+    const char *wrong = apply_kind(self, event, ret_invariant);
+    if (!wrong && !execution_status_terminal(self->status))
+        settle(self);
+    return wrong;
+}

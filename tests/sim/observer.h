@@ -1,0 +1,64 @@
+/* Who looks at the world from outside and knows what must hold: the seven invariants of
+ * docs/architecture.md, and the promises of links and leases. It learns what the disk holds, what
+ * leaves the coordinator, which effects run where, and what others were told; it trusts nobody's
+ * word for it, but keeps a model of each execution of its own (model.h). */
+#ifndef AF_TESTS_SIM_OBSERVER_H
+#define AF_TESTS_SIM_OBSERVER_H
+
+#include "engine/dag.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/world.h"
+
+struct event;
+struct record;
+
+/* One run of one task. */
+struct sim_task {
+    struct uuid execution;
+    char path[PATH_BYTES];
+    struct wire_run run;
+    uint32_t attempt;
+};
+
+struct observer *observer_new(struct world *world);
+void observer_destroy(struct observer **self_p);
+/* For engines: context is the world. */
+dag_t *observer_find_dag(void *context, const char *workflow, uint32_t version, const char *agent,
+                         struct err *err);
+
+/* The disk holds one more record. Returns whether the execution has ended with it. */
+bool observer_committed(struct world *world, const struct record *record);
+
+/* The coordinator: folded this execution with this outcome; decided this event; lets this dispatch
+ * or verdict out towards an address. A dispatch was decided when the execution's last event was
+ * that of `sequence`; stopped: the same input then stopped the execution. */
+void observer_folded(struct world *world, struct uuid execution, uint64_t fingerprint);
+void observer_decided(struct world *world, const struct event *event);
+void observer_dispatched(struct world *world, const char *address,
+                         const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped);
+void observer_judged(struct world *world, const char *address, const struct wire_verdict *verdict);
+
+/* Instances, by index. */
+void observer_effect_started(struct world *world, size_t instance, const struct sim_task *what);
+void observer_effect_ended(struct world *world, size_t instance, const struct sim_task *what,
+                           const char *how);
+void observer_acknowledged(struct world *world, size_t instance, const struct sim_task *what,
+                           uint32_t number);
+void observer_acknowledged_after(struct world *world, size_t instance, const struct sim_task *what,
+                                 int64_t sent_us, int64_t took_us);
+
+/* Clients were told that this was started, or that its cancel was taken. */
+void observer_start_answered(struct world *world, struct uuid execution);
+void observer_cancel_answered(struct world *world, struct uuid execution);
+
+/* Some run that somebody was given, now or before, with the number of its task's next step; not the
+ * current one of a task that this instance holds. False: none. */
+bool observer_any_given(struct world *world, size_t other_than, struct sim_task *ret_what,
+                        uint32_t *ret_number);
+/* An execution that is under way as far as the disk knows; false: none. */
+bool observer_any_open(struct world *world, struct uuid *ret_execution);
+
+bool observer_satisfied(struct world *world); /* all has ended, a while ago */
+void observer_end(struct world *world);       /* what must hold then */
+
+#endif

@@ -1,0 +1,222 @@
+#include "tests/sim/plan.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS     1000LL
+#define SECOND LIMIT_SECOND_US
+
+/* --- agents and instances --------------------------------------------------------------------- */
+
+static void draw_agents(struct plan *plan, struct prng *prng)
+{
+    plan->agents_count = (uint32_t)prng_between(prng, 1, AGENTS_MOST);
+    for (uint32_t i = 0; i < plan->agents_count; i++) {
+        struct plan_agent *agent = &plan->agents[i];
+        (void)snprintf(agent->name, sizeof agent->name, "agent%u", i);
+        int64_t kind = prng_between(prng, 0, 9);
+        agent->kind = kind < 8 ? KIND_COMMAND : kind == 8 ? KIND_ECHO : KIND_SLEEP;
+        agent->timeout_us = prng_between(prng, 1, 8) * SECOND;
+        agent->rerun_never = prng_chance(prng, 100);
+        agent->duration_most_us = prng_chance(prng, 400) ? 300 * MS : 12 * SECOND;
+    }
+}
+
+static void draw_instances(struct plan *plan, struct prng *prng)
+{
+    bool wrong = prng_chance(prng, 400);
+    for (uint32_t i = 0; i < plan->agents_count; i++) {
+        int64_t count = prng_between(prng, 1, INSTANCES_MOST / AGENTS_MOST);
+        for (int64_t n = 0; n < count; n++)
+            plan->instances[plan->instances_count++] = (struct plan_instance){
+                .agent = i,
+                .parallel = (uint32_t)prng_between(prng, 1, 4),
+                .wrong = wrong && prng_chance(prng, 500),
+            };
+    }
+}
+
+/* --- workflows -------------------------------------------------------------------------------- */
+
+static void add_source(struct plan_node *node, uint32_t source)
+{
+    for (uint32_t i = 0; i < node->sources_count; i++)
+        if (node->sources[i] == source)
+            return;
+    node->sources[node->sources_count++] = source;
+}
+
+static void draw_edges(struct plan_workflow *workflow, struct prng *prng)
+{
+    uint32_t count = workflow->nodes_count;
+    int64_t shape = prng_between(prng, 0, 3);
+    for (uint32_t i = 1; i < count; i++) {
+        struct plan_node *node = &workflow->nodes[i];
+        if (shape == 0) { /* a line */
+            add_source(node, i - 1);
+        } else if (shape == 1) { /* out, and in again */
+            for (uint32_t s = i + 1 == count ? 1 : 0; s < (i + 1 == count ? i : 1); s++)
+                add_source(node, s);
+        } else {
+            int64_t edges = prng_between(prng, 0, i < 3 ? (int64_t)i : 3);
+            for (int64_t e = 0; e < edges; e++)
+                add_source(node, (uint32_t)prng_between(prng, 0, i - 1));
+        }
+    }
+}
+
+static void draw_node(const struct plan *plan, struct plan_node *node, uint32_t index,
+                      struct prng *prng)
+{
+    (void)snprintf(node->id, sizeof node->id, "n%u", index);
+    node->agent = (uint32_t)prng_between(prng, 0, plan->agents_count - 1);
+    node->fallback = (uint32_t)prng_between(prng, 0, plan->agents_count - 1);
+    int64_t join = prng_between(prng, 0, 9);
+    node->join = join < 6 ? DAG_JOIN_ALL : join < 8 ? DAG_JOIN_ANY : DAG_JOIN_DONE;
+    int64_t on_error = prng_between(prng, 0, 9);
+    node->on_error = on_error < 5 ? DAG_FAIL : on_error < 8 ? DAG_CONTINUE : DAG_FALLBACK;
+    node->retry = (struct dag_retry){
+        .attempts = (uint32_t)prng_between(prng, 1, 4),
+        .backoff_us = prng_skewed(prng, 1, 2 * SECOND),
+        .factor = prng_chance(prng, 500) ? 1.0 : 2.0,
+        .max_us = 4 * SECOND,
+    };
+    node->timeout_us = prng_chance(prng, 300) ? prng_between(prng, 100, 5000) * MS : 0;
+    node->disabled = prng_chance(prng, 30);
+}
+
+/* Integers of sources that have surely ended well, and of the input: values that expressions read
+ * again for each attempt. */
+static value_t *draw_message(const struct plan_workflow *workflow, const struct plan_node *node,
+                             struct prng *prng)
+{
+    char text[32];
+    value_t *message = value_map();
+    value_set_string(message, "k", "{{input.k}}");
+    if (prng_chance(prng, 100))
+        value_set_string(message, "all", "{{input}}");
+    for (uint32_t i = 0; node->join == DAG_JOIN_ALL && i < node->sources_count; i++) {
+        const struct plan_node *source = &workflow->nodes[node->sources[i]];
+        if (source->on_error == DAG_CONTINUE)
+            continue;
+        (void)snprintf(text, sizeof text, "{{%s.n}}", source->id);
+        value_set_string(message, source->id, text);
+    }
+    return message;
+}
+
+static void compile(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng)
+{
+    struct dag_node_spec specs[NODES_MOST] = {{0}};
+    value_t *messages[NODES_MOST];
+    const char *after[NODES_MOST][NODES_MOST];
+    struct err err;
+    for (uint32_t i = 0; i < workflow->nodes_count; i++) {
+        const struct plan_node *node = &workflow->nodes[i];
+        messages[i] = draw_message(workflow, node, prng);
+        for (uint32_t s = 0; s < node->sources_count; s++)
+            after[i][s] = workflow->nodes[node->sources[s]].id;
+        specs[i] = (struct dag_node_spec){
+            .id = node->id,
+            .agent = plan->agents[node->agent].name,
+            .message = messages[i],
+            .after = after[i],
+            .after_count = node->sources_count,
+            .join = node->join,
+            .retry = node->retry,
+            .timeout_us = node->timeout_us,
+            .on_error = node->on_error,
+            .fallback = node->on_error == DAG_FALLBACK ? plan->agents[node->fallback].name : NULL,
+            .disabled = node->disabled,
+        };
+    }
+    const struct dag_spec spec = {.name = workflow->name,
+                                  .nodes = specs,
+                                  .nodes_count = workflow->nodes_count,
+                                  .time_us = workflow->time_us,
+                                  .parallel = workflow->parallel,
+                                  .finish = workflow->finish,
+                                  .priority = workflow->priority};
+    if (dag_new(&spec, &workflow->dag, &err))
+        check_failed(__FILE__, __LINE__, __func__, err.what);
+    for (uint32_t i = 0; i < workflow->nodes_count; i++)
+        value_destroy(&messages[i]);
+}
+
+static void draw_workflows(struct plan *plan, struct prng *prng)
+{
+    plan->workflows_count = (uint32_t)prng_between(prng, 1, WORKFLOWS_MOST);
+    for (uint32_t i = 0; i < plan->workflows_count; i++) {
+        struct plan_workflow *workflow = &plan->workflows[i];
+        (void)snprintf(workflow->name, sizeof workflow->name, "w%u", i);
+        workflow->nodes_count =
+            (uint32_t)prng_skewed(prng, 1, NODES_MOST) + (uint32_t)prng_between(prng, 0, 3);
+        if (workflow->nodes_count > NODES_MOST)
+            workflow->nodes_count = NODES_MOST;
+        for (uint32_t n = 0; n < workflow->nodes_count; n++)
+            draw_node(plan, &workflow->nodes[n], n, prng);
+        draw_edges(workflow, prng);
+        workflow->parallel = prng_chance(prng, 300) ? (uint32_t)prng_between(prng, 1, 3) : 0;
+        workflow->time_us = prng_chance(prng, 250) ? prng_between(prng, 1, 40) * SECOND : 0;
+        workflow->finish = prng_chance(prng, 400);
+        workflow->priority = (uint32_t)prng_between(prng, 0, 9);
+        compile(plan, workflow, prng);
+    }
+}
+
+/* --- faults ----------------------------------------------------------------------------------- */
+
+static int64_t maybe(struct prng *prng, int64_t most)
+{
+    return prng_chance(prng, 500) ? prng_between(prng, 1, most) : 0;
+}
+
+static void draw_faults(struct plan *plan, struct prng *prng)
+{
+    plan->faults_us = prng_between(prng, 5, 40) * SECOND;
+    plan->fault_every_us = prng_between(prng, 300, 5000) * MS;
+    plan->late_permille = maybe(prng, prng_chance(prng, 500) ? 100 : 500);
+    plan->late_most_us = prng_chance(prng, 500) ? 4 * SECOND : 300 * MS;
+    plan->lost_permille = maybe(prng, prng_chance(prng, 500) ? 50 : 450);
+    plan->doubled_permille = maybe(prng, 150);
+    plan->commit_most_us = prng_chance(prng, 300) ? 800 * MS : 20 * MS;
+    plan->fail_permille = maybe(prng, 600);
+    plan->hang_permille = maybe(prng, prng_chance(prng, 700) ? 50 : 400);
+    plan->cancel_permille = maybe(prng, 500);
+    plan->crash_coordinator = maybe(prng, 10);
+    plan->crash_instance = maybe(prng, 10);
+    plan->pause_instance = maybe(prng, 10);
+    plan->pause_coordinator = maybe(prng, 6);
+    plan->crash_broker = maybe(prng, 6);
+    plan->partition = maybe(prng, 10);
+    plan->disk_full = maybe(prng, 3);
+    plan->disk_error = maybe(prng, 3);
+    plan->drain_instance = maybe(prng, 4);
+    plan->hostd = prng_chance(prng, 500);
+}
+
+struct plan *plan_new(struct prng *prng)
+{
+    struct plan *plan = xcalloc(1, sizeof *plan);
+    draw_agents(plan, prng);
+    draw_instances(plan, prng);
+    draw_workflows(plan, prng);
+    draw_faults(plan, prng);
+    plan->executions = (uint32_t)prng_between(prng, 1, EXECUTIONS_MOST - 2);
+    plan->large_inputs = prng_chance(prng, 50);
+    return plan;
+}
+
+void plan_destroy(struct plan **self_p)
+{
+    struct plan *plan = *self_p;
+    *self_p = NULL;
+    if (!plan)
+        return;
+    for (uint32_t i = 0; i < plan->workflows_count; i++)
+        dag_destroy(&plan->workflows[i].dag);
+    free(plan);
+}

@@ -1,0 +1,80 @@
+/* What a seed makes of the world before it begins: workflows, agents, instances, how bad the
+ * network is, and which faults there are at all. Each seed has faults of some kinds only, so that
+ * each kind is also seen without the others. Constant while the world runs. */
+#ifndef AF_TESTS_SIM_PLAN_H
+#define AF_TESTS_SIM_PLAN_H
+
+#include "engine/dag.h"
+#include "tests/sim/prng.h"
+
+#define NODES_MOST      14
+#define WORKFLOWS_MOST  4
+#define AGENTS_MOST     3
+#define INSTANCES_MOST  12
+#define EXECUTIONS_MOST 12
+#define PATH_BYTES      8
+
+enum agent_kind { KIND_COMMAND, KIND_ECHO, KIND_SLEEP };
+
+struct plan_agent {
+    char name[8];
+    enum agent_kind kind;
+    int64_t timeout_us; /* of an attempt; none may wait for ever, for instances may never answer */
+    bool rerun_never;
+    int64_t duration_most_us;
+};
+
+struct plan_node {
+    char id[PATH_BYTES];
+    uint32_t agent;
+    uint32_t sources[NODES_MOST];
+    uint32_t sources_count;
+    enum dag_join join;
+    enum dag_on_error on_error;
+    uint32_t fallback; /* agent */
+    struct dag_retry retry;
+    int64_t timeout_us;
+    bool disabled;
+};
+
+struct plan_workflow {
+    char name[8];
+    struct plan_node nodes[NODES_MOST];
+    uint32_t nodes_count;
+    uint32_t parallel;
+    int64_t time_us;
+    bool finish;
+    uint32_t priority;
+    dag_t *dag;
+};
+
+struct plan_instance {
+    uint32_t agent;
+    uint32_t parallel;
+    bool wrong; /* says what is not so, while faults last */
+};
+
+struct plan {
+    struct plan_agent agents[AGENTS_MOST];
+    uint32_t agents_count;
+    struct plan_workflow workflows[WORKFLOWS_MOST];
+    uint32_t workflows_count;
+    struct plan_instance instances[INSTANCES_MOST];
+    uint32_t instances_count;
+    uint32_t executions; /* that clients start while faults last */
+    bool large_inputs;
+    int64_t faults_us; /* how long faults last */
+    int64_t fault_every_us;
+    int64_t late_permille, late_most_us, lost_permille, doubled_permille;
+    int64_t commit_most_us;
+    int64_t fail_permille, hang_permille, cancel_permille;
+    /* Weights: how often each kind of fault is chosen. */
+    int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
+        partition, disk_full, disk_error, drain_instance;
+    bool hostd; /* reports the ends of instances */
+};
+
+struct plan *plan_new(struct prng *prng);
+void plan_destroy(struct plan **self_p);
+
+#endif

@@ -1,0 +1,289 @@
+#include "coordinator/journal.h"
+#include "tests/sim/net.h"
+#include "tests/sim/observer.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/shell_core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
+{
+    const struct plan *plan = self->world->plan;
+    const struct plan_workflow *workflow = &plan->workflows[index];
+    struct pinned_agent pins[AGENTS_MOST];
+    struct buf packed = {0};
+    struct err err;
+    for (uint32_t i = 0; i < plan->agents_count; i++)
+        pins[i] = (struct pinned_agent){plan->agents[i].name, 1, plan->agents[i].timeout_us,
+                                        plan->agents[i].rerun_never};
+    value_t *value = value_map();
+    value_set_int(value, "k", (int64_t)self->uuids);
+    if (plan->large_inputs && prng_chance(&self->world->prng, 300)) {
+        char *text = xcalloc(1, LIMIT_INLINE_BYTES + 10);
+        memset(text, 'x', LIMIT_INLINE_BYTES + 9);
+        value_set_string(value, "text", text);
+        free(text);
+    }
+    value_to_msgpack(value, &packed);
+    value_destroy(&value);
+    struct input input = {.kind = INPUT_START,
+                          .start = {.started = {.seed = self->uuids,
+                                                .workflow = workflow->name,
+                                                .workflow_version = 1,
+                                                .agent = "",
+                                                .agents = pins,
+                                                .agents_count = plan->agents_count,
+                                                .input = datum_inline(buf_bytes(&packed)),
+                                                .by = "sim"}}};
+    self->uuids++;
+    input.start.execution.bytes[0] = 1;
+    input.start.execution.bytes[14] = (uint8_t)(self->uuids >> 8);
+    input.start.execution.bytes[15] = (uint8_t)self->uuids;
+    int r = shell_decide(self, &input, &err);
+    buf_release(&packed);
+    if (r)
+        world_fail(self->world, 0, "a start is refused: %s", err.what);
+    *ret_execution = input.start.execution;
+    return r;
+}
+
+static void remember(struct shell *self, uint64_t key, struct uuid execution)
+{
+    self->answers = xrealloc(self->answers, (self->answers_count + 1) * sizeof *self->answers);
+    self->answers[self->answers_count++] = (struct answered){key, execution};
+}
+
+/* A key that was seen is answered as then; its answer waits for the batch that is current now,
+ * which comes after the one that holds it. */
+static void receive_start(struct shell *self, const struct sim_message *message, uint64_t key)
+{
+    struct uuid execution = {{0}};
+    for (size_t i = 0; i < self->answers_count; i++) {
+        if (self->answers[i].key != key)
+            continue;
+        shell_answer(self, message->from, message->correlation, 0, self->answers[i].execution);
+        return;
+    }
+    if (self->full) {
+        shell_answer(self, message->from, message->correlation, ERR_FULL, execution);
+        return;
+    }
+    if (start(self, message->payload.data[0], &execution))
+        return;
+    remember(self, key, execution);
+    writes_answer(&shell_current(self)->writes, key, execution);
+    shell_answer(self, message->from, message->correlation, 0, execution);
+}
+
+static void receive_cancel(struct shell *self, const struct sim_message *message)
+{
+    struct err err;
+    struct input input = {.kind = INPUT_CANCEL, .cancel = {.by = "client", .why = "sim"}};
+    memcpy(input.cancel.execution.bytes, message->payload.data, sizeof(struct uuid));
+    int r = shell_decide(self, &input, &err);
+    shell_answer(self, message->from, message->correlation, r, input.cancel.execution);
+}
+
+static void receive_request(struct shell *self, const struct sim_message *message,
+                            const struct wire_request *request)
+{
+    if (strcmp(request->method, METHOD_START) == 0)
+        receive_start(self, message, strtoull(request->idempotency_key, NULL, 10));
+    else if (strcmp(request->method, METHOD_CANCEL) == 0)
+        receive_cancel(self, message);
+    else
+        links_ended(self, (const struct shell_ended *)(const void *)message->payload.data);
+}
+
+static void receive(struct shell *self, const struct sim_message *message)
+{
+    struct wire_body body;
+    struct err err;
+    arena_clear(&self->arena);
+    if (wire_decode_body(&self->arena, message->kind, buf_bytes(&message->body), &body, &err))
+        world_fail(self->world, 0, "a message can't be read: %s", err.what);
+    else if (body.kind == WIRE_REQUEST)
+        receive_request(self, message, &body.request);
+    else
+        links_receive(self, message, &body);
+}
+
+/* --- the round -------------------------------------------------------------------------------- */
+
+static void tick_engine(struct shell *self)
+{
+    struct input input = {.kind = INPUT_TICK};
+    struct err err;
+    if (engine_deadline(self->engine) > self->utc_us)
+        return;
+    if (shell_decide(self, &input, &err))
+        world_fail(self->world, 0, "a tick is refused: %s", err.what);
+}
+
+static void schedule(struct shell *self)
+{
+    int64_t at_us = proc_when(&self->proc, links_deadline(self));
+    int64_t engine_us = engine_deadline(self->engine);
+    if (engine_us != INT64_MAX && engine_us - SIM_UTC - self->proc.utc_ahead_us < at_us)
+        at_us = engine_us - SIM_UTC - self->proc.utc_ahead_us;
+    if (at_us != SIM_NEVER)
+        proc_wake(&self->proc, at_us + prng_between(&self->world->prng, 0, MS));
+}
+
+/* As coordinator/loop.c: take in, tick, complete, submit. */
+static void round_of(struct proc *proc)
+{
+    struct shell *self = (struct shell *)proc;
+    struct sim_message *message;
+    self->mono_us = proc_mono(proc);
+    self->utc_us = proc_utc(proc);
+    while ((message = proc_take(proc))) {
+        receive(self, message);
+        sim_message_free(&message);
+    }
+    tick_engine(self);
+    links_tick(self);
+    shell_release_committed(self);
+    shell_submit(self);
+    if (!self->proc.dying)
+        schedule(self);
+}
+
+/* --- start and end ---------------------------------------------------------------------------- */
+
+static int read_blob(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct bytes *ret_bytes,
+                     struct err *err)
+{
+    const struct world *world = context;
+    if (store_get_blob(world->store, hash, ret_bytes))
+        return 0;
+    return err_set(err, ERR_NOT_FOUND, "the blob is missing");
+}
+
+static engine_t *make_engine(const struct shell *self)
+{
+    const struct engine_config config = {.epoch = self->epoch,
+                                         .find_dag = observer_find_dag,
+                                         .read_blob = read_blob,
+                                         .context = self->world};
+    return engine_new(&config);
+}
+
+static void fold_journal(struct shell *self, const struct journal *journal)
+{
+    struct err err;
+    for (size_t i = 0; i < journal->count; i++) {
+        const struct record *record = &journal->records[i];
+        engine_t *both[] = {self->engine, self->mirror};
+        for (size_t n = 0; n < 2; n++)
+            if (journal_fold(both[n], &self->arena, record->execution, record->sequence - 1,
+                             record->sequence, buf_bytes(&record->bytes), &err))
+                world_fail(self->world, 7, "a restart can't fold the journal: %s", err.what);
+    }
+    observer_folded(self->world, journal->execution,
+                    engine_fingerprint(self->engine, journal->execution));
+}
+
+static void begin(struct world *world, void *context, uint64_t number)
+{
+    struct shell *self = context;
+    struct input input = {.kind = INPUT_RESUME};
+    struct err err;
+    (void)number;
+    self->epoch = store_next_epoch(world->store);
+    self->proc.utc_ahead_us = prng_between(&world->prng, -2 * SECOND, 2 * SECOND);
+    proc_start(&self->proc);
+    proc_read_clock(&self->proc);
+    self->mono_us = proc_mono(&self->proc);
+    self->utc_us = proc_utc(&self->proc);
+    self->engine = make_engine(self);
+    self->mirror = make_engine(self);
+    self->ring[0].number = self->numbers = 1;
+    const struct journal *journal;
+    for (size_t i = 0; (journal = store_journal(world->store, i)); i++)
+        if (!journal->ended)
+            fold_journal(self, journal);
+    const struct answered *answered;
+    for (size_t i = 0; (answered = store_answer(world->store, i)); i++)
+        remember(self, answered->key, answered->execution);
+    if (shell_decide(self, &input, &err))
+        world_fail(world, 0, "the resume is refused: %s", err.what);
+    shell_submit(self);
+}
+
+static void clear(struct shell *self)
+{
+    links_release(self);
+    for (size_t i = 0; i < BATCHES; i++)
+        batch_release(&self->ring[i]);
+    engine_destroy(&self->engine);
+    engine_destroy(&self->mirror);
+    free(self->answers);
+    self->answers = NULL;
+    self->answers_count = 0;
+    self->oldest = self->in_flight = 0;
+    self->full = false;
+    self->handles = 0;
+    self->dead_boots_count = 0;
+    arena_release(&self->arena);
+}
+
+static void die(struct proc *proc)
+{
+    struct shell *self = (struct shell *)proc;
+    struct world *world = self->world;
+    world->counts.crashes++;
+    store_abandon(world->store);
+    clear(self);
+    proc_stop(proc);
+    int64_t most_us = world->calm ? 500 * MS : 4 * SECOND;
+    world_at(world, world->now_us + prng_skewed(&world->prng, 10 * MS, most_us), begin, self, 0);
+}
+
+struct shell *shell_new(struct world *world)
+{
+    struct shell *self = xcalloc(1, sizeof *self);
+    self->world = world;
+    self->proc = (struct proc){.world = world, .name = SHELL_NAME, .round = round_of, .die = die};
+    self->proc.mono_ahead_us = prng_between(&world->prng, 0, 1000000 * SECOND);
+    net_join(world, &self->proc);
+    world_at(world, world->now_us, begin, self, 0);
+    return self;
+}
+
+void shell_destroy(struct shell **self_p)
+{
+    struct shell *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    if (self->proc.up)
+        proc_stop(&self->proc);
+    clear(self);
+    free(self);
+}
+
+struct proc *shell_proc(struct world *world)
+{
+    return &world->shell->proc;
+}
+
+bool shell_up(const struct world *world)
+{
+    return world->shell->proc.up;
+}
+
+void shell_full(struct world *world)
+{
+    world->shell->full = true;
+}
+
+void shell_store_failed(struct world *world)
+{
+    TRACE(world, "a commit failed: the coordinator ends itself");
+    proc_kill(&world->shell->proc, 0);
+}

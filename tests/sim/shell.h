@@ -1,0 +1,31 @@
+/* The simulated coordinatord: the pure engine and the coordinator's ends of links, with the order
+ * of the real shell around them (coordinator/pipeline.c, links.c, loop.c): decide and apply, commit
+ * the batch, and only then release acknowledgements, welcomes, dispatches, drops and answers, in
+ * order. It checks with every input that the fold of what goes into the journal equals its engine's
+ * state (invariant 7). */
+#ifndef AF_TESTS_SIM_SHELL_H
+#define AF_TESTS_SIM_SHELL_H
+
+#include "tests/sim/world.h"
+
+#define SHELL_NAME    "coordinator"
+#define METHOD_START  "start"  /* payload: the workflow's index, one byte */
+#define METHOD_CANCEL "cancel" /* payload: the execution's id */
+#define METHOD_ENDED  "ended"  /* a host's report: struct shell_ended */
+
+struct shell_ended {
+    char address[40]; /* of the instance */
+    uint64_t boot;
+};
+
+struct shell *shell_new(struct world *world); /* and starts it */
+void shell_destroy(struct shell **self_p);
+struct proc *shell_proc(struct world *world);
+bool shell_up(const struct world *world);
+
+/* --- from the store --- */
+void shell_committed(struct world *world, uint64_t number);
+void shell_full(struct world *world);
+void shell_store_failed(struct world *world); /* the coordinator ends itself */
+
+#endif

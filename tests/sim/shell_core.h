@@ -1,0 +1,108 @@
+/* What the files of the simulated coordinator share. */
+#ifndef AF_TESTS_SIM_SHELL_CORE_H
+#define AF_TESTS_SIM_SHELL_CORE_H
+
+#include "base/map.h"
+#include "engine/engine.h"
+#include "proto/link.h"
+#include "tests/sim/shell.h"
+#include "tests/sim/store.h"
+
+/* As in coordinator/pipeline.c. */
+#define BATCHES_IN_FLIGHT 2
+#define BATCHES           (BATCHES_IN_FLIGHT + 1)
+
+struct acknowledgement {
+    uint64_t handle, sequence;
+};
+struct outgoing {
+    char to[40];
+    uint64_t correlation;
+    struct wire_body body; /* a reply; its texts are literals */
+    struct uuid execution; /* payload */
+};
+
+/* What the execution of a dispatch had come to when it was decided: the sequence of its last event;
+ * and whether the same input has stopped the execution after the dispatch. */
+struct stamp {
+    uint64_t sequence;
+    bool stopped;
+};
+
+struct batch {
+    uint64_t number;
+    bool submitted, committed;
+    struct decisions decisions;
+    struct stamp *stamps; /* one for each effect */
+    struct writes writes;
+    struct outgoing *outgoing;
+    size_t outgoing_count;
+    struct acknowledgement *acknowledgements;
+    size_t acknowledgements_count;
+};
+
+struct entry {
+    struct shell *shell;
+    link_t *link;
+    uint64_t handle;
+    char address[40], agent[8];
+    uint64_t batch; /* the last one that it takes part in */
+    bool dirty;
+    struct buf items;
+    uint32_t items_count;
+    struct entry *next;
+};
+
+struct dead_boot {
+    char address[40];
+    uint64_t boot;
+};
+
+struct shell {
+    struct proc proc;
+    struct world *world;
+    uint64_t uuids; /* like the kernel's randomness, this outlives the process */
+    int64_t utc_us, mono_us;
+    uint64_t epoch;
+    engine_t *engine, *mirror; /* the mirror folds what is written */
+    struct batch ring[BATCHES];
+    size_t oldest, in_flight;
+    uint64_t numbers;
+    bool full;
+    /* links */
+    struct entry *entries; /* in order of opening */
+    uint64_t handles;
+    uint64_t dirty[64];
+    size_t dirty_count;
+    struct dead_boot dead_boots[16];
+    size_t dead_boots_count;
+    /* idempotency keys, committed or in a batch */
+    struct answered *answers;
+    size_t answers_count;
+    struct arena arena; /* of the message that is looked at */
+};
+
+/* shell_pipeline.c */
+struct batch *shell_current(struct shell *self);
+int shell_decide(struct shell *self, struct input *input, struct err *err) MUST_CHECK;
+void shell_answer(struct shell *self, const char *to, uint64_t correlation, int error,
+                  struct uuid execution);
+void shell_acknowledge(struct shell *self, struct entry *entry);
+void shell_submit(struct shell *self);
+void shell_release_committed(struct shell *self);
+void batch_clear(struct batch *batch);
+void batch_release(struct batch *batch);
+
+/* shell_links.c */
+void links_receive(struct shell *self, const struct sim_message *message,
+                   const struct wire_body *body);
+void links_ended(struct shell *self, const struct shell_ended *ended);
+void links_tick(struct shell *self);
+int64_t links_deadline(const struct shell *self);
+struct entry *links_find(struct shell *self, uint64_t handle);
+void links_effect(struct shell *self, const struct stamp *stamp, const struct effect *effect);
+void links_commit(struct shell *self, uint64_t handle, uint64_t sequence);
+void links_flush(struct shell *self);
+void links_release(struct shell *self);
+
+#endif
