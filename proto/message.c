@@ -137,7 +137,7 @@ int message_receive(void *socket, struct message *message, struct err *err)
         for (size_t i = 0; i < FRAMES_MAX; i++)
             zmq_msg_init(&message->frames->frames[i]);
     }
-    size_t count;
+    size_t count = 0;
     int rc = take_frames(socket, message->frames, &count, err);
     return rc != 0 ? rc : decode_frames(message, count, err);
 }
