@@ -17,6 +17,17 @@ bool link_same_id(struct wire_link_id a, struct wire_link_id b)
     return a.epoch == b.epoch && a.counter == b.counter;
 }
 
+/* A lease is also a promise to know what was decided. While the coordinator has a frame out that is
+ * not acknowledged for longer than a beat, a drop perhaps, no newer beat of its peer is echoed; so
+ * what a peer does under a lease rests on news that is at most LIMIT_BEAT_US + LIMIT_LEASE_US =
+ * LIMIT_SILENCE_US old. */
+static uint64_t echo_us(const link_t *self, int64_t now_us)
+{
+    bool behind =
+        self->coordinator && now_us - LIMIT_BEAT_US > link_window_oldest_us(&self->window);
+    return behind ? self->echoed_us : self->heard_sent_us;
+}
+
 void link_emit(link_t *self, uint64_t sequence, struct bytes items, int64_t now_us)
 {
     struct wire_body body = {
@@ -25,10 +36,10 @@ void link_emit(link_t *self, uint64_t sequence, struct bytes items, int64_t now_
                   .sequence = sequence,
                   .acknowledged = self->coordinator ? self->committed : self->received,
                   .sent_us = (uint64_t)now_us,
-                  .echo_us = self->heard_sent_us,
+                  .echo_us = echo_us(self, now_us),
                   .items = items}};
     self->sent_us = now_us;
-    self->echoed_us = self->heard_sent_us;
+    self->echoed_us = body.frame.echo_us;
     self->owes = false;
     self->answer_us = LINK_NEVER;
     self->send(self->context, &body);
@@ -52,7 +63,7 @@ int link_send(link_t *self, struct bytes items, int64_t now_us, uint64_t *ret_se
     }
     if (self->unanswered_us == 0)
         self->unanswered_us = now_us;
-    uint64_t sequence = link_window_push(&self->window, items);
+    uint64_t sequence = link_window_push(&self->window, items, now_us);
     if (ret_sequence)
         *ret_sequence = sequence;
     link_emit(self, sequence, items, now_us);

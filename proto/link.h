@@ -20,6 +20,9 @@
  * - A numbered frame is acknowledged and echoed by whatever goes the other way next, at the latest
  *   by a frame of its own after LIMIT_ANSWER_DELAY_US (the coordinator's: by link_flush after the
  *   commit).
+ * - While a frame of the coordinator is unacknowledged for longer than LIMIT_BEAT_US, its frames echo
+ *   nothing newer: a peer that does not know what was decided gets no new lease. So no lease rests on
+ *   news older than LIMIT_SILENCE_US.
  * - The coordinator's end beats by itself only when it has sent nothing for one and a half
  *   intervals, which does not happen while the peer's beats arrive.
  *

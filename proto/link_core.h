@@ -11,6 +11,7 @@ struct link_window {
     struct link_kept {
         uint8_t *data;
         size_t size;
+        int64_t sent_us; /* for the first time */
     } *frames;
     size_t capacity; /* a power of two, or 0 */
     size_t head;
@@ -21,7 +22,9 @@ struct link_window {
 
 void link_window_reset(struct link_window *self);
 bool link_window_full(const struct link_window *self, size_t more_bytes);
-uint64_t link_window_push(struct link_window *self, struct bytes items);
+uint64_t link_window_push(struct link_window *self, struct bytes items, int64_t now_us);
+/* When the oldest frame was sent for the first time; LINK_NEVER: all are acknowledged. */
+int64_t link_window_oldest_us(const struct link_window *self);
 /* The frame at this place from the oldest; its sequence through ret_sequence. */
 struct bytes link_window_at(const struct link_window *self, size_t index, uint64_t *ret_sequence);
 /* Forgets all up to this one. False: it was never sent. */

@@ -649,6 +649,38 @@ static int64_t silence_from(int64_t now_us)
     return now_us;
 }
 
+/* Who lacks a drop must not go on for longer than the coordinator may count on. */
+static void test_no_new_lease_before_old_news_is_known(void **state)
+{
+    (void)state;
+    open_at(START);
+    link_set_busy(peer, true, START);
+    link_set_busy(coordinator, true, START);
+    assert_int_equal(link_send(coordinator, text("drop"), START, NULL), 0);
+    struct wire_body lost = *last(&from_coordinator);
+    exchange_beat(START + LIMIT_BEAT_US);
+    assert_int_equal(link_lease_until(peer), START + LIMIT_BEAT_US + LIMIT_LEASE_US);
+    exchange_beat(START + LIMIT_BEAT_US + 1);
+    exchange_beat(START + LIMIT_SILENCE_US - 1);
+    assert_int_equal(link_lease_until(peer), START + LIMIT_BEAT_US + LIMIT_LEASE_US);
+    assert_false(link_lease_valid(peer, START + LIMIT_SILENCE_US + 1));
+    assert_int_equal(give(peer, lost, START + LIMIT_SILENCE_US), LINK_ITEMS);
+    exchange_beat(START + LIMIT_SILENCE_US);
+    assert_int_equal(link_lease_until(peer), START + LIMIT_SILENCE_US + LIMIT_LEASE_US);
+}
+
+/* The other way round nothing hangs on it: a coordinator needs no lease. */
+static void test_peer_echoes_although_it_is_not_acknowledged(void **state)
+{
+    (void)state;
+    open_at(START);
+    assert_int_equal(link_send(peer, text("step"), START, NULL), 0);
+    struct wire_body beat = {.kind = WIRE_LINK_FRAME, .frame = {.link = first_id, .sent_us = 77}};
+    assert_int_equal(give(peer, beat, START + LIMIT_SILENCE_US), LINK_NOTHING);
+    link_beat(peer, START + LIMIT_SILENCE_US);
+    assert_true(last_frame(&from_peer)->echo_us == 77);
+}
+
 static void test_silence_of_an_idle_link(void **state)
 {
     (void)state;
@@ -750,6 +782,8 @@ int main(void)
         RULE(test_busy_link_without_echo_starts_anew),
         RULE(test_one_lost_beat_costs_no_lease),
         RULE(test_lease_lives_on_without_commits),
+        RULE(test_no_new_lease_before_old_news_is_known),
+        RULE(test_peer_echoes_although_it_is_not_acknowledged),
         RULE(test_silence_of_an_idle_link),
         RULE(test_silence_of_a_busy_link),
         RULE(test_silence_counts_from_the_first_unanswered_dispatch),

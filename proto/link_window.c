@@ -48,18 +48,24 @@ static void grow(struct link_window *self)
     self->head = 0;
 }
 
-uint64_t link_window_push(struct link_window *self, struct bytes items)
+uint64_t link_window_push(struct link_window *self, struct bytes items, int64_t now_us)
 {
     if (self->count == self->capacity)
         grow(self);
     struct link_kept *kept = slot(self, self->count);
     kept->data = xmalloc(items.size ? items.size : 1);
     kept->size = items.size;
+    kept->sent_us = now_us;
     if (items.size > 0)
         memcpy(kept->data, items.data, items.size);
     self->count++;
     self->size_bytes += items.size;
     return self->next++;
+}
+
+int64_t link_window_oldest_us(const struct link_window *self)
+{
+    return self->count > 0 ? slot(self, 0)->sent_us : LINK_NEVER;
 }
 
 struct bytes link_window_at(const struct link_window *self, size_t index, uint64_t *ret_sequence)
