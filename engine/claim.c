@@ -28,13 +28,15 @@ static struct live *good_claim(const struct call *call, const struct claim *clai
     struct exec *exec = state_exec(call->engine, claim->execution);
     uint32_t node = exec ? exec_find(exec, claim->path) : NO_NODE;
     struct live *live = node == NO_NODE ? NULL : exec->tasks[node].live;
+    bool held = live && old && live->instance == old && run_compare(live->run, claim->run) == 0;
+    if (held && live->state == LIVE_STOPPING)
+        return live; /* which still has to stop */
     if (!live || !knows_steps(&exec->tasks[node], claim))
         return NULL;
     if (run_compare(claim->run, exec->tasks[node].void_run) <= 0)
         return NULL;
     if (live->state == LIVE_CLAIM)
         return claim->run.epoch < call->engine->config.epoch ? live : NULL;
-    bool held = old && live->instance == old && run_compare(live->run, claim->run) == 0;
     return held ? live : NULL;
 }
 
@@ -107,13 +109,11 @@ static void instance_end(struct call *call, struct instance *instance, const cha
     heap_remove(&instance->agent->instances, &instance->item);
     while (!list_empty(&instance->lives)) {
         struct live *live = LIST_OWNER(instance->lives.next, struct live, link);
-        struct exec *exec = live->exec;
         if (live->state == LIVE_RUNNING) {
             task_lose(call, live, reason);
             continue;
         }
-        live_free(engine, &live);
-        settle(call, exec);
+        let_go(call, live);
     }
     (void)map_remove(engine->instances, &instance->handle, sizeof instance->handle);
     agent_unref(engine, &instance->agent);

@@ -229,6 +229,28 @@ static void test_a_stopping_task_claimed_anew_still_has_to_stop(void **state)
     fixture_free(&f);
 }
 
+/* Its run is void by the timeout, but the instance is still at work. */
+static void test_a_task_that_timed_out_and_is_claimed_anew_still_has_to_stop(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "one",
+             NODE("a", NULL, .timeout_us = SECOND,
+                  .retry = {.attempts = 2, .backoff_us = 1, .factor = 1}));
+    up(f, 1, "echo");
+    start(f, "one");
+    struct claim claim = claim_of(dispatch_of(f, "a"));
+    tick(f, T0 + SECOND + LIMIT_TIMEOUT_GRACE_US);
+    up(f, 2, "echo");
+    up_claiming(f, 3, 1, "echo", &claim, 1);
+    assert_false(kept(f, 0));
+    tick(f, f->now + SECOND);
+    assert_null(dispatch_of(f, "a"));
+    up_claiming(f, 4, 3, "echo", NULL, 0); /* it has stopped */
+    assert_int_equal(dispatch_of(f, "a")->attempt, 2);
+    fixture_free(&f);
+}
+
 /* --- restarts --------------------------------------------------------------------------------- */
 
 static void test_a_claim_after_a_restart_goes_on(void **state)
@@ -255,6 +277,31 @@ static void test_a_claim_after_a_restart_goes_on(void **state)
     a.handle = 51;
     result(f, &a, "1");
     assert_string_equal(status_of(f, id), "succeeded");
+    fixture_free(&f);
+}
+
+/* What waits for its claim may be at work all the time. */
+static void test_what_may_be_claimed_counts_as_parallel(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    const struct node nodes[] = {NODE("a", NULL), NODE("b", NULL), NODE("c", NULL, AFTER("b"))};
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .parallel = 2}, nodes, 3);
+    up(f, 1, "echo");
+    up(f, 2, "echo");
+    start(f, "w");
+    struct effect_dispatch a = *dispatch_of(f, "a"), b = *dispatch_of(f, "b");
+    restart(f);
+    struct claim claims[] = {claim_of(&b), claim_of(&a)};
+    up_claiming(f, 51, 0, "echo", &claims[0], 1);
+    b.handle = 51;
+    result(f, &b, "1");
+    assert_non_null(dispatch_of(f, "c")); /* with what may run of "a", two */
+    restart(f);
+    up(f, 52, "echo");
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 0);
+    tick(f, f->now + LIMIT_CLAIM_WAIT_US);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 2);
     fixture_free(&f);
 }
 
@@ -437,6 +484,8 @@ int main(void)
         cmocka_unit_test(test_the_same_handle_again_ends_what_was),
         cmocka_unit_test(test_a_loss_may_stop_what_is_claimed_with_it),
         cmocka_unit_test(test_a_stopping_task_claimed_anew_still_has_to_stop),
+        cmocka_unit_test(test_a_task_that_timed_out_and_is_claimed_anew_still_has_to_stop),
+        cmocka_unit_test(test_what_may_be_claimed_counts_as_parallel),
         cmocka_unit_test(test_a_claim_after_a_restart_goes_on),
         cmocka_unit_test(test_only_the_current_run_is_claimed_after_a_restart),
         cmocka_unit_test(test_what_nobody_claims_is_given_out_again),

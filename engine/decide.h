@@ -54,6 +54,8 @@ void task_fail(struct call *call, struct live *live, struct run run, const char 
 void task_lose(struct call *call, struct live *live, const char *reason);
 /* Nobody claimed this live in CLAIM. */
 void task_unclaimed(struct call *call, struct live *live);
+/* Whoever held this STOPPING live holds it no more, or can do nothing with it any more. */
+void let_go(struct call *call, struct live *live);
 /* The timer of a live has come. */
 void live_due(struct call *call, struct live *live);
 

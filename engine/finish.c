@@ -33,8 +33,7 @@ void stop_due(struct call *call, struct exec *exec)
 {
     for (uint32_t i = 0; i < exec->count; i++)
         if (exec->tasks[i].live && exec->tasks[i].live->state == LIVE_STOPPING)
-            live_free(call->engine, &exec->tasks[i].live);
-    settle(call, exec);
+            let_go(call, exec->tasks[i].live);
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */
@@ -151,7 +150,7 @@ void settle(struct call *call, struct exec *exec)
                      dag_finish(exec->dag));
     }
     if (!exec_stops(exec)) {
-        if (exec->open == 0)
+        if (exec->open == 0 && exec->stopping == 0)
             end_exec(call, exec);
         return;
     }

@@ -200,6 +200,14 @@ static void leave_instance(struct live *live)
         live->exec->stopping--;
 }
 
+/* It had a slot, for an instance may have been at work on it all the time. */
+static void leave_claims(engine_t *self, struct live *live)
+{
+    list_remove(&live->link);
+    live->exec->running--;
+    fill_slots(self, live->exec);
+}
+
 static void leave_aside(struct live *live)
 {
     list_remove(&live->link);
@@ -212,8 +220,8 @@ static void leave(engine_t *self, struct live *live)
     switch (live->state) {
     case LIVE_IDLE: return;
     case LIVE_RETRY: break;
-    case LIVE_CLAIM:
     case LIVE_HELD: list_remove(&live->link); break;
+    case LIVE_CLAIM: leave_claims(self, live); break;
     case LIVE_QUEUED: leave_queue(live); break;
     case LIVE_ASIDE: leave_aside(live); break;
     case LIVE_RUNNING:
@@ -242,6 +250,7 @@ void live_claim(engine_t *self, struct live *live)
 {
     set_state(live, LIVE_CLAIM);
     live->again = true;
+    live->exec->running++;
     list_push_back(&self->claims, &live->link);
 }
 

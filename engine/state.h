@@ -35,14 +35,14 @@ struct timer {
  *            |                           v
  * IDLE --> RETRY --> QUEUED <--> ASIDE   |   RUNNING --> STOPPING
  *  ^ |       ^         ^ '---------------+---> ^ |           |
- *  | '-------+---------+----> HELD       |       |           v
- *  '---------------------------------------------'         (freed)
+ *  | '-------+---------+----> HELD       |       |           |
+ *  '---------------------------------------------+-----------'
  *
  * IDLE: in no list, no timer. CLAIM: after a restart, waits for its instance to claim it. RETRY: its
  * timer runs until the next attempt. QUEUED: in its agent's queue. ASIDE: its execution has as many
  * tasks running as it may. HELD: its execution is being stopped and others have yet to stop.
- * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task and
- * the instance was told to drop it. */
+ * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task, or
+ * the attempt, and the instance was told to drop it; a next attempt waits until it has let go. */
 enum live_state {
     LIVE_IDLE,
     LIVE_CLAIM,
@@ -65,7 +65,7 @@ struct live {
     struct run run;
     int64_t dispatched_us;
     size_t effect; /* where its dispatch stands among the decisions, as long as they are gathered */
-    struct timer timer; /* RETRY: next attempt; RUNNING: the backstop of its timeout */
+    struct timer timer; /* RETRY: next attempt; RUNNING: the backstop of its timeout; STOPPING: of it */
 };
 
 #define PRIORITIES 10
@@ -164,7 +164,7 @@ struct exec {
     /* volatile */
     bool hard;         /* past the grace of a limit: nothing starts any more */
     bool from_before;  /* was there at the resume: instances unknown yet may hold its tasks */
-    uint32_t running;  /* tasks held by instances, those that stop included */
+    uint32_t running;  /* tasks held by instances, or perhaps held (CLAIM); those that stop included */
     uint32_t stopping;
     struct lane *lanes; /* by dag_agent; NULL without a limit of parallel tasks */
     struct list idle_lanes;

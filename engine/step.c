@@ -78,8 +78,14 @@ static void go_on(struct call *call, struct live *live)
     settle(call, exec);
 }
 
-void task_fail(struct call *call, struct live *live, struct run run, const char *code,
-               const char *message, bool permanent)
+void let_go(struct call *call, struct live *live)
+{
+    live_idle(call->engine, live);
+    go_on(call, live);
+}
+
+static void emit_failure(struct call *call, const struct live *live, struct run run,
+                         const char *code, const char *message, bool permanent)
 {
     struct exec *exec = live->exec;
     const struct task *task = &exec->tasks[live->node];
@@ -103,6 +109,12 @@ void task_fail(struct call *call, struct live *live, struct run run, const char 
                  .agent_version = task_pin(exec, live->node)->version},
     };
     emit(call, exec, &event);
+}
+
+void task_fail(struct call *call, struct live *live, struct run run, const char *code,
+               const char *message, bool permanent)
+{
+    emit_failure(call, live, run, code, message, permanent);
     go_on(call, live);
 }
 
@@ -160,18 +172,29 @@ void task_unclaimed(struct call *call, struct live *live)
         place(call, live);
 }
 
+/* The instance may be at work until the drop has reached it, or its lease is over: so long neither
+ * a next attempt may begin nor the execution end. */
+static void time_out(struct call *call, struct live *live)
+{
+    struct exec *exec = live->exec;
+    drop(call, live->instance, exec->id, dag_node(exec->dag, live->node)->id, live->run, "void");
+    live_stop(call->engine, live);
+    timer_set(call->engine, &live->timer, call->now_us + 2 * LIMIT_SILENCE_US);
+    emit_failure(call, live, live->run, "timeout", "the attempt took longer than its timeout",
+                 false);
+    settle(call, exec);
+}
+
 void live_due(struct call *call, struct live *live)
 {
-    struct run run = live->run;
-    if (live->state == LIVE_RETRY) {
+    switch (live->state) {
+    case LIVE_RETRY:
         live_idle(call->engine, live);
         place(call, live);
         return;
+    case LIVE_STOPPING: let_go(call, live); return;
+    default: time_out(call, live); return;
     }
-    drop(call, live->instance, live->exec->id, dag_node(live->exec->dag, live->node)->id, run,
-         "void");
-    live_idle(call->engine, live);
-    task_fail(call, live, run, "timeout", "the attempt took longer than its timeout", false);
 }
 
 /* --- steps from instances --------------------------------------------------------------------- */
@@ -248,8 +271,7 @@ static void take_step(struct call *call, struct live *live, const struct event_s
     if (live->state == LIVE_STOPPING) {
         if (!ends_attempt(step->kind))
             return;
-        live_free(call->engine, &live);
-        settle(call, exec);
+        let_go(call, live);
         return;
     }
     uint32_t last = exec->tasks[live->node].step;

@@ -285,12 +285,94 @@ static void test_the_backstop_of_a_timeout(void **state)
     assert_string_equal(task_status_of(f, id, "a"), "retrying");
     result(f, a, "\"late\"");
     assert_int_equal(f->journal_count, f->first_event);
-    assert_string_equal(drop_of(f, "a")->reason, "void");
+    assert_int_equal(f->effects_count, f->first); /* it answers the drop */
     tick(f, f->now + 2 * SECOND);
     result(f, dispatch_of(f, "a"), "1");
     assert_string_equal(status_of(f, id), "succeeded");
     assert_true(engine_deadline(f->engine) == INT64_MAX);
     fixture_free(&f);
+}
+
+static void timed_out(struct fixture *f, enum dag_on_error on_error, uint32_t attempts)
+{
+    WORKFLOW(f, "one",
+             NODE("a", NULL, .timeout_us = 10 * SECOND, .on_error = on_error,
+                  .retry = {.attempts = attempts, .backoff_us = 1, .factor = 1}));
+    up(f, 1, "echo");
+    up(f, 2, "echo");
+}
+
+#define BACKSTOP_DUE (T0 + 10 * SECOND + LIMIT_TIMEOUT_GRACE_US)
+#define LETS_GO      (BACKSTOP_DUE + 2 * LIMIT_SILENCE_US)
+
+/* The drop is on its way; until it is there the instance may be at work. */
+static void test_the_attempt_after_a_timeout_waits_for_the_one_before(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    timed_out(f, DAG_FAIL, 3);
+    struct uuid id = start(f, "one");
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    tick(f, BACKSTOP_DUE);
+    tick(f, BACKSTOP_DUE + SECOND);
+    assert_null(dispatch_of(f, "a"));
+    assert_string_equal(task_status_of(f, id, "a"), "retrying");
+    assert_int_equal(engine_instance_tasks(f->engine, a->handle), 1);
+    failure(f, a, "cancelled", true);
+    assert_int_equal(f->journal_count, f->first_event);
+    const struct effect_dispatch *second = dispatch_of(f, "a");
+    assert_non_null(second);
+    assert_int_equal(second->attempt, 2);
+    down(f, second->handle, "silence");
+    assert_int_equal(event_of(f, EVENT_LOST)->lost.counted, true);
+    fixture_free(&f);
+}
+
+static void test_a_holder_that_says_nothing_is_waited_for_so_long(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    timed_out(f, DAG_FAIL, 2);
+    start(f, "one");
+    tick(f, BACKSTOP_DUE);
+    tick(f, BACKSTOP_DUE + SECOND);
+    assert_true(engine_deadline(f->engine) == LETS_GO);
+    tick(f, LETS_GO);
+    assert_int_equal(dispatch_of(f, "a")->attempt, 2);
+    fixture_free(&f);
+}
+
+static void test_a_holder_that_is_gone_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    timed_out(f, DAG_FAIL, 2);
+    start(f, "one");
+    uint64_t holder = dispatch_of(f, "a")->handle;
+    tick(f, BACKSTOP_DUE);
+    tick(f, BACKSTOP_DUE + SECOND);
+    down(f, holder, "silence");
+    assert_int_equal(count_events(f, EVENT_LOST), 0); /* its run is void already */
+    assert_int_equal(dispatch_of(f, "a")->handle, 3 - holder);
+    fixture_free(&f);
+}
+
+static void test_the_end_after_a_timeout_waits_as_well(void **state)
+{
+    (void)state;
+    const enum dag_on_error rules[] = {DAG_FAIL, DAG_CONTINUE};
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture *f = fixture_new();
+        timed_out(f, rules[i], 1);
+        struct uuid id = start(f, "one");
+        tick(f, BACKSTOP_DUE);
+        assert_string_equal(task_status_of(f, id, "a"), "failed");
+        assert_int_equal(count_events(f, EVENT_ENDED), 0);
+        tick(f, LETS_GO);
+        assert_string_equal(status_of(f, id), i == 0 ? "failed" : "succeeded");
+        assert_true(engine_deadline(f->engine) == INT64_MAX);
+        fixture_free(&f);
+    }
 }
 
 /* --- steps from nowhere ----------------------------------------------------------------------- */
@@ -413,6 +495,10 @@ int main(void)
         cmocka_unit_test(test_a_turn_ends_the_row_of_losses),
         cmocka_unit_test(test_rerun_never_fails_when_lost),
         cmocka_unit_test(test_the_backstop_of_a_timeout),
+        cmocka_unit_test(test_the_attempt_after_a_timeout_waits_for_the_one_before),
+        cmocka_unit_test(test_a_holder_that_says_nothing_is_waited_for_so_long),
+        cmocka_unit_test(test_a_holder_that_is_gone_is_not_waited_for),
+        cmocka_unit_test(test_the_end_after_a_timeout_waits_as_well),
         cmocka_unit_test(test_doubled_steps_are_ignored),
         cmocka_unit_test(test_a_gap_in_the_steps_is_a_loss),
         cmocka_unit_test(test_steps_of_others_are_dropped),

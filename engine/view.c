@@ -76,10 +76,13 @@ static enum task_status shown_status(const struct task *task)
 {
     if (!task_active(task) || !task->live)
         return task->status;
-    if (task->live->instance)
-        return TASK_RUNNING;
-    bool due = task->live->state != LIVE_RETRY && task->live->state != LIVE_CLAIM;
-    return due ? TASK_READY : task->status;
+    switch (task->live->state) {
+    case LIVE_RUNNING: return TASK_RUNNING;
+    case LIVE_RETRY:
+    case LIVE_CLAIM:
+    case LIVE_STOPPING: return task->status;
+    default: return TASK_READY;
+    }
 }
 
 static const char *shown_instance(const struct task *task)
