@@ -20,7 +20,8 @@ static void say(const char *path, const char *what)
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int size = snprintf(text, sizeof text, "%s %s %s %s", getenv("AF_EXECUTION"), getenv("AF_TASK"),
                         getenv("AF_ATTEMPT"), what);
-    if (fd < 0 || sendto(fd, text, (size_t)size, 0, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (fd < 0 ||
+        sendto(fd, text, (size_t)size, 0, (struct sockaddr *)&address, sizeof address) < 0) {
         perror(path);
         _exit(3);
     }
