@@ -35,6 +35,7 @@
 /* links and leases */
 #define LIMIT_BEAT_US           (1 * LIMIT_SECOND_US)
 #define LIMIT_BEAT_IDLE_US      (3 * LIMIT_SECOND_US)
+#define LIMIT_BEAT_GRID_US      (LIMIT_SECOND_US / 10) /* beats of peers at rest gather on it */
 #define LIMIT_LEASE_US          (2 * LIMIT_SECOND_US)
 #define LIMIT_SILENCE_US        (3 * LIMIT_SECOND_US)
 #define LIMIT_SILENCE_IDLE_US   (9 * LIMIT_SECOND_US)

@@ -219,12 +219,19 @@ void link_peer_bye(link_t *self)
 /* --- time --------------------------------------------------------------------------------------
  */
 
+/* The next point of a grid that all processes of a machine share, since they share the clock: many
+ * peers at rest beat together, so that the broker and the coordinator wake once for all of them. */
+static int64_t on_grid(int64_t us)
+{
+    return (us + LIMIT_BEAT_GRID_US - 1) / LIMIT_BEAT_GRID_US * LIMIT_BEAT_GRID_US;
+}
+
 /* A busy peer whose newest frames are not echoed does not wait for its next beat until the lease is
  * over: from half way on it asks often. */
 static int64_t beat_us(const link_t *self)
 {
     if (!self->busy)
-        return self->sent_us + LIMIT_BEAT_IDLE_US;
+        return on_grid(self->sent_us + LIMIT_BEAT_IDLE_US);
     int64_t usual_us = self->sent_us + LIMIT_BEAT_US;
     if (self->lease_us == self->sent_us)
         return usual_us;

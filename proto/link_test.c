@@ -613,6 +613,20 @@ static void test_one_lost_beat_costs_no_lease(void **state)
     assert_int_equal(link_deadline(peer), now_us + LIMIT_BEAT_US);
 }
 
+/* Peers that came to rest at different moments wake the broker together. */
+static void test_idle_beats_gather_on_a_grid(void **state)
+{
+    (void)state;
+    const int64_t odd_us = START + 123457;
+    open_at(odd_us);
+    exchange_beat(odd_us);
+    link_set_busy(peer, false, odd_us);
+    int64_t beat_us = link_deadline(peer);
+    assert_int_equal(beat_us % LIMIT_BEAT_GRID_US, 0);
+    assert_in_range(beat_us, odd_us + LIMIT_BEAT_IDLE_US,
+                    odd_us + LIMIT_BEAT_IDLE_US + LIMIT_BEAT_GRID_US);
+}
+
 /* A coordinator that can't commit (its disk is full) still echoes. */
 static void test_lease_lives_on_without_commits(void **state)
 {
@@ -776,6 +790,7 @@ int main(void)
         RULE(test_lease_counts_from_sending),
         RULE(test_dispatch_renews_the_lease),
         RULE(test_idle_peer_beats_before_it_starts),
+        RULE(test_idle_beats_gather_on_a_grid),
         RULE(test_busy_peer_loses_its_lease),
         RULE(test_owner_that_saw_the_end_is_not_told_again),
         RULE(test_lease_outlives_its_link_and_ends),
