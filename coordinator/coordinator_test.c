@@ -63,6 +63,16 @@ static bool second_holds_one(struct harness *harness)
     return harness->peers[1].held_count > 0;
 }
 
+static bool second_is_open(struct harness *harness)
+{
+    return link_state(harness->peers[1].link) == LINK_OPEN;
+}
+
+static bool second_was_given_something(struct harness *harness)
+{
+    return harness->peers[1].dispatches > 0;
+}
+
 /* Starts an execution of "chain"; its id is the caller's to free. */
 static char *start_chain(struct harness *harness, const char *input)
 {
@@ -438,6 +448,98 @@ static void test_silence(void **state)
     free(id);
 }
 
+/* --- links that end while their instances live --------------------------------------------------
+ */
+
+/* What the first instance may still do under its lease is over before the second one has its task.
+ */
+static void assert_given_after_the_lease(struct harness *harness, const char *id, int64_t since_us,
+                                         const char *reason)
+{
+    assert_true(harness_until(harness, second_was_given_something));
+    assert_true(clock_monotonic_us() - since_us > LIMIT_LEASE_US);
+    value_t *journal = call_for(harness, "executions.journal", id);
+    const value_t *lost = value_at(value_get(journal, "items"), 1);
+    assert_string_equal(value_get_string(lost, "kind", ""), "lost");
+    assert_string_equal(value_get_string(lost, "reason", ""), reason);
+    value_destroy(&journal);
+}
+
+static void test_malformed_items(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    struct harness_peer *first = harness_instance(harness, INSTANCE_1, "echo");
+    char *id = start_chain(harness, "\"m\"");
+    assert_true(harness_until(harness, first_holds_one));
+    harness_instance(harness, INSTANCE_2, "echo")->answers = true;
+    assert_true(harness_until(harness, second_is_open));
+    int64_t now_us = clock_monotonic_us();
+    assert_int_equal(link_send(first->link, bytes_of("\xff\xff", 2), now_us, NULL), 0);
+    assert_given_after_the_lease(harness, id, now_us, "malformed");
+    assert_ends_with(harness, id, "m");
+    free(id);
+}
+
+enum { FAN = 1200, FAN_INPUT_BYTES = 60000 };
+
+/* A workflow whose nodes together have more to say than a link keeps for resending. */
+static void apply_fan(struct harness *harness)
+{
+    struct buf text = {0};
+    buf_puts(&text, "{\"files\":[{\"name\":\"fan.yaml\",\"text\":\"workflow: fan\\nnodes:\\n");
+    for (int i = 0; i < FAN; i++)
+        buf_printf(&text, "  n%d: {agent: echo, say: '{{input}}'}\\n", i);
+    buf_puts(&text, "output: n0\\n\"}]}");
+    value_t *applied = harness_call(harness, "definitions.apply", buf_string(&text));
+    value_destroy(&applied);
+    buf_release(&text);
+}
+
+static uint64_t send_start_of_fan(struct harness *harness)
+{
+    struct buf text = {0};
+    buf_puts(&text, "{\"workflow\":\"fan\",\"input\":\"");
+    for (int i = 0; i < FAN_INPUT_BYTES; i++)
+        buf_putc(&text, 'x');
+    buf_puts(&text, "\"}");
+    uint64_t correlation = harness_send(harness, "executions.start", buf_string(&text), NULL);
+    buf_release(&text);
+    return correlation;
+}
+
+/* The first instance beats, so that it is heard, and acknowledges nothing. */
+static bool second_was_given_something_while_first_beats(struct harness *harness)
+{
+    struct harness_peer *first = &harness->peers[0];
+    first->deaf = false;
+    link_beat(first->link, clock_monotonic_us());
+    first->deaf = true;
+    return second_was_given_something(harness);
+}
+
+static void test_overloaded_link(void **state)
+{
+    struct harness *harness = *state;
+    char error[32];
+    start_with_definitions(harness);
+    apply_fan(harness);
+    struct harness_peer *first = harness_instance(harness, INSTANCE_1, "echo");
+    first->credit = FAN;
+    assert_true(harness_until(harness, first_is_open));
+    link_hello(first->link, clock_monotonic_us());
+    assert_true(harness_until(harness, first_is_open));
+    first->deaf = true;
+    int64_t now_us = clock_monotonic_us();
+    value_t *started = harness_answer(harness, send_start_of_fan(harness), error);
+    assert_string_equal(error, "");
+    harness_instance(harness, INSTANCE_2, "echo");
+    assert_true(harness_until(harness, second_was_given_something_while_first_beats));
+    assert_given_after_the_lease(harness, value_get_string(started, "id", ""), now_us,
+                                 "overloaded");
+    value_destroy(&started);
+}
+
 static bool first_has_a_plan(struct harness *harness)
 {
     return harness->peers[0].plans > 0 && harness->peers[0].planned == 1;
@@ -756,6 +858,28 @@ static void test_large_values_go_by_reference(void **state)
     free(params);
 }
 
+/* An answer that no message can carry is refused: whoever asked hears of it. */
+static void test_too_large_an_answer(void **state)
+{
+    enum { NODES = 50, SAY_BYTES = 50000 };
+    struct harness *harness = *state;
+    struct buf text = {0};
+    start_with_definitions(harness);
+    buf_puts(&text, "{\"files\":[{\"name\":\"big.yaml\",\"text\":\"workflow: big\\nnodes:\\n");
+    for (int i = 0; i < NODES; i++) {
+        buf_printf(&text, "  n%d: {agent: echo, say: '", i);
+        for (int j = 0; j < SAY_BYTES; j++)
+            buf_putc(&text, 'y');
+        buf_puts(&text, "'}\\n");
+    }
+    buf_puts(&text, "output: n0\\n\"}]}");
+    value_t *applied = harness_call(harness, "definitions.apply", buf_string(&text));
+    assert_int_equal(value_size(value_get(applied, "applied")), 1);
+    harness_refused(harness, "workflows.get", "{\"name\":\"big\"}", "too_large");
+    value_destroy(&applied);
+    buf_release(&text);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -776,6 +900,8 @@ int main(void)
         TEST(test_unknown_agent_is_refused),
         TEST(test_exit_report),
         TEST(test_silence),
+        TEST(test_malformed_items),
+        TEST(test_overloaded_link),
         TEST(test_plans),
         TEST(test_claim_after_restart),
         TEST(test_stops_in_good_order),
@@ -785,6 +911,7 @@ int main(void)
         TEST(test_old_executions_are_removed),
         TEST(test_blobs),
         TEST(test_large_values_go_by_reference),
+        TEST(test_too_large_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,7 +148,9 @@ static int sweep_some(struct coordinator *self, store_scan_t *scan, struct arena
         arena_clear(arena);
         buf_clear(&self->idempotency->swept);
         buf_append_bytes(&self->idempotency->swept, key);
-        if (rc == 0 && idempotency_decode(arena, value, &record, NULL) == 0 &&
+        /* A key that was used anew has its new record in a batch that is not committed yet. */
+        if (rc == 0 && map_get(self->idempotency->fresh, key.data, key.size) == NULL &&
+            idempotency_decode(arena, value, &record, NULL) == 0 &&
             record.stored_us < self->utc_us - LIMIT_IDEMPOTENCY_KEPT_US)
             store_batch_delete(pipeline_writes(self), TABLE_IDEMPOTENCY, key);
     }

@@ -29,8 +29,10 @@ struct entry {
     uint32_t pid;
     int64_t since_us;
     bool draining;
-    uint64_t batch; /* the last one that it takes part in */
-    bool dirty;     /* in the list to be flushed */
+    uint64_t batch;    /* the last one that it takes part in */
+    bool dirty;        /* in the list to be flushed */
+    const char *muted; /* why it is to end at muted_until_us; NULL: it is not */
+    int64_t muted_until_us;
     struct buf items;
     uint32_t items_count;
 };
@@ -108,9 +110,14 @@ static void send_body(void *context, const struct wire_body *body)
         coordinator->counters.unsent++;
 }
 
+static int64_t deadline_of(const struct entry *entry)
+{
+    return entry->muted != NULL ? entry->muted_until_us : link_deadline(entry->link);
+}
+
 static void reschedule(struct links *self, struct entry *entry)
 {
-    timers_set(&self->timers, &entry->timer, link_deadline(entry->link));
+    timers_set(&self->timers, &entry->timer, deadline_of(entry));
 }
 
 static void make_dirty(struct links *self, struct entry *entry)
@@ -157,6 +164,30 @@ static void end(struct coordinator *self, struct entry *entry, const char *reaso
         fleet_host_down(self, entry->handle);
     fleet_wake(self);
     forget_entry(self, entry);
+}
+
+/* Ends the link of a peer that lives, and may be at work under its lease: nothing is sent to it or
+ * taken from it any more, so that the lease runs out, and only then its tasks are anybody else's.
+ * Its hello is heard all the same, for that says what it still holds. */
+static void mute(struct coordinator *self, struct entry *entry, const char *reason)
+{
+    struct err err;
+    struct input input = {.kind = INPUT_CREDIT,
+                          .credit = {.handle = entry->handle, .draining = true}};
+    if (entry->role != LINK_INSTANCE) {
+        end(self, entry, reason);
+        return;
+    }
+    log_warn("COORD-LINK-MUTED", "a link is to end", "peer", entry->address, "reason", reason,
+             NULL);
+    entry->muted = reason;
+    entry->muted_until_us = self->mono_us + LIMIT_SILENCE_US;
+    entry->draining = true;
+    buf_clear(&entry->items);
+    entry->items_count = 0;
+    reschedule(self->links, entry);
+    if (pipeline_decide(self, &input, &err) < 0)
+        log_error("COORD-INPUT-REFUSED", err.what, "input", "credit", NULL);
 }
 
 static struct entry *open_link(struct coordinator *self, const char *address,
@@ -391,7 +422,7 @@ static void receive_items(struct coordinator *self, struct message *message, str
         self->counters.malformed++;
         log_warn("COORD-ITEMS-MALFORMED", err.what, "where", err.where, "peer", entry->address,
                  NULL);
-        end(self, entry, "malformed");
+        mute(self, entry, "malformed");
         return;
     }
     for (size_t i = 0; i < items.count; i++)
@@ -429,6 +460,8 @@ static void receive_body(struct coordinator *self, struct message *message)
             answer_unknown(self, message);
         return;
     }
+    if (frame && entry->muted != NULL)
+        return;
     switch (link_receive(entry->link, body, self->mono_us, &items)) {
     case LINK_ITEMS: receive_items(self, message, entry, items); break;
     case LINK_RESTART: end(self, entry, "reset"); break;
@@ -448,6 +481,16 @@ void links_receive(struct coordinator *self, struct message *message)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
+/* Why it ends now, or NULL. */
+static const char *tick_entry(const struct coordinator *self, struct entry *entry)
+{
+    if (deadline_of(entry) > self->mono_us)
+        return NULL;
+    if (entry->muted != NULL)
+        return entry->muted;
+    return link_tick(entry->link, self->mono_us) == LINK_NOTHING ? NULL : "silence";
+}
+
 void links_tick(struct coordinator *self)
 {
     struct links *links = self->links;
@@ -455,11 +498,11 @@ void links_tick(struct coordinator *self)
 
     while ((due = timers_due(&links->timers, self->mono_us)) != NULL) {
         struct entry *entry = (struct entry *)due;
-        if (link_deadline(entry->link) > self->mono_us ||
-            link_tick(entry->link, self->mono_us) == LINK_NOTHING)
+        const char *reason = tick_entry(self, entry);
+        if (reason == NULL)
             reschedule(links, entry);
         else
-            end(self, entry, "silence");
+            end(self, entry, reason);
     }
 }
 
@@ -513,8 +556,8 @@ void links_welcome(struct coordinator *self, const struct effect_welcome *welcom
     make_dirty(self->links, entry);
 }
 
-/* An instance that leaves thousands of frames unacknowledged takes no more: its link ends, and what
- * it holds is given to others. */
+/* An instance that leaves thousands of frames unacknowledged takes no more: its link is to end, and
+ * what it holds is given to others then. */
 static bool send_items(struct coordinator *self, struct entry *entry)
 {
     int rc = link_send(entry->link, buf_bytes(&entry->items), self->mono_us, NULL);
@@ -522,15 +565,15 @@ static bool send_items(struct coordinator *self, struct entry *entry)
     entry->items_count = 0;
     if (rc == 0)
         return true;
-    end(self, entry, "overloaded");
+    mute(self, entry, "overloaded");
     return false;
 }
 
-/* Makes room for one more item; NULL when the link is gone. */
+/* Makes room for one more item; NULL when the link is gone or muted. */
 static struct entry *gather(struct coordinator *self, uint64_t handle)
 {
     struct entry *entry = find(self->links, handle);
-    if (entry == NULL)
+    if (entry == NULL || entry->muted != NULL)
         return NULL;
     if ((entry->items_count >= LIMIT_LINK_ITEMS || entry->items.size >= LIMIT_LINK_FRAME_BYTES) &&
         !send_items(self, entry))
@@ -579,7 +622,7 @@ void links_drop(struct coordinator *self, const struct effect_drop *drop)
 static void flush(struct coordinator *self, struct entry *entry)
 {
     entry->dirty = false;
-    if (entry->items_count > 0 && !send_items(self, entry))
+    if (entry->muted != NULL || (entry->items_count > 0 && !send_items(self, entry)))
         return;
     link_flush(entry->link, self->mono_us);
     if (entry->role == LINK_INSTANCE)

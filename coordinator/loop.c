@@ -37,7 +37,9 @@ static void receive_one(struct coordinator *self, struct message *message)
     }
 }
 
-/* What is to be said of a socket that fails is in err; a malformed message is counted inside. */
+/* What is to be said of a socket that fails is in err; a malformed message is counted inside. The
+ * clocks are read for each message, since a round may take long: a link that counted as heard
+ * before it was would end before the lease of its instance. */
 static int take_in(struct coordinator *self, struct message *message, struct err *err)
 {
     for (int i = 0; i < LIMIT_ROUND_MESSAGES && pipeline_has_room(self); i++) {
@@ -46,6 +48,7 @@ static int take_in(struct coordinator *self, struct message *message, struct err
             return 0;
         if (rc == 0) {
             self->counters.messages++;
+            coordinator_read_clocks(self);
             receive_one(self, message);
         } else if (rc == ERR_MALFORMED || rc == ERR_VERSION) {
             self->counters.malformed++;

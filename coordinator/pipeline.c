@@ -7,6 +7,7 @@
 #include "coordinator/journal.h"
 #include "coordinator/links.h"
 #include "coordinator/publisher.h"
+#include "coordinator/requests.h"
 #include "coordinator/tables.h"
 #include "coordinator/waiters.h"
 
@@ -216,7 +217,8 @@ bool pipeline_has_room(const struct coordinator *self)
     if (self->full) /* clients are refused; what runs is bounded by the credit given */
         return store_batch_size_bytes(batch->writes) < LIMIT_STORE_BATCH_BYTES / 2;
     return batch->decisions.events_count < LIMIT_BATCH_EVENTS &&
-           store_batch_size_bytes(batch->writes) < LIMIT_BATCH_BYTES;
+           store_batch_size_bytes(batch->writes) < LIMIT_BATCH_BYTES &&
+           batch->bytes.size < LIMIT_BATCH_BYTES;
 }
 
 /* --- release ---------------------------------------------------------------------------------- */
@@ -231,18 +233,27 @@ static void release_effect(struct coordinator *self, const struct effect *effect
     }
 }
 
+static void release_one(struct coordinator *self, const struct batch *batch,
+                        const struct outgoing *out)
+{
+    struct wire_route route = {
+        .kind = out->body.kind, .to = out->to, .correlation = out->correlation};
+    struct bytes payload = {0};
+    struct err err;
+
+    if (out->payload_size > 0)
+        payload = bytes_of(batch->bytes.data + out->payload_at, out->payload_size);
+    int rc = peer_send(self->peer, &route, &out->body, payload, &err);
+    if (rc == ERR_TOO_LARGE && out->body.kind == WIRE_REPLY)
+        requests_send(self, out->to, out->correlation, &err, (struct bytes){0});
+    else if (rc < 0)
+        self->counters.unsent++;
+}
+
 static void release_outgoing(struct coordinator *self, struct batch *batch)
 {
-    for (size_t i = 0; i < batch->outgoing_count; i++) {
-        const struct outgoing *out = &batch->outgoing[i];
-        struct wire_route route = {
-            .kind = out->body.kind, .to = out->to, .correlation = out->correlation};
-        struct bytes payload = {0};
-        if (out->payload_size > 0)
-            payload = bytes_of(batch->bytes.data + out->payload_at, out->payload_size);
-        if (peer_send(self->peer, &route, &out->body, payload, NULL) < 0)
-            self->counters.unsent++;
-    }
+    for (size_t i = 0; i < batch->outgoing_count; i++)
+        release_one(self, batch, &batch->outgoing[i]);
 }
 
 static void release_ends(struct coordinator *self, const struct decisions *decisions)
@@ -286,8 +297,8 @@ static void release(struct coordinator *self, struct batch *batch)
     batch_clear(batch);
 }
 
-/* Lets out the oldest batches that are committed. The ring moves on before each release, since what
- * a release does may decide anew. */
+/* Lets out the oldest batches that are committed. What a release decides anew goes into the current
+ * batch, which is never among those in flight. */
 static void release_committed(struct coordinator *self)
 {
     struct pipeline *pipeline = self->pipeline;
