@@ -278,6 +278,8 @@ int64_t engine_deadline(const engine_t *self)
 {
     const struct timer *timer = (const void *)heap_top(&self->timers);
     int64_t at = timer ? timer->at_us : INT64_MAX;
+    if (self->dirty_count > 0)
+        return 0; /* there is more to give out than the last call did */
     return self->claiming && self->claims_until_us < at ? self->claims_until_us : at;
 }
 

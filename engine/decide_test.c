@@ -1,4 +1,5 @@
 #include "engine/fixture.h"
+#include <stdlib.h>
 
 /* Starting, and who gets what when. */
 
@@ -364,6 +365,29 @@ static void test_decisions_gather_over_calls(void **state)
     fixture_free(&f);
 }
 
+/* A batch that holds all of it at once might be more than a store takes. */
+static void test_large_messages_go_out_call_by_call(void **state)
+{
+    enum { BYTES = 12 << 20, NODES = 5 };
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "large", NODE("a", "a {{input}}"), NODE("b", "b {{input}}"),
+             NODE("c", "c {{input}}"), NODE("d", "d {{input}}"), NODE("e", "e {{input}}"));
+    up(f, 1, "echo");
+    char *json = xmalloc(BYTES + 3);
+    memset(json, 'x', BYTES + 2);
+    json[0] = json[BYTES + 1] = '"';
+    json[BYTES + 2] = '\0';
+    start_with(f, "large", json);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 3);
+    assert_int_equal(engine_deadline(f->engine), 0);
+    tick(f, f->now);
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), NODES - 3);
+    assert_true(engine_deadline(f->engine) == INT64_MAX);
+    free(json);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_a_lane_goes_on_when_its_queued_task_is_stopped),
         cmocka_unit_test(test_parallel_under_a_wide_fan),
         cmocka_unit_test(test_what_a_dispatch_says),
+        cmocka_unit_test(test_large_messages_go_out_call_by_call),
         cmocka_unit_test(test_time_never_goes_back_in_a_journal),
         cmocka_unit_test(test_decisions_gather_over_calls),
     };

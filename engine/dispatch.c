@@ -1,5 +1,6 @@
 #include "base/limits.h"
 #include "engine/decide.h"
+#include <string.h>
 
 /* Gives ready tasks to instances. */
 
@@ -100,29 +101,48 @@ static void dispatch_one(struct call *call, struct live *live, struct instance *
     add_dispatch(call, live, &message);
 }
 
-static void dispatch_agent(struct call *call, struct agent *agent)
+/* What one call renders for dispatches has a bound, since it is to be committed at once. */
+static bool rendered_enough(const struct call *call, size_t begin)
+{
+    return call->out->arena.used_bytes - begin >= LIMIT_BATCH_BYTES;
+}
+
+/* False when it stopped at the bound. */
+static bool dispatch_agent(struct call *call, struct agent *agent, size_t begin)
 {
     struct live *live;
     while ((live = agent_first(agent))) {
         struct instance *instance = (void *)heap_top(&agent->instances);
         if (!instance || instance_free(instance) == 0)
-            return;
-        if (exec_has_slot(live->exec))
-            dispatch_one(call, live, instance);
-        else
+            return true;
+        if (!exec_has_slot(live->exec))
             live_aside(call->engine, live);
+        else if (rendered_enough(call, begin))
+            return false;
+        else
+            dispatch_one(call, live, instance);
     }
+    return true;
 }
 
-/* Tasks that fail here make others ready, of agents that then join the end of the row. */
+/* Tasks that fail here make others ready, of agents that then join the end of the row. What is left
+ * of the row waits for the tick that is due at once. */
 void dispatch_all(struct call *call)
 {
     engine_t *engine = call->engine;
-    for (size_t i = 0; i < engine->dirty_count; i++) {
-        struct agent *agent = engine->dirty[i];
+    size_t begin = call->out->arena.used_bytes, done = 0;
+    bool more = true;
+    while (more && done < engine->dirty_count) {
+        struct agent *agent = engine->dirty[done];
         agent->dirty = false;
-        dispatch_agent(call, agent);
+        more = dispatch_agent(call, agent, begin);
+        if (more || agent->dirty)
+            done++; /* one that is in the row again has its place there */
+        else
+            agent->dirty = true;
         agent_collect(engine, agent);
     }
-    engine->dirty_count = 0;
+    engine->dirty_count -= done;
+    if (engine->dirty_count > 0)
+        memmove(engine->dirty, engine->dirty + done, engine->dirty_count * sizeof(struct agent *));
 }

@@ -162,7 +162,8 @@ void decisions_release(struct decisions *self);
 int engine_decide(engine_t *self, const struct input *input, struct decisions *decisions,
                   struct err *err) MUST_CHECK;
 
-/* The next moment (UTC microseconds) at which a tick is wanted; INT64_MAX: none. */
+/* The next moment (UTC microseconds) at which a tick is wanted; INT64_MAX: none; 0: at once, since one
+ * call gives out LIMIT_BATCH_BYTES of messages and one more at most. */
 int64_t engine_deadline(const engine_t *self);
 
 /* --- looking ---------------------------------------------------------------------------------- */
