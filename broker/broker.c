@@ -6,6 +6,7 @@
 #include "broker/core.h"
 #include "broker/endpoint.h"
 #include "broker/events.h"
+#include <czmq.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -20,10 +21,10 @@
 #define BACKLOG         4096
 #define EXPIRE_EVERY_US (LIMIT_BROKER_SILENCE_US / 3)
 
+/* CZMQ's sockets are made, bound and closed; frames move through the libzmq handles below them,
+ * without an allocation for each. */
 struct broker {
-    void *context;
-    void *followers; /* XPUB */
-    void *publish;   /* XSUB */
+    zsock_t *router, *followers, *publish; /* ROUTER, XPUB, XSUB */
     struct core core;
 };
 
@@ -34,64 +35,56 @@ static int socket_failed(const char *endpoint, const char *what, struct err *err
     return ERR_IO;
 }
 
-static int set_number(void *socket, int option, int number)
+static int open_socket(int type, zsock_t **ret_socket, struct err *err)
 {
-    return zmq_setsockopt(socket, option, &number, sizeof number);
-}
-
-static int set_options(void *socket, int type)
-{
-    int64_t most = LIMIT_MESSAGE_BYTES;
     bool events = type != ZMQ_ROUTER;
     int hwm = events ? LIMIT_EVENTS_HWM : LIMIT_SOCKET_HWM;
-    int rc = set_number(socket, ZMQ_SNDHWM, hwm) || set_number(socket, ZMQ_RCVHWM, hwm) ||
-             set_number(socket, ZMQ_LINGER, LINGER_MS) || set_number(socket, ZMQ_IPV6, 1) ||
-             set_number(socket, ZMQ_BACKLOG, BACKLOG) ||
-             zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
-    if (rc == 0 && !events)
-        rc = set_number(socket, ZMQ_ROUTER_MANDATORY, 1) ||
-             set_number(socket, ZMQ_ROUTER_HANDOVER, 1);
-    return rc;
-}
-
-static int open_socket(broker_t *self, int type, void **ret_socket, struct err *err)
-{
-    *ret_socket = zmq_socket(self->context, type);
-    if (!*ret_socket || set_options(*ret_socket, type) != 0)
+    zsock_t *self = zsock_new(type);
+    if (!self)
         return socket_failed("", "a socket can't be opened", err);
+    zsock_set_sndhwm(self, hwm);
+    zsock_set_rcvhwm(self, hwm);
+    zsock_set_linger(self, LINGER_MS);
+    zsock_set_ipv6(self, 1);
+    zsock_set_backlog(self, BACKLOG);
+    zsock_set_maxmsgsize(self, LIMIT_MESSAGE_BYTES);
+    if (!events) {
+        zsock_set_router_mandatory(self, 1);
+        zsock_set_router_handover(self, 1);
+    }
+    *ret_socket = self;
     return 0;
 }
 
-static int bind_socket(void *socket, const char *endpoint, struct err *err)
+static int bind_socket(zsock_t *socket, const char *endpoint, struct err *err)
 {
     int rc = endpoint_check(endpoint, err);
     if (rc == 0)
         rc = endpoint_check_free(endpoint, err);
     if (rc)
         return rc;
-    if (zmq_bind(socket, endpoint) != 0)
+    if (zsock_bind(socket, "%s", endpoint) < 0)
         return socket_failed(endpoint, "the endpoint can't be bound", err);
-    char bound[256];
-    size_t size = sizeof bound;
-    if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &size) == 0)
-        log_info("BROKER-BOUND", "an endpoint is open", "endpoint", bound, NULL);
+    log_info("BROKER-BOUND", "an endpoint is open", "endpoint", zsock_endpoint(socket), NULL);
     return 0;
 }
 
 static int open_all(broker_t *self, const struct broker_options *options, struct err *err)
 {
-    int rc = open_socket(self, ZMQ_ROUTER, &self->core.router, err);
+    int rc = open_socket(ZMQ_ROUTER, &self->router, err);
     if (rc == 0)
-        rc = open_socket(self, ZMQ_XPUB, &self->followers, err);
+        rc = open_socket(ZMQ_XPUB, &self->followers, err);
     if (rc == 0)
-        rc = open_socket(self, ZMQ_XSUB, &self->publish, err);
+        rc = open_socket(ZMQ_XSUB, &self->publish, err);
     /* Peers take a bound router for a broker that is whole, so it comes last. */
     if (rc == 0)
         rc = bind_socket(self->followers, options->events_endpoint, err);
     if (rc == 0)
         rc = bind_socket(self->publish, options->publish_endpoint, err);
     for (size_t i = 0; rc == 0 && i < options->endpoints_count; i++)
-        rc = bind_socket(self->core.router, options->endpoints[i], err);
+        rc = bind_socket(self->router, options->endpoints[i], err);
+    if (rc == 0)
+        self->core.router = zsock_resolve(self->router);
     return rc;
 }
 
@@ -99,8 +92,7 @@ int broker_new(const struct broker_options *options, broker_t **ret_broker, stru
 {
     broker_t *self = xcalloc(1, sizeof *self);
     self->core.presence = presence_new();
-    self->context = zmq_ctx_new();
-    CHECK(self->context);
+    zsys_handler_set(NULL); /* signals are the program's business */
     int rc = open_all(self, options, err);
     if (rc) {
         broker_destroy(&self);
@@ -110,23 +102,16 @@ int broker_new(const struct broker_options *options, broker_t **ret_broker, stru
     return 0;
 }
 
-static void close_socket(void **socket_p)
-{
-    if (*socket_p)
-        zmq_close(*socket_p);
-    *socket_p = NULL;
-}
-
 void broker_destroy(broker_t **self_p)
 {
     broker_t *self = *self_p;
     if (!self)
         return;
     *self_p = NULL;
-    close_socket(&self->core.router);
-    close_socket(&self->followers);
-    close_socket(&self->publish);
-    zmq_ctx_term(self->context);
+    zsock_destroy(&self->router);
+    zsock_destroy(&self->followers);
+    zsock_destroy(&self->publish);
+    zsys_shutdown();
     presence_destroy(&self->core.presence);
     arena_release(&self->core.arena);
     buf_release(&self->core.route);
@@ -144,10 +129,12 @@ static bool forward_batch(broker_t *self)
 
 static bool events_batch(broker_t *self)
 {
+    void *followers = zsock_resolve(self->followers);
+    void *publish = zsock_resolve(self->publish);
     int down = 0, up = 0;
-    while (up < BATCH_MAX && events_pass_up(self->followers, self->publish))
+    while (up < BATCH_MAX && events_pass_up(followers, publish))
         up++;
-    while (down < BATCH_MAX && events_pass_down(self->publish, self->followers))
+    while (down < BATCH_MAX && events_pass_down(publish, followers))
         down++;
     self->core.counters.events += (uint64_t)down;
     return up > 0 || down > 0;
@@ -171,26 +158,9 @@ static void expire(broker_t *self)
 
 enum { WATCH_STOP, WATCH_ROUTER, WATCH_FOLLOWERS, WATCH_PUBLISH, WATCH_COUNT };
 
-static int watch(struct pollfd *ret_watch, void *socket, struct err *err)
+static struct pollfd watch(zsock_t *socket)
 {
-    size_t size = sizeof ret_watch->fd;
-    ret_watch->events = POLLIN;
-    ret_watch->revents = POLLIN;
-    if (zmq_getsockopt(socket, ZMQ_FD, &ret_watch->fd, &size) != 0)
-        return socket_failed("", "a socket can't be watched", err);
-    return 0;
-}
-
-static int watch_all(const broker_t *self, int stop_fd, struct pollfd ret_watches[WATCH_COUNT],
-                     struct err *err)
-{
-    ret_watches[WATCH_STOP] = (struct pollfd){.fd = stop_fd, .events = POLLIN};
-    int rc = watch(&ret_watches[WATCH_ROUTER], self->core.router, err);
-    if (rc == 0)
-        rc = watch(&ret_watches[WATCH_FOLLOWERS], self->followers, err);
-    if (rc == 0)
-        rc = watch(&ret_watches[WATCH_PUBLISH], self->publish, err);
-    return rc;
+    return (struct pollfd){.fd = zsock_fd(socket), .events = POLLIN, .revents = POLLIN};
 }
 
 /* A libzmq socket's descriptor tells of changes only: it may be waited for when the last thing that
@@ -199,10 +169,12 @@ static int watch_all(const broker_t *self, int stop_fd, struct pollfd ret_watche
  * anything. This costs a third of the system calls of zmq_poll. */
 int broker_run(broker_t *self, int stop_fd, struct err *err)
 {
-    struct pollfd watches[WATCH_COUNT];
-    int rc = watch_all(self, stop_fd, watches, err);
-    if (rc)
-        return rc;
+    struct pollfd watches[WATCH_COUNT] = {
+        [WATCH_STOP] = {.fd = stop_fd, .events = POLLIN},
+        [WATCH_ROUTER] = watch(self->router),
+        [WATCH_FOLLOWERS] = watch(self->followers),
+        [WATCH_PUBLISH] = watch(self->publish),
+    };
     self->core.now_us = clock_monotonic_us();
     int64_t expire_us = self->core.now_us + EXPIRE_EVERY_US;
     bool more_messages = true, more_events = true;
