@@ -49,6 +49,7 @@ struct coordinator {
     int64_t mono_us;
     int64_t started_us;   /* monotonic */
     int64_t housekeeping_us; /* when to look for what is too old; monotonic */
+    struct uuid swept;    /* the execution that the present look has come to */
     bool full;            /* a batch waits for room in the store */
     bool stopping;
     struct counters counters;

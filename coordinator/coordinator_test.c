@@ -748,7 +748,7 @@ static bool one_execution_is_left(struct harness *harness)
 static void test_old_executions_are_removed(void **state)
 {
     struct harness *harness = *state;
-    struct uuid old = {{1}}, recent = {{2}};
+    struct uuid unreadable = {{0, 1}}, old = {{1}}, recent = {{2}};
     uint8_t key[KEY_JOURNAL_BYTES];
     int64_t now_us = clock_utc_us();
     struct err err;
@@ -756,6 +756,7 @@ static void test_old_executions_are_removed(void **state)
     store_batch_t *batch = store_batch_new();
     write_ended(batch, old, now_us - LIMIT_RETENTION_US - LIMIT_SECOND_US);
     write_ended(batch, recent, now_us - LIMIT_RETENTION_US / 2);
+    store_batch_put(batch, TABLE_EXECUTIONS, key_uuid(&unreadable), bytes_of_string("junk"));
     assert_int_equal(store_apply(store, batch, &err), 0);
     store_batch_destroy(&batch);
     store_close(&store);

@@ -15,12 +15,12 @@ static bool remove_journal(struct coordinator *self, store_snapshot_t *snapshot,
 {
     struct store_range range = {.prefix = key_uuid(&id)};
     store_scan_t *scan = NULL;
-    struct bytes key, value;
+    struct bytes key = {0}, value;
     int rc = store_scan(snapshot, TABLE_JOURNAL, &range, &scan, NULL);
 
     while (rc == 0 && *budget > 0) {
         rc = store_scan_next(scan, &key, &value, NULL);
-        if (rc == ERR_CORRUPT)
+        if (rc == ERR_CORRUPT && key.size > 0)
             rc = 0;
         if (rc == 0) {
             store_batch_delete(pipeline_writes(self), TABLE_JOURNAL, key);
@@ -46,32 +46,44 @@ static void remove_summary(struct coordinator *self, struct uuid id, const struc
     buf_release(&key);
 }
 
-/* Keys are in the order of starts: past the first that started within the retention, all did. The
- * journal goes first, so that what is interrupted is found again. */
+static bool is_old(const struct summary *summary, int64_t before_us)
+{
+    return execution_status_terminal(summary->status) && summary->ended_us < before_us;
+}
+
+/* Keys are in the order of starts: past the first that started within the retention, all did, and
+ * the next sweep begins anew. Until then it goes on where this one ends, so that many that can't
+ * go, or can't be read, don't keep the others. The journal goes first, so that what is interrupted
+ * is found again. */
 static void remove_old(struct coordinator *self, store_snapshot_t *snapshot, store_scan_t *scan)
 {
     struct arena arena = {0};
     struct summary summary;
-    struct bytes key, value;
+    struct bytes key = {0}, value;
     int64_t before_us = self->utc_us - LIMIT_RETENTION_US;
     int budget = EVENTS_AT_ONE;
 
     for (int i = 0; i < EXECUTIONS_AT_ONE && budget > 0; i++) {
-        arena_clear(&arena);
-        if (store_scan_next(scan, &key, &value, NULL) < 0 ||
-            summary_decode(&arena, value, &summary, NULL) < 0 || summary.started_us >= before_us)
+        int rc = store_scan_next(scan, &key, &value, NULL);
+        bool readable = rc == 0 && summary_decode(&arena, value, &summary, NULL) == 0;
+        bool last = key.size == 0 || (rc < 0 && rc != ERR_CORRUPT);
+        if (last || (readable && summary.started_us >= before_us)) {
+            self->swept = (struct uuid){{0}};
             break;
-        struct uuid id = key_last_uuid(key);
-        if (execution_status_terminal(summary.status) && summary.ended_us < before_us &&
-            remove_journal(self, snapshot, id, &budget))
-            remove_summary(self, id, &summary);
+        }
+        self->swept = key_last_uuid(key);
+        if (readable && is_old(&summary, before_us) &&
+            remove_journal(self, snapshot, self->swept, &budget))
+            remove_summary(self, self->swept, &summary);
+        arena_clear(&arena);
     }
     arena_release(&arena);
 }
 
 static void sweep_executions(struct coordinator *self)
 {
-    struct store_range range = {0};
+    struct uuid from = self->swept;
+    struct store_range range = {.from = key_uuid(&from)};
     store_snapshot_t *snapshot = NULL;
     store_scan_t *scan = NULL;
 

@@ -138,12 +138,12 @@ void idempotency_store(struct coordinator *self, const char *key, const uint8_t 
 static int sweep_some(struct coordinator *self, store_scan_t *scan, struct arena *arena)
 {
     struct idempotency_record record;
-    struct bytes key, value;
+    struct bytes key = {0}, value;
     int rc = 0;
 
     for (int i = 0; i < KEYS_OF_A_SWEEP; i++) {
         rc = store_scan_next(scan, &key, &value, NULL);
-        if (rc < 0 && rc != ERR_CORRUPT)
+        if (key.size == 0 || (rc < 0 && rc != ERR_CORRUPT))
             return rc;
         arena_clear(arena);
         buf_clear(&self->idempotency->swept);

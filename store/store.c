@@ -324,9 +324,8 @@ int store_scan_next(store_scan_t *self, struct bytes *ret_key, struct bytes *ret
     int code = advance(self, &key, &stored, err);
     if (code == ERR_NOT_FOUND)
         return err_set(err, code, "the end of the scan");
-    if (code == 0)
-        code = record_open(self->table, key, stored, ret_value, err);
-    if (code == 0)
-        *ret_key = key;
-    return code;
+    if (code != 0)
+        return code;
+    *ret_key = key;
+    return record_open(self->table, key, stored, ret_value, err);
 }

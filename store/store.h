@@ -98,7 +98,8 @@ struct store_range {
 /* The range is copied. A scan is closed before its snapshot. */
 int store_scan(store_snapshot_t *self, const char *table, const struct store_range *range,
                store_scan_t **ret_scan, struct err *err) MUST_CHECK;
-/* 0, or ERR_NOT_FOUND at the end, ERR_CORRUPT (the scan may go on past it), ERR_IO. */
+/* 0, or ERR_NOT_FOUND at the end, ERR_CORRUPT (the record's key is given where it is known, and the
+ * scan may go on past it), ERR_IO. */
 int store_scan_next(store_scan_t *self, struct bytes *ret_key, struct bytes *ret_value,
                     struct err *err) MUST_CHECK;
 void store_scan_close(store_scan_t **self_p);
