@@ -162,7 +162,6 @@ static int take_reply(client_t *self, value_t **ret_result, value_t **ret_detail
 struct pending_call {
     uint64_t correlation;
     int64_t until_us, resend_us, pause_us;
-    bool answered_once; /* somebody was there, if only to say that the coordinator is not */
 };
 
 /* 1: the answer is in self->message. 0: send again. Negative: over. */
@@ -192,13 +191,11 @@ static int await_answer(client_t *self, struct pending_call *call, struct err *e
 }
 
 /* Sends what self->packed holds until the answer is there. */
-static int converse(client_t *self, const char *method, const char *key, int timeout_ms,
+static int converse(client_t *self, const char *method, const char *key, int64_t until_us,
                     struct err *err)
 {
-    int64_t now = clock_monotonic_us();
-    struct pending_call call = {.correlation = ++self->correlation,
-                                .until_us = now + timeout_ms * 1000LL,
-                                .pause_us = RESEND_FIRST_US};
+    struct pending_call call = {
+        .correlation = ++self->correlation, .until_us = until_us, .pause_us = RESEND_FIRST_US};
     for (;;) {
         int rc = send_request(self, method, key, call.correlation, err);
         if (rc && rc != ERR_AGAIN)
@@ -224,6 +221,20 @@ static const char *make_key(char text[33])
     return text;
 }
 
+/* The coordinator is busy and said when to ask again; not past the end of the caller's time. */
+static bool pause_if_busy(client_t *self, int64_t until_us)
+{
+    if (self->message.route.kind != WIRE_REPLY ||
+        err_from_name(self->message.body.reply.error) != ERR_BUSY)
+        return false;
+    int64_t again_us = clock_monotonic_us() + self->message.body.reply.retry_after_ms * 1000LL;
+    if (self->message.body.reply.retry_after_ms == 0 || again_us >= until_us)
+        return false;
+    while (clock_monotonic_us() < again_us)
+        wait_until(self, again_us);
+    return true;
+}
+
 int client_call(client_t *self, const char *method, const value_t *params, const char *key,
                 int timeout_ms, value_t **ret_result, value_t **ret_detail, struct err *err)
 {
@@ -231,7 +242,13 @@ int client_call(client_t *self, const char *method, const value_t *params, const
     if (ret_detail)
         *ret_detail = NULL;
     pack(self, params);
-    int rc = converse(self, method, key ? key : make_key(made), timeout_ms, err);
+    if (!key)
+        key = make_key(made);
+    int64_t until_us = clock_monotonic_us() + timeout_ms * 1000LL;
+    int rc;
+    do {
+        rc = converse(self, method, key, until_us, err);
+    } while (rc == 0 && pause_if_busy(self, until_us));
     if (rc)
         return rc;
     if (self->message.route.kind != WIRE_REPLY)

@@ -193,6 +193,21 @@ void executions_document(const engine_t *engine, struct uuid id,
     doc_end(doc);
 }
 
+void executions_outcome(struct uuid id, const struct summary *summary, struct doc *doc)
+{
+    doc_map(doc, NULL);
+    put_head(doc, id, summary->workflow, summary->workflow_version, summary->agent,
+             summary->status);
+    doc_time(doc, "started_at", summary->started_us);
+    doc_time(doc, "ended_at", summary->ended_us);
+    doc_datum(doc, "output", &summary->output);
+    executions_failure(doc, "failure", &summary->failure);
+    if (summary->failure.code != NULL)
+        doc_string(doc, "failed_path", summary->failed_path);
+    doc_int(doc, "tasks_count", summary->tasks);
+    doc_end(doc);
+}
+
 void executions_item(struct uuid id, const struct summary *summary, enum execution_status status,
                      const char *set_aside, struct doc *doc)
 {

@@ -26,6 +26,8 @@ struct execution_options {
 /* The whole document of one execution, from an engine that has it. */
 void executions_document(const engine_t *engine, struct uuid id,
                          const struct execution_options *options, struct doc *doc);
+/* What an ended execution came to, from its summary alone: no input, no tasks, and no fold. */
+void executions_outcome(struct uuid id, const struct summary *summary, struct doc *doc);
 /* An item of a list. status may differ from the summary's where the engine knows better. */
 void executions_item(struct uuid id, const struct summary *summary, enum execution_status status,
                      const char *set_aside, struct doc *doc);

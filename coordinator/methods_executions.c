@@ -190,8 +190,11 @@ static int get_stored(struct coordinator *self, const struct request *request, s
     const engine_t *engine;
 
     int rc = executions_summary(self, id, &arena, &summary, err);
+    bool told = rc == 0 && !options->tasks && execution_status_terminal(summary.status);
+    if (told)
+        executions_outcome(id, &summary, doc);
     arena_release(&arena);
-    if (rc < 0)
+    if (rc < 0 || told)
         return rc;
     rc = folds_get(self, id, &engine, err);
     if (rc == ERR_AGAIN) {
