@@ -286,12 +286,14 @@ int client_receive(client_t *self, int timeout_ms, uint64_t *ret_correlation, va
     return take_reply(self, ret_result, NULL, err);
 }
 
-int client_ping_send(client_t *self, const char *address, uint64_t correlation,
-                     struct bytes payload, struct err *err)
+int client_ping_send(client_t *self, const char *address, uint64_t correlation, struct bytes body,
+                     struct err *err)
 {
-    struct wire_route route = {.kind = WIRE_PING, .to = address, .correlation = correlation};
-    struct wire_body body = {.kind = WIRE_PING};
-    return peer_send(self->peer, &route, &body, payload, err);
+    struct wire_route route = {.kind = WIRE_PING,
+                               .to = address,
+                               .from = peer_address(self->peer),
+                               .correlation = correlation};
+    return message_send_encoded(peer_socket(self->peer), &route, body, (struct bytes){0}, err);
 }
 
 /* --- blobs ------------------------------------------------------------------------------------ */

@@ -37,7 +37,7 @@ int client_receive(client_t *self, int timeout_ms, uint64_t *ret_correlation, va
 
 /* A round trip to any address ("agent:echo"), answered by the peer without anybody's leave. */
 int client_ping_send(client_t *self, const char *address, uint64_t correlation,
-                     struct bytes payload, struct err *err) MUST_CHECK;
+                     struct bytes body, struct err *err) MUST_CHECK;
 
 /* A whole blob (LIMIT_VALUE_BYTES at most), checked against its hash, decoded. */
 int client_blob(client_t *self, const uint8_t hash[32], uint64_t size_bytes, int timeout_ms,
