@@ -6,6 +6,7 @@
 
 #include "base/limits.h"
 #include "base/run.h"
+#include "coordinator/steady.h"
 #include "engine/engine.h"
 #include "proto/peer.h"
 #include "store/store.h"
@@ -45,6 +46,7 @@ struct coordinator {
     struct idempotency *idempotency;
     uint64_t epoch;
     struct buf fence;     /* the epoch's record, which every batch requires */
+    struct steady steady;
     int64_t utc_us;       /* of this round */
     int64_t mono_us;
     int64_t started_us;   /* monotonic */

@@ -231,16 +231,16 @@ int method_executions_wait(struct coordinator *self, const struct request *reque
     struct execution_options options;
     struct execution_view view;
     struct uuid id;
-    int64_t timeout_ms = 0;
+    int64_t timeout_ms = WAIT_MOST_MS;
     int rc;
 
     if ((rc = param_id(request, &id, err)) < 0 || (rc = read_options(request, &options, err)) < 0 ||
-        (rc = param_optional_int(request, "timeout_ms", 0, WAIT_MOST_MS, &timeout_ms, err)) < 0 ||
+        (rc = param_optional_int(request, "timeout_ms", 1, WAIT_MOST_MS, &timeout_ms, err)) < 0 ||
         (rc = refuse_aside(self, id, err)) < 0)
         return rc;
     if (engine_execution(self->engine, id, &view) < 0)
         return get_stored(self, request, id, &options, doc, err);
-    int64_t until_us = timeout_ms == 0 ? INT64_MAX : self->mono_us + timeout_ms * 1000;
+    int64_t until_us = self->mono_us + timeout_ms * 1000;
     waiters_add(self, id, request->from, request->correlation, until_us, &options);
     return REQUEST_DEFERRED;
 }

@@ -25,8 +25,8 @@
 
 void coordinator_read_clocks(struct coordinator *self)
 {
-    self->utc_us = clock_utc_us();
     self->mono_us = clock_monotonic_us();
+    self->utc_us = steady_read(&self->steady, clock_utc_us(), self->mono_us);
 }
 
 void coordinator_die(const char *sentence, const struct err *err)
