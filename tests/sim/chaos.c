@@ -31,29 +31,41 @@ static int64_t until(struct world *world, int64_t low_us, int64_t high_us)
     return at_us < world->calm_us ? at_us : world->calm_us;
 }
 
-static void cut(struct world *world, void *context, uint64_t ways)
+/* number: its two lowest bits say which ways, the rest for how many microseconds at the least. */
+static void cut(struct world *world, void *context, uint64_t number)
 {
     if (!world->calm)
-        net_cut(world, context, (ways & 1) != 0, (ways & 2) != 0,
-                until(world, 200 * MS, 12 * SECOND));
+        net_cut(world, context, (number & 1) != 0, (number & 2) != 0,
+                until(world, (int64_t)(number >> 2), 12 * SECOND));
 }
 
-/* Also ways that are slow only, and ways that are slow at first and then cut in the other
- * direction: what arrives then is old. */
+/* What it hears is old, then nobody hears it any more. */
+static void slow_then_cut(struct world *world, struct proc *proc)
+{
+    int64_t lag_us = prng_between(&world->prng, SECOND, 3 * SECOND);
+    int64_t cut_us = prng_between(&world->prng, 0, lag_us + SECOND);
+    uint64_t least_us = (uint64_t)prng_between(&world->prng, SECOND, 8 * SECOND);
+    net_lag(world, proc, true, lag_us, until(world, 4 * SECOND, 12 * SECOND));
+    world_at(world, world->now_us + cut_us, cut, proc, least_us << 2 | 2);
+}
+
 static void partition(struct world *world)
 {
     size_t index;
     struct proc *proc = any_instance(world, &index);
-    int64_t kind = prng_between(&world->prng, 0, 5);
-    if (kind < 3) {
-        cut(world, proc, (uint64_t)kind + 1);
-        return;
+    int64_t kind = prng_between(&world->prng, 0, 9);
+    bool to = prng_chance(&world->prng, 500);
+    if (kind < 4) {
+        cut(world, proc, (uint64_t)(kind < 3 ? kind + 1 : 3) | (uint64_t)(200 * MS) << 2);
+    } else if (kind < 6) {
+        int64_t least_us = prng_between(&world->prng, MS, 14 * SECOND);
+        net_choke(world, proc, to, until(world, least_us, 20 * SECOND));
+    } else if (kind < 8) {
+        int64_t lag_us = prng_between(&world->prng, 0, 3 * SECOND);
+        net_lag(world, proc, to, lag_us, until(world, SECOND, 12 * SECOND));
+    } else {
+        slow_then_cut(world, proc);
     }
-    bool to = kind != 3;
-    net_lag(world, proc, to, prng_between(&world->prng, 0, 3 * SECOND),
-            until(world, SECOND, 12 * SECOND));
-    if (kind == 5)
-        world_at(world, world->now_us + prng_between(&world->prng, 0, 4 * SECOND), cut, proc, 2);
 }
 
 static void act(struct world *world)

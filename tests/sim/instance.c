@@ -52,6 +52,22 @@ static void acknowledge(struct instance *self)
     }
     self->reported_count = left;
     tasks_acknowledge(self->tasks, acknowledged);
+    if (tasks_count_in(self->tasks, TASK_SENT) != left)
+        world_fail(self->world, 2, "%s has %zu steps on their way, but holds %zu of them",
+                   self->proc.name, left, tasks_count_in(self->tasks, TASK_SENT));
+}
+
+/* It is not waited for any more. */
+static void forget_reported(struct instance *self, const struct task *task)
+{
+    for (size_t i = 0; i < self->reported_count; i++) {
+        if (self->reported[i].sequence != task->sequence ||
+            !uuid_equal(self->reported[i].what.execution, task->execution) ||
+            strcmp(self->reported[i].what.path, task->path) != 0)
+            continue;
+        self->reported[i] = self->reported[--self->reported_count];
+        return;
+    }
 }
 
 /* A Welcome acknowledges what the journal holds; all else is to be reported anew. */
@@ -142,6 +158,7 @@ static void take_dispatch(struct instance *self, const struct wire_dispatch *dis
     enum tasks_take take = tasks_take(self->tasks, dispatch, &task);
     if (take == TASKS_BEFORE) {
         jobs_drop(self, task);
+        forget_reported(self, task);
         tasks_drop(self->tasks, &task);
         take = tasks_take(self->tasks, dispatch, &task);
     }
@@ -160,10 +177,12 @@ static void take_drop(struct instance *self, const struct wire_drop *drop)
     struct task *task = tasks_find(self->tasks, drop->execution, drop->path);
     if (!task || wire_run_compare(task->run, drop->run) != 0)
         return;
-    if (task->work)
+    if (task->work) {
         jobs_stop(self, task->work, "cancelled");
-    else if (task->state == TASK_SENT)
+    } else if (task->state == TASK_SENT) {
+        forget_reported(self, task);
         tasks_drop(self->tasks, &task);
+    }
 }
 
 static void take_items(struct instance *self, struct bytes bytes)
@@ -239,7 +258,8 @@ static void set_busy(struct instance *self)
 static void tick_jobs(struct instance *self)
 {
     bool open = link_state(self->link) == LINK_OPEN;
-    bool lease = open && link_lease_valid(self->link, self->now_us);
+    /* What this round took so far counts against the lease, too. */
+    bool lease = open && link_lease_valid(self->link, proc_mono_anew(&self->proc));
     bool wanting = jobs_tick(self, lease);
     if (wanting && open && self->now_us - self->beat_us >= BEAT_AGAIN_US) {
         self->beat_us = self->now_us;

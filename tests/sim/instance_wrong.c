@@ -5,7 +5,7 @@
 /* Agents that say what is not so. What they say goes over their own link, in order, as well-formed
  * steps; the coordinator has to refuse all of it. Such a step's output names no run. */
 
-static struct wire_dispatch seen_of(const struct sim_task *what)
+static struct wire_dispatch about_of(const struct sim_task *what)
 {
     return (struct wire_dispatch){.execution = what->execution,
                                   .path = what->path,
@@ -38,6 +38,20 @@ static void say(struct instance *self, const struct wire_dispatch *about, uint32
     buf_release(&items);
 }
 
+/* A step too far ahead, of a task that it holds and does not work on. */
+static bool say_nonsense(struct instance *self)
+{
+    const struct job *job = self->jobs;
+    while (job && job->state != JOB_MUTE)
+        job = job->next;
+    if (!job)
+        return false;
+    struct sim_task what = instance_task(job->task);
+    struct wire_dispatch about = about_of(&what);
+    say(self, &about, job->task->step_number + 1, false);
+    return true;
+}
+
 /* About a task that it does not hold, or does not hold any more: one that anybody was given, with
  * the number that would be next. */
 void wrong_say(struct instance *self)
@@ -46,8 +60,10 @@ void wrong_say(struct instance *self)
     struct sim_task what;
     uint32_t number;
     if (self->world->calm || !self->sends_wrong || link_state(self->link) != LINK_OPEN ||
-        !prng_chance(prng, 150) || !observer_any_given(self->world, self->index, &what, &number))
+        !prng_chance(prng, 150) || (prng_chance(prng, 100) && say_nonsense(self)) ||
+        !observer_any_given(self->world, self->index, &what, &number))
         return;
-    struct wire_dispatch about = seen_of(&what);
-    say(self, &about, number + (uint32_t)prng_between(prng, 0, 1), prng_chance(prng, 300));
+    struct wire_dispatch about = about_of(&what);
+    number += (uint32_t)prng_between(prng, 0, 1);
+    say(self, &about, number, prng_chance(prng, 300));
 }

@@ -10,8 +10,9 @@
 
 struct place {
     struct proc *proc;
-    int64_t no_to_us, no_from_us;       /* cut until then */
-    int64_t lag_us[2], lag_until_us[2]; /* of what goes to it, and what comes from it */
+    int64_t no_to_us, no_from_us; /* cut until then */
+    /* Of what comes from it, and what goes to it: */
+    int64_t lag_us[2], lag_until_us[2], choked_until_us[2];
 };
 
 struct net {
@@ -115,6 +116,15 @@ static int64_t lag_of(const struct world *world, const struct place *place, bool
     return place && world->now_us < place->lag_until_us[to] ? place->lag_us[to] : 0;
 }
 
+/* A frame without items is smaller than this, one with a step or a dispatch is not. */
+#define LARGE_BYTES 60
+
+static bool is_choked(const struct world *world, const struct place *place, bool to,
+                      const struct buf *bytes)
+{
+    return place && world->now_us < place->choked_until_us[to] && bytes->size > LARGE_BYTES;
+}
+
 /* While the broker is down a sender's socket keeps what it has, or has been closed by then. */
 static bool held_back(struct world *world, int64_t *delay_us)
 {
@@ -143,6 +153,12 @@ void net_send(struct proc *from, const char *to, uint64_t correlation, const str
         return;
     }
     wire_encode_body(body, &bytes);
+    if (is_choked(world, place, true, &bytes) || is_choked(world, here, false, &bytes)) {
+        world->counts.lost_messages++;
+        TRACE(world, "%s -> %s: a large %s is lost", from->name, to, wire_kind_name(body->kind));
+        buf_release(&bytes);
+        return;
+    }
     launch(world, place, from, correlation, body->kind, buf_bytes(&bytes), payload, delay_us);
     if (!world->calm && prng_chance(&world->prng, world->plan->doubled_permille)) {
         world->counts.doubled_messages++;
@@ -182,4 +198,12 @@ void net_lag(struct world *world, const struct proc *proc, bool to, int64_t lag_
           (double)(until_us - world->now_us) / (double)SECOND);
     place->lag_us[to] = lag_us;
     place->lag_until_us[to] = until_us;
+}
+
+void net_choke(struct world *world, const struct proc *proc, bool to, int64_t until_us)
+{
+    TRACE(world, "what is large and %s %s is lost for %.3f s", to ? "goes to" : "comes from",
+          proc->name, (double)(until_us - world->now_us) / (double)SECOND);
+    world->counts.partitions++;
+    find(world->net, proc->name)->choked_until_us[to] = until_us;
 }

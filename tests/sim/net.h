@@ -18,6 +18,8 @@ void net_cut(struct world *world, const struct proc *proc, bool to, bool from, i
 /* Makes what goes to the process, or comes from it, late by that much. */
 void net_lag(struct world *world, const struct proc *proc, bool to, int64_t lag_us,
              int64_t until_us);
+/* Loses what is large of what goes to the process, or comes from it; beats get through. */
+void net_choke(struct world *world, const struct proc *proc, bool to, int64_t until_us);
 /* Frees a message that would have arrived, if this is one. */
 void net_forget(world_fn fn, void *context);
 

@@ -19,7 +19,7 @@ static void draw_agents(struct plan *plan, struct prng *prng)
         (void)snprintf(agent->name, sizeof agent->name, "agent%u", i);
         int64_t kind = prng_between(prng, 0, 9);
         agent->kind = kind < 8 ? KIND_COMMAND : kind == 8 ? KIND_ECHO : KIND_SLEEP;
-        agent->timeout_us = prng_between(prng, 1, 8) * SECOND;
+        agent->timeout_us = prng_between(prng, 500, 8000) * MS;
         agent->rerun_never = prng_chance(prng, 100);
         agent->duration_most_us = prng_chance(prng, 400) ? 300 * MS : 12 * SECOND;
     }
@@ -30,12 +30,12 @@ static void draw_instances(struct plan *plan, struct prng *prng)
     bool wrong = prng_chance(prng, 400);
     for (uint32_t i = 0; i < plan->agents_count; i++) {
         int64_t count = prng_between(prng, 1, INSTANCES_MOST / AGENTS_MOST);
-        for (int64_t n = 0; n < count; n++)
-            plan->instances[plan->instances_count++] = (struct plan_instance){
-                .agent = i,
-                .parallel = (uint32_t)prng_between(prng, 1, 4),
-                .wrong = wrong && prng_chance(prng, 500),
-            };
+        for (int64_t n = 0; n < count; n++) {
+            struct plan_instance *instance = &plan->instances[plan->instances_count++];
+            instance->agent = i;
+            instance->parallel = (uint32_t)prng_between(prng, 1, 4);
+            instance->wrong = wrong && prng_chance(prng, 500);
+        }
     }
 }
 
@@ -78,14 +78,13 @@ static void draw_node(const struct plan *plan, struct plan_node *node, uint32_t 
     node->join = join < 6 ? DAG_JOIN_ALL : join < 8 ? DAG_JOIN_ANY : DAG_JOIN_DONE;
     int64_t on_error = prng_between(prng, 0, 9);
     node->on_error = on_error < 5 ? DAG_FAIL : on_error < 8 ? DAG_CONTINUE : DAG_FALLBACK;
-    node->retry = (struct dag_retry){
-        .attempts = (uint32_t)prng_between(prng, 1, 4),
-        .backoff_us = prng_skewed(prng, 1, 2 * SECOND),
-        .factor = prng_chance(prng, 500) ? 1.0 : 2.0,
-        .max_us = 4 * SECOND,
-    };
+    node->retry.attempts = (uint32_t)prng_between(prng, 1, 4);
+    node->retry.backoff_us = prng_skewed(prng, 1, 2 * SECOND);
+    node->retry.factor = prng_chance(prng, 500) ? 1.0 : 2.0;
+    node->retry.max_us = 4 * SECOND;
     node->timeout_us = prng_chance(prng, 300) ? prng_between(prng, 100, 5000) * MS : 0;
     node->disabled = prng_chance(prng, 30);
+    node->cannot_read = prng_chance(prng, 20);
 }
 
 /* Integers of sources that have surely ended well, and of the input: values that expressions read
@@ -95,7 +94,7 @@ static value_t *draw_message(const struct plan_workflow *workflow, const struct 
 {
     char text[32];
     value_t *message = value_map();
-    value_set_string(message, "k", "{{input.k}}");
+    value_set_string(message, "k", node->cannot_read ? "{{input.lacks}}" : "{{input.k}}");
     if (prng_chance(prng, 100))
         value_set_string(message, "all", "{{input}}");
     for (uint32_t i = 0; node->join == DAG_JOIN_ALL && i < node->sources_count; i++) {
@@ -136,6 +135,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
     const struct dag_spec spec = {.name = workflow->name,
                                   .nodes = specs,
                                   .nodes_count = workflow->nodes_count,
+                                  .output = workflow->output,
                                   .time_us = workflow->time_us,
                                   .parallel = workflow->parallel,
                                   .finish = workflow->finish,
@@ -152,15 +152,16 @@ static void draw_workflows(struct plan *plan, struct prng *prng)
     for (uint32_t i = 0; i < plan->workflows_count; i++) {
         struct plan_workflow *workflow = &plan->workflows[i];
         (void)snprintf(workflow->name, sizeof workflow->name, "w%u", i);
-        workflow->nodes_count =
-            (uint32_t)prng_skewed(prng, 1, NODES_MOST) + (uint32_t)prng_between(prng, 0, 3);
+        workflow->nodes_count = (uint32_t)prng_skewed(prng, 1, NODES_MOST);
+        workflow->nodes_count += (uint32_t)prng_between(prng, 0, 3);
         if (workflow->nodes_count > NODES_MOST)
             workflow->nodes_count = NODES_MOST;
         for (uint32_t n = 0; n < workflow->nodes_count; n++)
             draw_node(plan, &workflow->nodes[n], n, prng);
         draw_edges(workflow, prng);
-        workflow->parallel = prng_chance(prng, 300) ? (uint32_t)prng_between(prng, 1, 3) : 0;
+        workflow->parallel = prng_chance(prng, 400) ? (uint32_t)prng_between(prng, 1, 3) : 0;
         workflow->time_us = prng_chance(prng, 250) ? prng_between(prng, 1, 40) * SECOND : 0;
+        workflow->output = prng_chance(prng, 100) ? "n0.n" : NULL;
         workflow->finish = prng_chance(prng, 400);
         workflow->priority = (uint32_t)prng_between(prng, 0, 9);
         compile(plan, workflow, prng);
@@ -205,7 +206,7 @@ struct plan *plan_new(struct prng *prng)
     draw_instances(plan, prng);
     draw_workflows(plan, prng);
     draw_faults(plan, prng);
-    plan->executions = (uint32_t)prng_between(prng, 1, EXECUTIONS_MOST - 2);
+    plan->executions = (uint32_t)prng_between(prng, 1, EXECUTIONS_MOST);
     plan->large_inputs = prng_chance(prng, 50);
     return plan;
 }

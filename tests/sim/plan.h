@@ -11,13 +11,13 @@
 #define WORKFLOWS_MOST  4
 #define AGENTS_MOST     3
 #define INSTANCES_MOST  12
-#define EXECUTIONS_MOST 12
-#define PATH_BYTES      8
+#define EXECUTIONS_MOST 40
+#define PATH_BYTES      16
 
 enum agent_kind { KIND_COMMAND, KIND_ECHO, KIND_SLEEP };
 
 struct plan_agent {
-    char name[8];
+    char name[16];
     enum agent_kind kind;
     int64_t timeout_us; /* of an attempt; none may wait for ever, for instances may never answer */
     bool rerun_never;
@@ -35,15 +35,17 @@ struct plan_node {
     struct dag_retry retry;
     int64_t timeout_us;
     bool disabled;
+    bool cannot_read; /* its message names what the input lacks: it fails before it starts */
 };
 
 struct plan_workflow {
-    char name[8];
+    char name[16];
     struct plan_node nodes[NODES_MOST];
     uint32_t nodes_count;
     uint32_t parallel;
     int64_t time_us;
     bool finish;
+    const char *output; /* expression; NULL: the usual rule */
     uint32_t priority;
     dag_t *dag;
 };

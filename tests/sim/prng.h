@@ -1,4 +1,6 @@
-/* The one source of chance: splitmix64. Everything that a run does follows from its seed. */
+/* The one source of chance: splitmix64. Everything that a run does follows from its seed, with
+ * every compiler: draw once in an expression at the most, since their order within one is not
+ * given. */
 #ifndef AF_TESTS_SIM_PRNG_H
 #define AF_TESTS_SIM_PRNG_H
 

@@ -45,7 +45,7 @@ struct entry {
     struct shell *shell;
     link_t *link;
     uint64_t handle;
-    char address[40], agent[8];
+    char address[40], agent[16];
     uint64_t batch; /* the last one that it takes part in */
     bool dirty;
     struct buf items;

@@ -135,6 +135,8 @@ static void receive_hello(struct shell *self, const char *from, const struct wir
                                  .claims = read_inventory(self, hello),
                                  .claims_count = hello->inventory_count}};
     decide(self, &input);
+    if (old_handle && engine_instance_tasks(self->engine, old_handle) > 0)
+        world_fail(self->world, 1, "%s said hello, but still holds tasks under its old link", from);
 }
 
 void links_ended(struct shell *self, const struct shell_ended *ended)

@@ -230,6 +230,11 @@ int64_t proc_mono(const struct proc *self)
     return self->clock_us + self->mono_ahead_us;
 }
 
+int64_t proc_mono_anew(const struct proc *self)
+{
+    return self->world->now_us + self->mono_ahead_us;
+}
+
 int64_t proc_utc(const struct proc *self)
 {
     return SIM_UTC + self->clock_us + self->utc_ahead_us;

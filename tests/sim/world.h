@@ -126,6 +126,8 @@ bool proc_effect(struct proc *self);
 /* Its clocks, as read at the begin of a round: they lag a little behind. */
 void proc_read_clock(struct proc *self);
 int64_t proc_mono(const struct proc *self);
+/* The monotonic clock read anew, in the middle of a round. */
+int64_t proc_mono_anew(const struct proc *self);
 int64_t proc_utc(const struct proc *self);
 /* The world's time at which its monotonic clock shows this. */
 int64_t proc_when(const struct proc *self, int64_t mono_us);
