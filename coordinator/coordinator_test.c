@@ -284,6 +284,16 @@ static void test_removed_agents_are_named(void **state)
     value_destroy(&applied);
 }
 
+static void test_a_needed_agent_stays(void **state)
+{
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    value_t *started = harness_call(harness, "executions.start",
+                                    "{\"workflow\":\"chain\",\"input\":{\"text\":\"x\"}}");
+    value_destroy(&started);
+    harness_refused(harness, "agents.remove", "{\"name\":\"echo\"}", "conflict");
+}
+
 /* --- links -------------------------------------------------------------------------------------
  */
 
@@ -538,6 +548,7 @@ int main(void)
         TEST(test_versions),
         TEST(test_invalid_definitions),
         TEST(test_removed_agents_are_named),
+        TEST(test_a_needed_agent_stays),
         TEST(test_unknown_agent_is_refused),
         TEST(test_exit_report),
         TEST(test_silence),
