@@ -49,6 +49,7 @@ struct coordinator {
     struct steady steady;
     int64_t utc_us;       /* of this round */
     int64_t mono_us;
+    int64_t busy_us;      /* monotonic: when something came last */
     int64_t started_us;   /* monotonic */
     int64_t housekeeping_us; /* when to look for what is too old; monotonic */
     struct uuid swept;    /* the execution that the present look has come to */

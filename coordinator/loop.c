@@ -1,5 +1,6 @@
 /* The loop: take in what has arrived, decide, hand the batch to the committer, release what is
  * committed. The order is pipeline.h's. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "coordinator/blobs.h"
 #include "coordinator/fleet.h"
@@ -13,6 +14,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <zmq.h>
 
@@ -138,6 +140,23 @@ static void wakers_init(struct wakers *self, struct coordinator *coordinator, in
         self->fds[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 }
 
+/* While work is on its way, the next thing comes within a commit or a round trip, and waking a core
+ * that has gone to sleep takes as long as either: for this long after the last thing the loop asks
+ * again and again, giving way to whoever else can run. */
+#define SPIN_US 300
+
+static int poll_or_spin(struct coordinator *self, struct wakers *wakers, int timeout_ms)
+{
+    int ready = poll(wakers->fds, POLL_COUNT, 0);
+    while (ready == 0 && timeout_ms != 0 && clock_monotonic_us() < self->busy_us + SPIN_US) {
+        sched_yield();
+        ready = poll(wakers->fds, POLL_COUNT, 0);
+    }
+    if (ready == 0 && timeout_ms != 0)
+        ready = poll(wakers->fds, POLL_COUNT, timeout_ms);
+    return ready;
+}
+
 /* A full batch takes no more in: then only the store's completion wakes the loop. */
 static int wait_for_something(struct coordinator *self, struct wakers *wakers, bool *ret_messages,
                               struct err *err)
@@ -150,7 +169,10 @@ static int wait_for_something(struct coordinator *self, struct wakers *wakers, b
 
     wakers->fds[POLL_MESSAGES].events = room ? POLLIN : 0;
     wakers->fds[POLL_MESSAGES].revents = 0;
-    if (poll(wakers->fds, POLL_COUNT, (int)timeout_ms) < 0 && errno != EINTR)
+    int ready = poll_or_spin(self, wakers, (int)timeout_ms);
+    if (ready > 0)
+        self->busy_us = clock_monotonic_us();
+    if (ready < 0 && errno != EINTR)
         return err_set(err, ERR_IO, "waiting for messages failed: %s", strerror(errno));
     if (subscriptions || wakers->fds[POLL_SUBSCRIPTIONS].revents != 0)
         publisher_receive(self);
