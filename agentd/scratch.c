@@ -8,12 +8,15 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     SWEEP_FILES = 1000, /* removed by one call */
     DEPTH_MAX = 64,     /* deeper directories are moved up first */
+    OWN_TRIES = 100,    /* a millisecond apart */
 };
+#define TRASH_PREFIX "trash_"
 
 struct trash {
     struct trash *next;
@@ -64,24 +67,65 @@ static void add_trash(scratch_t *self, char **path_p)
     *path_p = NULL;
 }
 
-/* What others left: a directory whose lock can be had has no living owner. */
+/* An abandoned directory is renamed while its lock is held: whoever made it a moment ago and has
+ * not locked it yet finds it gone, and makes it anew. */
+static void take_abandoned(scratch_t *self, const char *name)
+{
+    char *path = xasprintf("%s/%s", self->dir, name);
+    char *renamed = xasprintf("%s/" TRASH_PREFIX "%s", self->dir, name);
+    int fd = strcmp(path, self->instance_dir) == 0 ? -1 : open_locked(path);
+    if (fd >= 0 && rename(path, renamed) == 0)
+        add_trash(self, &renamed);
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    free(renamed);
+}
+
+/* What others left: directories whose lock can be had have no living owner; what is renamed already
+ * was left by one that died while it removed it. */
 static void find_abandoned(scratch_t *self)
 {
     DIR *dir = opendir(self->dir);
     if (!dir)
         return;
     for (struct dirent *entry; (entry = readdir(dir));) {
-        if (strncmp(entry->d_name, "inst_", 5) != 0)
-            continue;
-        char *path = xasprintf("%s/%s", self->dir, entry->d_name);
-        int fd = strcmp(path, self->instance_dir) == 0 ? -1 : open_locked(path);
-        if (fd >= 0) {
+        if (strncmp(entry->d_name, TRASH_PREFIX, strlen(TRASH_PREFIX)) == 0) {
+            char *path = xasprintf("%s/%s", self->dir, entry->d_name);
             add_trash(self, &path);
-            close(fd);
+        } else if (strncmp(entry->d_name, "inst_", 5) == 0) {
+            take_abandoned(self, entry->d_name);
         }
-        free(path);
     }
     closedir(dir);
+}
+
+static bool is_at(int fd, const char *path)
+{
+    struct stat by_fd, by_path;
+    return fstat(fd, &by_fd) == 0 && stat(path, &by_path) == 0 && by_fd.st_dev == by_path.st_dev &&
+           by_fd.st_ino == by_path.st_ino;
+}
+
+/* Makes the instance's own directory and locks it; tried again where another process took it for
+ * abandoned in between. */
+static int make_own(scratch_t *self, struct err *err)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int tries = 0; tries < OWN_TRIES; tries++) {
+        int rc = make_directory(self->instance_dir, err);
+        if (rc)
+            return rc;
+        int fd = open_locked(self->instance_dir);
+        if (fd >= 0 && is_at(fd, self->instance_dir)) {
+            self->lock_fd = fd;
+            return 0;
+        }
+        if (fd >= 0)
+            close(fd);
+        (void)nanosleep(&pause, NULL);
+    }
+    return err_set(err, ERR_CONFLICT, "%s is in use by another process", self->instance_dir);
 }
 
 int scratch_new(const char *dir, const char *instance, scratch_t **ret_scratch, struct err *err)
@@ -92,12 +136,7 @@ int scratch_new(const char *dir, const char *instance, scratch_t **ret_scratch, 
     self->lock_fd = -1;
     int rc = make_directory(self->dir, err);
     if (!rc)
-        rc = make_directory(self->instance_dir, err);
-    if (!rc) {
-        self->lock_fd = open_locked(self->instance_dir);
-        if (self->lock_fd < 0)
-            rc = err_set(err, ERR_CONFLICT, "%s is in use by another process", self->instance_dir);
-    }
+        rc = make_own(self, err);
     if (rc) {
         scratch_destroy(&self);
         return rc;
