@@ -81,10 +81,22 @@ def with_hostd_and_agentd(here):
     end(here, execution)
 
 
+def settled():
+    """The commands' processes, once those between a command and its daemon have left."""
+    seen = []
+
+    def same():
+        seen.append(sorted(processes_of(REPORT)))
+        return len(seen) > 5 and all(one == seen[-1] for one in seen[-5:])
+
+    wait_until(same, 30, "the commands have settled")
+    return seen[-1]
+
+
 def with_hostd_alone(here):
     """A restarted hostd adopts what is there."""
     execution = tasks_run(here)
-    before, hostd = processes_of(REPORT), here.pid("hostd")
+    before, hostd = settled(), here.pid("hostd")
     agents = sorted(here.agentd_pids())
     kill(hostd)
     wait_until(lambda: here.pid("hostd") not in (None, hostd), 30, "hostd is back")
