@@ -93,9 +93,21 @@
 #define LIMIT_TIMEOUT_GRACE_US  (5 * LIMIT_SECOND_US)  /* the coordinator's backstop after agentd's */
 #define LIMIT_DONE_GRACE_US     (60 * LIMIT_SECOND_US) /* join: done nodes after a limit */
 #define LIMIT_TIME_MAX_US       (3660 * 86400 * LIMIT_SECOND_US)
-#define LIMIT_DEPTH             8
+#define LIMIT_DEPTH             8    /* of delegation; default */
+#define LIMIT_DEPTH_MAX         32
 #define LIMIT_DELEGATIONS       1000
 #define LIMIT_SAME_DELEGATION   2
+#define LIMIT_TURNS             100  /* of one attempt; default */
+#define LIMIT_TURNS_MAX         10000
+#define LIMIT_TURN_CALLS        1024 /* tool calls of one turn */
+#define LIMIT_TOOL_NAME_BYTES   128
+#define LIMIT_TURN_OUTPUT_TOKENS 4096 /* of one turn; default of max_tokens */
+#define LIMIT_USAGE             1000000000000ull /* tokens, or millionths of a dollar, of one call */
+#define LIMIT_HISTORY_ENTRIES   4096 /* of a history, within one message */
+#define LIMIT_HISTORY_BYTES     (256u << 10) /* of a history, within one message */
+#define LIMIT_CONTEXT_BYTES     (1u << 20)   /* of an execution's shared context */
+#define LIMIT_CONVERSATION_BYTES (3u << 20)  /* of one request to a model */
+#define LIMIT_TOOL_RESULT_BYTES (64u << 10)  /* of a result, as the model gets to see it */
 #define LIMIT_COMMAND_OUTPUT_BYTES LIMIT_VALUE_BYTES
 #define LIMIT_COMMAND_STDERR_BYTES (64u << 10)
 #define LIMIT_COMMAND_MEMORY_BYTES (1ull << 30)        /* default of process.memory */
@@ -159,7 +171,7 @@
 #define LIMIT_AGENT_LOG_BYTES   (1u << 20)    /* of an agent's ended instances; twice, as .old */
 
 /* egress */
-#define LIMIT_EGRESS_ANSWERS    10000
+#define LIMIT_EGRESS_ANSWERS    10000      /* and as many grants */
 #define LIMIT_EGRESS_ANSWER_BYTES (256u << 20)
 
 #endif

@@ -25,6 +25,11 @@ struct engine_config {
      * The shell also knows the blobs of batches that it has not committed yet. */
     int (*read_blob)(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct bytes *ret_bytes,
                      struct err *err);
+    /* The newest version of an agent, for a delegation to it; ERR_NOT_FOUND. Borrowed until the next
+     * callback. NULL: there is none. */
+    int (*pin_agent)(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err);
+    /* The agents that there are, for list_agents; position starts at 0; false at the end. NULL: none. */
+    bool (*next_agent)(void *context, size_t *position, const char **ret_name, const char **ret_about);
     void *context;
 };
 
@@ -48,6 +53,10 @@ enum input_kind {
     INPUT_INSTANCE_DOWN, /* its link ended */
     INPUT_CREDIT,
     INPUT_STEP,
+    INPUT_DELEGATE,      /* a call of delegate_to_agent in the last turn */
+    INPUT_TOOL_CALL,     /* a call of another tool that the coordinator answers */
+    INPUT_EGRESS_UP,     /* a hello was accepted */
+    INPUT_EGRESS_DOWN,   /* its link ended */
     INPUT_TICK,          /* engine_deadline has come */
 };
 
@@ -86,6 +95,38 @@ struct input_step {
     struct event_step step; /* as the instance said it; retry_at_us is ignored */
 };
 
+/* Both may be said again: they attach to what was made of them the first time. */
+struct input_delegate {
+    uint64_t handle;
+    struct uuid execution;
+    struct call_place by;
+    const char *agent;     /* as the model wrote it */
+    struct datum message, context; /* context absent: none */
+    bool hand_off;
+};
+struct input_tool_call {
+    uint64_t handle;
+    struct uuid execution;
+    struct call_place by;
+    const char *tool;
+    struct datum arguments;
+};
+/* Names a model call: the turn of an attempt of a task. */
+struct call_key {
+    struct uuid execution;
+    const char *path;
+    uint32_t attempt, turn;
+};
+struct input_egress_up {
+    uint64_t handle;       /* of the new link; never used again */
+    uint64_t old_handle;   /* the link that this one replaces; 0: none */
+    const char *egress;    /* address */
+    uint64_t boot;
+    const struct call_key *held; /* of which it has grants, calls or answers */
+    size_t held_count;
+};
+struct input_egress_down { uint64_t handle; };
+
 struct input {
     enum input_kind kind;
     int64_t now_us; /* UTC; the engine never lets a journal's time go back */
@@ -96,6 +137,10 @@ struct input {
         struct input_instance_down down;
         struct input_credit credit;
         struct input_step step;
+        struct input_delegate delegate;
+        struct input_tool_call tool_call;
+        struct input_egress_up egress_up;
+        struct input_egress_down egress_down;
     };
 };
 
@@ -105,6 +150,9 @@ enum effect_kind {
     EFFECT_WELCOME,  /* open the link, with these verdicts */
     EFFECT_DISPATCH,
     EFFECT_DROP,     /* tell an instance to drop what it holds under this run */
+    EFFECT_GRANTED,  /* tell an instance that it may ask for its task's next turn */
+    EFFECT_GRANT,    /* tell an egress that it may answer that */
+    EFFECT_FORGET,   /* tell an egress that nobody needs that call or its answer any more */
     EFFECT_BLOB,     /* not an effect outside: bytes to store in this same batch (a large message) */
 };
 
@@ -114,6 +162,13 @@ struct verdict {
     struct run run;
     bool keep;
     uint32_t journaled_step;
+};
+/* What an attempt has been through: a turn, or the result of one of its calls. */
+struct history_entry {
+    enum step_kind kind;   /* STEP_TURN or STEP_TOOL_RESULT */
+    uint32_t turn, call;
+    struct datum output;
+    struct failure failure; /* code NULL: none */
 };
 struct effect_welcome { uint64_t handle; const struct verdict *verdicts; size_t count; };
 struct effect_dispatch {
@@ -130,8 +185,26 @@ struct effect_dispatch {
     int64_t deadline_us;
     const char *workflow;
     int64_t queued_us;
+    uint32_t turn;         /* granted; 0: none */
+    const char *egress;    /* address, with turn */
+    uint32_t history_count, history_from; /* entries of the attempt; place of the first one here */
+    const struct history_entry *history;
+    size_t history_here;
+    uint64_t tokens_left, cost_left_microusd; /* 0: no limit */
+    const char *const *chain; /* agents of the tasks above, the first one first */
+    size_t chain_count;
 };
 struct effect_drop { uint64_t handle; struct uuid execution; const char *path; struct run run; const char *reason; };
+struct effect_granted { uint64_t handle; struct uuid execution; const char *path; struct run run; uint32_t turn; const char *egress; };
+struct effect_grant {
+    uint64_t handle;       /* of the egress */
+    struct call_key key;
+    struct run run;
+    const char *agent;
+    uint32_t agent_version;
+    uint64_t tokens, cost_microusd;
+};
+struct effect_forget { uint64_t handle; struct call_key key; };
 struct effect_blob { uint8_t hash[DATUM_HASH_BYTES]; struct bytes bytes; };
 
 struct effect {
@@ -140,6 +213,9 @@ struct effect {
         struct effect_welcome welcome;
         struct effect_dispatch dispatch;
         struct effect_drop drop;
+        struct effect_granted granted;
+        struct effect_grant grant;
+        struct effect_forget forget;
         struct effect_blob blob;
     };
 };
@@ -170,9 +246,10 @@ int64_t engine_deadline(const engine_t *self);
 
 enum task_status {
     TASK_PENDING, TASK_READY, TASK_RUNNING, TASK_RETRYING, TASK_SUCCEEDED, TASK_FAILED,
-    TASK_SKIPPED, TASK_CANCELLED,
+    TASK_SKIPPED, TASK_CANCELLED, TASK_WAITING,
 };
-/* The statuses of definitions.md rule 1: TASK_READY shows as "pending". */
+/* The statuses of definitions.md rule 1: TASK_READY shows as "pending"; TASK_WAITING waits for
+ * delegations alone, and is parked. */
 const char *task_status_name(enum task_status status);
 
 struct task_view {
@@ -190,6 +267,15 @@ struct task_view {
     int64_t queued_us, started_us, ended_us; /* 0: not yet */
     int64_t retry_at_us;
     const char *instance;  /* that answered or (volatile) holds it now; "" */
+    /* of tasks that take turns or delegate, and of delegations */
+    const char *parent;    /* path of the task that delegated this one; "" for a node's own */
+    uint32_t depth;        /* of delegation; 0 for a node's own */
+    struct datum message;  /* of a delegation: what was asked; absent otherwise */
+    bool hand_off;
+    uint32_t turns;        /* in all attempts */
+    uint32_t children;
+    uint32_t calls_again;  /* model calls that were made again because an egress was lost */
+    struct usage own, subtree; /* settled, subtree with own */
 };
 struct execution_view {
     struct uuid id;
@@ -202,12 +288,25 @@ struct execution_view {
     struct datum input, output;
     struct failure failure;
     const char *failed_path;
-    uint32_t tasks;
+    uint32_t tasks;        /* the workflow's nodes first, then delegations in order of their making */
+    uint32_t delegations;
+    struct usage used;     /* settled, of all tasks */
+    uint64_t tokens_reserved, cost_reserved_microusd; /* for calls in flight */
 };
 /* ERR_NOT_FOUND. */
 int engine_execution(const engine_t *self, struct uuid execution, struct execution_view *ret_view) MUST_CHECK;
 /* In order of the definition; index < tasks. */
 int engine_task(const engine_t *self, struct uuid execution, uint32_t index, struct task_view *ret_view) MUST_CHECK;
+/* Entries of the history of a task's attempt, from place `from` on, as many as fill LIMIT_HISTORY_BYTES,
+ * one at least; everything is the arena's. *ret_total: how many there are. ERR_NOT_FOUND for a task
+ * that is not under way. */
+int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t from,
+                   struct arena *arena, const struct history_entry **ret_entries, size_t *ret_count,
+                   uint32_t *ret_total, struct err *err) MUST_CHECK;
+/* The shared context as it is now: an object. The caller's to destroy; NULL: no such execution. */
+value_t *engine_context(const engine_t *self, struct uuid execution);
+/* Whether some task of an execution that has not ended may need this agent. */
+bool engine_needs_agent(const engine_t *self, struct uuid execution, const char *agent);
 /* Executions in memory, in order of start; position starts at 0; false at the end. */
 bool engine_next_execution(const engine_t *self, size_t *position, struct uuid *ret_execution);
 

@@ -33,6 +33,12 @@ enum event_kind {
     EVENT_CANCEL,
     EVENT_FAILING,
     EVENT_ENDED,
+    EVENT_RESERVED,
+    EVENT_SETTLED,
+    EVENT_DELEGATED,
+    EVENT_REFUSED,
+    EVENT_ANSWERED,
+    EVENT_PATCHED,
 };
 const char *event_kind_name(enum event_kind kind);
 
@@ -41,6 +47,18 @@ struct pinned_agent {
     uint32_t version;
     int64_t timeout_us; /* of an attempt, where the node has none */
     bool rerun_never;
+    bool takes_turns;   /* a model answers: its turns are reserved and granted */
+    const char *const *delegates; /* names or globs of agents that it may delegate to */
+    size_t delegates_count;
+    uint32_t turns, depth, delegations, same_delegation; /* 0: the default */
+    uint32_t max_tokens;          /* of one turn's output; 0: the default */
+    uint64_t tokens, cost_microusd; /* of one task and all below it; 0: no limit */
+    uint64_t input_price, output_price; /* microusd for a million tokens; 0: not known */
+};
+
+/* What model calls used, or may use at most. */
+struct usage {
+    uint64_t input_tokens, output_tokens, cost_microusd;
 };
 
 struct failure {
@@ -78,6 +96,13 @@ struct event_step {
     int64_t retry_at_us;    /* STEP_FAILURE: when the next attempt is due; 0: the task failed for good */
     const char *agent;      /* who answered; differs from the node's after a fallback */
     uint32_t agent_version;
+    uint32_t turn;          /* STEP_TURN: its number within the attempt; STEP_TOOL_RESULT: whose call;
+                             * 0: a step that only counts */
+    uint32_t call;          /* STEP_TOOL_RESULT: index within its turn. A turn without calls may have
+                             * one result, a correction, after which the next turn follows */
+    const char *const *calls; /* STEP_TURN: names of the tools that it calls */
+    size_t calls_count;
+    struct usage usage;     /* STEP_TURN, STEP_FAILURE: of the reserved turn, which it settles */
 };
 
 struct event_lost {
@@ -86,6 +111,49 @@ struct event_lost {
     bool counted;           /* against LIMIT_LOSSES in a row */
     const char *reason;     /* "exited", "silence", "restart", "not claimed" */
     const char *instance;
+};
+
+/* The next turn of an attempt may be asked for, once, from this egress. */
+struct event_reserved {
+    const char *path;
+    uint32_t attempt, turn;
+    const char *egress;     /* address */
+    uint64_t boot;          /* of the egress */
+    uint64_t tokens, cost_microusd; /* the most that it may use; cost 0: not known */
+};
+/* A reservation ends without its turn: the egress that had it was lost. Counted at its bound. */
+struct event_settled {
+    const char *path;
+    uint32_t attempt, turn;
+    const char *reason;     /* "egress lost" */
+};
+/* A call of the task's last turn, which the coordinator answers. */
+struct call_place {
+    const char *path;
+    struct run run;         /* of whoever said it */
+    uint32_t attempt, turn, call;
+};
+struct event_delegated {
+    struct call_place by;
+    const char *child;      /* path */
+    struct pinned_agent agent; /* as pinned by this execution from now on, or before */
+    struct datum message;
+    bool hand_off;
+};
+struct event_refused {
+    struct call_place by;
+    const char *agent;
+    struct failure failure;
+};
+struct event_answered {
+    struct call_place by;
+    const char *tool;
+    struct datum output;    /* absent: it failed */
+    struct failure failure;
+};
+struct event_patched {
+    struct call_place by;
+    struct datum patch;     /* a merge patch of the shared context, RFC 7396 */
 };
 
 struct event_cancel { const char *by, *why; };
@@ -109,6 +177,12 @@ struct event {
         struct event_cancel cancel;
         struct event_failing failing;
         struct event_ended ended;
+        struct event_reserved reserved;
+        struct event_settled settled;
+        struct event_delegated delegated;
+        struct event_refused refused;
+        struct event_answered answered;
+        struct event_patched patched;
     };
 };
 

@@ -76,6 +76,8 @@ static const struct {
     {WIRE_BLOB_CHUNK, &af__blob_chunk__descriptor},
     {WIRE_BLOB_PUT, &af__blob_put__descriptor},
     {WIRE_BLOB_STORED, &af__blob_stored__descriptor},
+    {WIRE_CALL, &af__call__descriptor},
+    {WIRE_CALL_ANSWER, &af__call_answer__descriptor},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 

@@ -31,6 +31,8 @@ static const struct kind_name kind_names[] = {
     {WIRE_BLOB_CHUNK, "BLOB_CHUNK"},
     {WIRE_BLOB_PUT, "BLOB_PUT"},
     {WIRE_BLOB_STORED, "BLOB_STORED"},
+    {WIRE_CALL, "CALL"},
+    {WIRE_CALL_ANSWER, "CALL_ANSWER"},
 };
 
 const char *wire_kind_name(enum wire_kind kind)
@@ -65,7 +67,9 @@ bool wire_kind_known(enum wire_kind kind)
     case WIRE_BLOB_GET:
     case WIRE_BLOB_CHUNK:
     case WIRE_BLOB_PUT:
-    case WIRE_BLOB_STORED: return true;
+    case WIRE_BLOB_STORED:
+    case WIRE_CALL:
+    case WIRE_CALL_ANSWER: return true;
     }
     return false;
 }
@@ -83,7 +87,7 @@ int wire_run_compare(struct wire_run a, struct wire_run b)
 enum { ROUTE_FROM = 3 };
 
 static const struct pb_field route_fields[] = {
-    [1] = {FIELD(PB_ENUM, wire_route, kind), .flags = PB_REQUIRED, .max = WIRE_BLOB_STORED},
+    [1] = {FIELD(PB_ENUM, wire_route, kind), .flags = PB_REQUIRED, .max = WIRE_CALL_ANSWER},
     [2] = {FIELD(PB_TEXT, wire_route, to), .valid = wire_address_valid},
     [ROUTE_FROM] = {FIELD(PB_TEXT, wire_route, from), .valid = wire_address_valid},
     [4] = {FIELD(PB_UINT64, wire_route, correlation)},

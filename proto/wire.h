@@ -24,6 +24,7 @@ enum wire_kind {
     WIRE_LINK_HELLO = 32, WIRE_LINK_WELCOME = 33, WIRE_LINK_FRAME = 34, WIRE_LINK_RESET = 35,
     WIRE_LINK_BYE = 36,
     WIRE_BLOB_GET = 48, WIRE_BLOB_CHUNK = 49, WIRE_BLOB_PUT = 50, WIRE_BLOB_STORED = 51,
+    WIRE_CALL = 64, WIRE_CALL_ANSWER = 65,
 };
 const char *wire_kind_name(enum wire_kind kind); /* "LINK_FRAME"; "UNKNOWN" */
 
@@ -53,6 +54,8 @@ struct wire_claim {
     const uint32_t *unacknowledged_steps;
     size_t unacknowledged_count;
 };
+/* Of a model call: the turn of an attempt of a task. */
+struct wire_call_key { struct uuid execution; const char *path; uint32_t attempt, turn; };
 struct wire_hello {
     uint64_t boot, number;
     const char *role, *agent, *host;
@@ -61,6 +64,8 @@ struct wire_hello {
     const struct wire_claim *inventory;
     size_t inventory_count;
     const char *program;
+    const struct wire_call_key *held; /* egress */
+    size_t held_count;
 };
 struct wire_verdict { struct uuid execution; const char *path; struct wire_run run; bool keep; uint32_t journaled_step; };
 struct wire_welcome {
@@ -77,6 +82,15 @@ struct wire_frame {
 };
 struct wire_reset { struct wire_link_id link; const char *reason; }; /* LINK_BYE too */
 
+enum wire_step_kind { WIRE_STEP_TURN = 1, WIRE_STEP_TOOL_RESULT = 2, WIRE_STEP_RESULT = 3, WIRE_STEP_FAILURE = 4 };
+struct wire_failure { const char *code, *message, *detail; bool permanent; };
+struct wire_usage { uint64_t input_tokens, output_tokens, cost_microusd; };
+struct wire_history {
+    enum wire_step_kind kind; /* turn or tool result */
+    uint32_t turn, call;
+    struct datum output;
+    struct wire_failure failure; /* code NULL: none */
+};
 struct wire_dispatch {
     struct uuid execution;
     const char *path;
@@ -90,10 +104,16 @@ struct wire_dispatch {
     int64_t deadline_us;
     const char *workflow;
     int64_t queued_us;
+    uint32_t turn; /* granted; 0: none */
+    const char *egress;
+    uint32_t history_count, history_from;
+    const struct wire_history *history;
+    size_t history_here;
+    uint64_t tokens_left, cost_left_microusd; /* 0: no limit */
+    const char *const *chain;
+    size_t chain_count;
 };
 struct wire_drop { struct uuid execution; const char *path; struct wire_run run; const char *reason; };
-enum wire_step_kind { WIRE_STEP_TURN = 1, WIRE_STEP_TOOL_RESULT = 2, WIRE_STEP_RESULT = 3, WIRE_STEP_FAILURE = 4 };
-struct wire_failure { const char *code, *message, *detail; bool permanent; };
 struct wire_step {
     struct uuid execution;
     const char *path;
@@ -103,7 +123,45 @@ struct wire_step {
     enum wire_step_kind kind;
     int64_t queued_us, started_us, ended_us;
     struct datum output;
-    struct wire_failure failure;
+    struct wire_failure failure; /* of a failure, or of a tool result; code NULL: none */
+    uint32_t turn, call;
+    const char *const *calls;
+    size_t calls_count;
+    struct wire_usage usage;
+};
+struct wire_delegate {
+    struct uuid execution;
+    const char *path;
+    struct wire_run run;
+    uint32_t attempt, turn, call;
+    const char *agent;
+    struct datum message, context;
+    bool hand_off;
+};
+struct wire_tool_call {
+    struct uuid execution;
+    const char *path;
+    struct wire_run run;
+    uint32_t attempt, turn, call;
+    const char *tool;
+    struct datum arguments;
+};
+struct wire_granted { struct uuid execution; const char *path; struct wire_run run; uint32_t turn; const char *egress; };
+struct wire_grant {
+    struct wire_call_key key;
+    struct wire_run run;
+    const char *agent;
+    uint32_t agent_version;
+    uint64_t tokens, cost_microusd;
+};
+struct wire_forget { struct wire_call_key key; };
+struct wire_call { struct wire_call_key key; struct wire_run run; uint8_t request_hash[DATUM_HASH_BYTES]; };
+struct wire_call_answer {
+    struct wire_call_key key;
+    uint8_t request_hash[DATUM_HASH_BYTES];
+    const char *error, *what;
+    bool permanent;
+    struct wire_usage usage;
 };
 struct wire_planned { const char *agent; uint32_t instances; uint64_t memory_bytes; };
 struct wire_plan { uint64_t number; const struct wire_planned *agents; size_t agents_count; };
@@ -120,7 +178,10 @@ struct wire_process {
     const char *stopped;
 };
 
-enum wire_item_kind { WIRE_ITEM_DISPATCH = 1, WIRE_ITEM_DROP, WIRE_ITEM_STEP, WIRE_ITEM_PLAN, WIRE_ITEM_PROCESS };
+enum wire_item_kind {
+    WIRE_ITEM_DISPATCH = 1, WIRE_ITEM_DROP, WIRE_ITEM_STEP, WIRE_ITEM_PLAN, WIRE_ITEM_PROCESS,
+    WIRE_ITEM_DELEGATE, WIRE_ITEM_TOOL_CALL, WIRE_ITEM_GRANTED, WIRE_ITEM_GRANT, WIRE_ITEM_FORGET,
+};
 struct wire_item {
     enum wire_item_kind kind;
     union {
@@ -129,6 +190,11 @@ struct wire_item {
         struct wire_step step;
         struct wire_plan plan;
         struct wire_process process;
+        struct wire_delegate delegate;
+        struct wire_tool_call tool_call;
+        struct wire_granted granted;
+        struct wire_grant grant;
+        struct wire_forget forget;
     };
 };
 struct wire_items {
@@ -161,6 +227,8 @@ struct wire_body {
         struct wire_blob_chunk blob_chunk;
         struct wire_blob_put blob_put;
         struct wire_blob_stored blob_stored;
+        struct wire_call call;
+        struct wire_call_answer call_answer;
     };
 };
 

@@ -38,6 +38,44 @@ static const struct pb_field run_fields[] = {
 };
 const struct pb_message wire_run_message = {MESSAGE("Run", run_fields, wire_run)};
 
+static const struct pb_field call_key_fields[] = {
+    [1] = {FIELD(PB_EXECUTION, wire_call_key, execution), .flags = PB_REQUIRED},
+    [2] = {FIELD(PB_TEXT, wire_call_key, path), .flags = PB_REQUIRED, .valid = wire_path_valid},
+    [3] = {FIELD(PB_UINT32, wire_call_key, attempt), .flags = PB_REQUIRED},
+    [4] = {FIELD(PB_UINT32, wire_call_key, turn), .flags = PB_REQUIRED},
+};
+
+static int check_call_key(const void *message, uint64_t seen, struct err *err)
+{
+    const struct wire_call_key *key = message;
+    (void)seen;
+    if (key->attempt == 0 || key->turn == 0)
+        return err_set(err, ERR_MALFORMED, "attempts and turns count from 1");
+    return 0;
+}
+
+const struct pb_message wire_call_key_message = {MESSAGE("CallKey", call_key_fields, wire_call_key),
+                                                 .check = check_call_key};
+
+static const struct pb_field usage_fields[] = {
+    [1] = {FIELD(PB_UINT64, wire_usage, input_tokens)},
+    [2] = {FIELD(PB_UINT64, wire_usage, output_tokens)},
+    [3] = {FIELD(PB_UINT64, wire_usage, cost_microusd)},
+};
+
+static int check_usage(const void *message, uint64_t seen, struct err *err)
+{
+    const struct wire_usage *usage = message;
+    (void)seen;
+    if (usage->input_tokens > LIMIT_USAGE || usage->output_tokens > LIMIT_USAGE ||
+        usage->cost_microusd > LIMIT_USAGE)
+        return err_set(err, ERR_MALFORMED, "no model call uses as much");
+    return 0;
+}
+
+const struct pb_message wire_usage_message = {MESSAGE("Usage", usage_fields, wire_usage),
+                                              .check = check_usage};
+
 static const struct pb_field link_id_fields[] = {
     [1] = {FIELD(PB_UINT64, wire_link_id, epoch)},
     [2] = {FIELD(PB_UINT64, wire_link_id, counter)},
@@ -139,6 +177,8 @@ static const struct pb_field hello_fields[] = {
     [8] = {FIELD(PB_MESSAGE, wire_hello, inventory), .flags = PB_REPEATED,
            ITEMS(wire_hello, inventory_count), .max = LIMIT_CLAIMS, .message = &claim_message},
     [9] = {FIELD(PB_TEXT, wire_hello, program)},
+    [10] = {FIELD(PB_MESSAGE, wire_hello, held), .flags = PB_REPEATED,
+            ITEMS(wire_hello, held_count), .max = LIMIT_CLAIMS, .message = &wire_call_key_message},
 };
 
 static int check_hello(const void *message, uint64_t seen, struct err *err)
@@ -244,6 +284,29 @@ static const struct pb_field blob_stored_fields[] = {
 static const struct pb_message blob_stored_message = {
     MESSAGE("BlobStored", blob_stored_fields, wire_blob_stored)};
 
+/* --- model calls -------------------------------------------------------------------------------
+ */
+
+static const struct pb_field call_fields[] = {
+    [1] = {FIELD(PB_MESSAGE, wire_call, key), .flags = PB_REQUIRED,
+           .message = &wire_call_key_message},
+    [2] = {FIELD(PB_MESSAGE, wire_call, run), .flags = PB_REQUIRED, .message = &wire_run_message},
+    [3] = {FIELD(PB_HASH, wire_call, request_hash), .flags = PB_REQUIRED},
+};
+static const struct pb_message call_message = {MESSAGE("Call", call_fields, wire_call)};
+
+static const struct pb_field call_answer_fields[] = {
+    [1] = {FIELD(PB_MESSAGE, wire_call_answer, key), .flags = PB_REQUIRED,
+           .message = &wire_call_key_message},
+    [2] = {FIELD(PB_HASH, wire_call_answer, request_hash), .flags = PB_REQUIRED},
+    [3] = {FIELD(PB_TEXT, wire_call_answer, error)},
+    [4] = {FIELD(PB_TEXT, wire_call_answer, what)},
+    [5] = {FIELD(PB_BOOL, wire_call_answer, permanent)},
+    [6] = {FIELD(PB_MESSAGE, wire_call_answer, usage), .message = &wire_usage_message},
+};
+static const struct pb_message call_answer_message = {
+    MESSAGE("CallAnswer", call_answer_fields, wire_call_answer)};
+
 /* --- which kind has which ----------------------------------------------------------------------
  */
 
@@ -271,6 +334,8 @@ static const struct body_kind body_kinds[] = {
     [WIRE_BLOB_CHUNK] = BODY(blob_chunk_message, blob_chunk),
     [WIRE_BLOB_PUT] = BODY(blob_put_message, blob_put),
     [WIRE_BLOB_STORED] = BODY(blob_stored_message, blob_stored),
+    [WIRE_CALL] = BODY(call_message, call),
+    [WIRE_CALL_ANSWER] = BODY(call_answer_message, call_answer),
 };
 
 const struct pb_message *wire_body_message(enum wire_kind kind, size_t *ret_offset)

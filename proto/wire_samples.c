@@ -37,6 +37,11 @@ static const struct wire_verdict verdicts[] = {
     {.execution = EXECUTION, .path = "draft", .run = {1, 7}, .keep = true, .journaled_step = 4},
     {.execution = EXECUTION, .path = "score[17]/2/1", .run = {1, 8}},
 };
+#define KEY                                                                                        \
+    {                                                                                              \
+        .execution = EXECUTION, .path = "draft/1", .attempt = 1, .turn = 2                         \
+    }
+static const struct wire_call_key keys[] = {KEY};
 static const uint8_t items[] = {0x08, 0x01};
 
 const struct wire_body sample_bodies[] = {
@@ -76,6 +81,13 @@ const struct wire_body sample_bodies[] = {
                .inventory = claims,
                .inventory_count = COUNT(claims),
                .program = "agentd 0.1.0"}},
+    {.kind = WIRE_LINK_HELLO,
+     .hello = {.boot = 1700000000000000,
+               .number = 1,
+               .role = "egress",
+               .program = "egressd 0.1.0",
+               .held = keys,
+               .held_count = COUNT(keys)}},
     {.kind = WIRE_LINK_WELCOME,
      .welcome = {.boot = 1700000000000000,
                  .number = 3,
@@ -102,6 +114,15 @@ const struct wire_body sample_bodies[] = {
                      .complete = true,
                      .error = "conflict",
                      .what = "another size"}},
+    {.kind = WIRE_CALL, .call = {.key = KEY, .run = {3, 4}, .request_hash = HASH}},
+    {.kind = WIRE_CALL_ANSWER,
+     .call_answer = {.key = KEY, .request_hash = HASH, .usage = {100, 20, 3000}}},
+    {.kind = WIRE_CALL_ANSWER,
+     .call_answer = {.key = KEY,
+                     .request_hash = HASH,
+                     .error = "overloaded",
+                     .what = "the model is overloaded",
+                     .permanent = true}},
 };
 const size_t sample_bodies_count = COUNT(sample_bodies);
 
@@ -109,6 +130,16 @@ static const uint8_t text[] = {0xa5, 'h', 'e', 'l', 'l', 'o'};
 static const struct wire_planned planned[] = {
     {.agent = "scout", .instances = 4, .memory_bytes = 268435456},
     {.agent = "critic", .instances = 1},
+};
+
+static const char *const chain[] = {"lead", "scout"};
+static const char *const calls[] = {"wc", "delegate_to_agent"};
+static const struct wire_history history[] = {
+    {.kind = WIRE_STEP_TURN, .turn = 1, .output = {.inline_bytes = {text, sizeof text}}},
+    {.kind = WIRE_STEP_TOOL_RESULT,
+     .turn = 1,
+     .call = 1,
+     .failure = {.code = "not_allowed", .message = "it may not"}},
 };
 
 static const struct wire_item item_list[] = {
@@ -163,6 +194,78 @@ static const struct wire_item item_list[] = {
                  .stopped = "crash loop"}},
     {.kind = WIRE_ITEM_PROCESS,
      .process = {.instance = "inst_01h455vb4pex5vsknk084sn02q", .up = true}},
+    {.kind = WIRE_ITEM_DISPATCH,
+     .dispatch = {.execution = EXECUTION,
+                  .path = "draft",
+                  .attempt = 1,
+                  .run = {3, 7},
+                  .agent = "scout",
+                  .turn = 2,
+                  .egress = "egress:egr_01h455vb4pex5vsknk084sn02q",
+                  .history_count = 3,
+                  .history_from = 1,
+                  .history = history,
+                  .history_here = COUNT(history),
+                  .tokens_left = 5000,
+                  .cost_left_microusd = 90000,
+                  .chain = chain,
+                  .chain_count = COUNT(chain)}},
+    {.kind = WIRE_ITEM_STEP,
+     .step = {.execution = EXECUTION,
+              .path = "draft",
+              .attempt = 1,
+              .run = {3, 7},
+              .number = 3,
+              .kind = WIRE_STEP_TURN,
+              .output = {.inline_bytes = {text, sizeof text}},
+              .turn = 2,
+              .calls = calls,
+              .calls_count = COUNT(calls),
+              .usage = {100, 20, 3000}}},
+    {.kind = WIRE_ITEM_STEP,
+     .step = {.execution = EXECUTION,
+              .path = "draft",
+              .attempt = 1,
+              .run = {3, 7},
+              .number = 4,
+              .kind = WIRE_STEP_TOOL_RESULT,
+              .turn = 2,
+              .call = 1,
+              .failure = {.code = "exit", .message = "it exited with status 3"}}},
+    {.kind = WIRE_ITEM_DELEGATE,
+     .delegate = {.execution = EXECUTION,
+                  .path = "draft",
+                  .run = {3, 7},
+                  .attempt = 1,
+                  .turn = 2,
+                  .call = 1,
+                  .agent = "critic",
+                  .message = {.inline_bytes = {text, sizeof text}},
+                  .context = {.inline_bytes = {text, sizeof text}},
+                  .hand_off = true}},
+    {.kind = WIRE_ITEM_TOOL_CALL,
+     .tool_call = {.execution = EXECUTION,
+                   .path = "draft",
+                   .run = {3, 7},
+                   .attempt = 1,
+                   .turn = 2,
+                   .call = 2,
+                   .tool = "context_get",
+                   .arguments = {.inline_bytes = {text, sizeof text}}}},
+    {.kind = WIRE_ITEM_GRANTED,
+     .granted = {.execution = EXECUTION,
+                 .path = "draft",
+                 .run = {3, 7},
+                 .turn = 3,
+                 .egress = "egress:egr_01h455vb4pex5vsknk084sn02q"}},
+    {.kind = WIRE_ITEM_GRANT,
+     .grant = {.key = KEY,
+               .run = {3, 7},
+               .agent = "scout",
+               .agent_version = 2,
+               .tokens = 9000,
+               .cost_microusd = 70000}},
+    {.kind = WIRE_ITEM_FORGET, .forget = {.key = KEY}},
 };
 
 const struct wire_items sample_items = {.has_credit = true,

@@ -13,6 +13,8 @@
     .name = (label), .fields = (table), .count = FIELD_COUNT(table), .size = sizeof(struct parent)
 
 extern const struct pb_message wire_run_message;
+extern const struct pb_message wire_call_key_message;
+extern const struct pb_message wire_usage_message;
 extern const struct pb_message wire_route_message;
 extern const struct pb_message wire_items_message;
 /* The table of a kind's body; NULL for kinds without one. *ret_offset: of its struct in wire_body. */

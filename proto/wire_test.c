@@ -137,7 +137,7 @@ static void test_hello_values(void **state)
     (void)state;
     const struct wire_hello *sample = NULL;
     for (size_t i = 0; i < sample_bodies_count; i++) {
-        if (sample_bodies[i].kind == WIRE_LINK_HELLO)
+        if (sample_bodies[i].kind == WIRE_LINK_HELLO && sample_bodies[i].hello.inventory_count > 0)
             sample = &sample_bodies[i].hello;
     }
     struct buf bytes = {0};
