@@ -85,6 +85,18 @@ static void welcome(struct call *call, const struct input_instance_up *in,
     effect->welcome = (struct effect_welcome){instance->handle, verdicts, in->claims_count};
 }
 
+/* What was said to it under the old link may be lost: which turns are granted is said again. */
+static void grant_again(struct call *call, struct instance *instance)
+{
+    size_t count = 0;
+    struct live **lives = arena_alloc(&call->out->arena, (instance->held + 1) * sizeof *lives);
+    for (struct list *at = instance->lives.next; at != &instance->lives; at = at->next)
+        lives[count++] = LIST_OWNER(at, struct live, link);
+    for (size_t i = 0; i < count; i++)
+        if (lives[i]->state == LIVE_RUNNING && lives[i]->instance == instance)
+            advance(call, lives[i]);
+}
+
 /* --- up and down ------------------------------------------------------------------------------ */
 
 static struct instance *instance_new(engine_t *engine, const struct input_instance_up *in)
@@ -135,6 +147,7 @@ void input_instance_up(struct call *call, const struct input_instance_up *in)
         instance_end(call, old, "not claimed");
     welcome(call, in, instance);
     instance->closed = false;
+    grant_again(call, instance);
     heap_moved(&instance->agent->instances, &instance->item);
     agent_dirty(call->engine, instance->agent);
 }

@@ -90,12 +90,43 @@ void place(struct call *call, struct live *live)
         live_queue(call->engine, live);
 }
 
+/* What was parked has a life already. */
 static void place_ready(struct call *call, struct exec *exec)
 {
     engine_t *engine = call->engine;
-    for (size_t i = 0; i < engine->ready_count; i++)
-        place(call, live_new(engine, exec, engine->ready[i]));
+    for (size_t i = 0; i < engine->ready_count; i++) {
+        struct live *live = exec->tasks[engine->ready[i]].live;
+        if (live)
+            live_idle(engine, live);
+        else
+            live = live_new(engine, exec, engine->ready[i]);
+        place(call, live);
+    }
     engine->ready_count = 0;
+}
+
+void stop_holder(struct call *call, struct live *live, const char *reason)
+{
+    drop(call, live->instance, live->exec->id, task_path(live->exec, live->node), live->run,
+         reason);
+    live_stop(call->engine, live);
+    timer_set(call->engine, &live->timer, call->now_us + 2 * LIMIT_SILENCE_US);
+}
+
+/* Tasks that the last event ended on its way. */
+static void stop_parted(struct call *call, struct exec *exec)
+{
+    engine_t *engine = call->engine;
+    for (size_t i = 0; i < engine->parted_count; i++) {
+        struct live *live = exec->tasks[engine->parted[i]].live;
+        if (!live || live->state == LIVE_STOPPING)
+            continue;
+        if (live->state != LIVE_RUNNING || recall(call, live))
+            live_free(engine, &live);
+        else
+            stop_holder(call, live, "cancelled");
+    }
+    engine->parted_count = 0;
 }
 
 void emit(struct call *call, struct exec *exec, struct event *event)
@@ -106,6 +137,8 @@ void emit(struct call *call, struct exec *exec, struct event *event)
     struct err err;
     if (fold(call->engine, add_event(call->out, event), &err))
         check_failed(__FILE__, __LINE__, __func__, err.what);
+    forget_released(call, exec);
+    stop_parted(call, exec);
     /* First who must stop, then who starts: what became ready through a stop waits for it. */
     bool stops = event->kind == EVENT_CANCEL || event->kind == EVENT_FAILING;
     if (stops && exec_stops(exec))
@@ -128,15 +161,25 @@ static int check_start(const engine_t *engine, const struct input_start *in, str
     return 0;
 }
 
+struct pinned_agent keep_pin(struct call *call, const struct pinned_agent *pin)
+{
+    struct pinned_agent kept = *pin;
+    const char **delegates =
+        arena_alloc(&call->out->arena, (pin->delegates_count + 1) * sizeof *delegates);
+    for (size_t i = 0; i < pin->delegates_count; i++)
+        delegates[i] = keep_text(call, pin->delegates[i]);
+    kept.name = keep_text(call, pin->name);
+    kept.delegates = delegates;
+    return kept;
+}
+
 static struct event_started keep_started(struct call *call, const struct event_started *started)
 {
     struct event_started kept = *started;
     struct pinned_agent *agents =
         arena_alloc(&call->out->arena, (started->agents_count + 1) * sizeof *agents);
-    for (size_t i = 0; i < started->agents_count; i++) {
-        agents[i] = started->agents[i];
-        agents[i].name = keep_text(call, started->agents[i].name);
-    }
+    for (size_t i = 0; i < started->agents_count; i++)
+        agents[i] = keep_pin(call, &started->agents[i]);
     kept.agents = agents;
     kept.workflow = keep_text(call, started->workflow);
     kept.agent = keep_text(call, started->agent);
@@ -204,9 +247,14 @@ static void resume_exec(struct call *call, struct exec *exec)
     engine_t *engine = call->engine;
     exec->from_before = true;
     arm_limit(call, exec);
-    for (uint32_t i = 0; i < exec->count; i++)
-        if (task_active(&exec->tasks[i]) && !exec->tasks[i].live)
+    for (uint32_t i = 0; i < exec->count; i++) {
+        if (exec->tasks[i].live)
+            continue;
+        if (task_active(&exec->tasks[i]))
             live_claim(engine, live_new(engine, exec, i));
+        else if (exec->tasks[i].status == TASK_WAITING)
+            live_park(engine, live_new(engine, exec, i), attempt_until(exec, i));
+    }
     settle(call, exec);
 }
 
@@ -295,6 +343,10 @@ static int take(struct call *call, const struct input *input, struct err *err)
     case INPUT_INSTANCE_DOWN: input_instance_down(call, &input->down); return 0;
     case INPUT_CREDIT: input_credit(call, &input->credit); return 0;
     case INPUT_STEP: input_step(call, &input->step); return 0;
+    case INPUT_DELEGATE: input_delegate(call, &input->delegate); return 0;
+    case INPUT_TOOL_CALL: input_tool_call(call, &input->tool_call); return 0;
+    case INPUT_EGRESS_UP: input_egress_up(call, &input->egress_up); return 0;
+    case INPUT_EGRESS_DOWN: input_egress_down(call, &input->egress_down); return 0;
     case INPUT_TICK: input_tick(call); return 0;
     }
     return err_set(err, ERR_INVALID, "there is no input of kind %d", (int)input->kind);

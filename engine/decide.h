@@ -23,6 +23,7 @@ void emit(struct call *call, struct exec *exec, struct event *event);
 struct effect *add_effect(struct call *call, enum effect_kind kind);
 const char *keep_text(struct call *call, const char *text); /* NULL becomes "" */
 struct failure keep_failure(struct call *call, const struct failure *failure);
+struct pinned_agent keep_pin(struct call *call, const struct pinned_agent *pin);
 void drop(struct call *call, const struct instance *instance, struct uuid execution,
           const char *path, struct run run, const char *reason);
 /* The time of the execution's next event. */
@@ -30,6 +31,9 @@ int64_t event_time(const struct call *call, const struct exec *exec);
 /* Puts an idle life of an active task where it belongs: to wait for its retry, for others to stop,
  * or for an instance. */
 void place(struct call *call, struct live *live);
+
+/* Tells whoever holds this RUNNING live to drop it, and waits until it has. */
+void stop_holder(struct call *call, struct live *live, const char *reason);
 
 /* --- finish.c --------------------------------------------------------------------------------- */
 
@@ -50,6 +54,9 @@ void input_step(struct call *call, const struct input_step *in);
  * {0, 0} when there was none. message is kept. */
 void task_fail(struct call *call, struct live *live, struct run run, const char *code,
                const char *message, bool permanent);
+/* The same for a RUNNING live: its holder is told to drop it. */
+void task_break(struct call *call, struct live *live, const char *code, const char *message,
+                bool permanent);
 /* The loss of the run that this RUNNING live has. */
 void task_lose(struct call *call, struct live *live, const char *reason);
 /* Nobody claimed this live in CLAIM. */
@@ -58,6 +65,46 @@ void task_unclaimed(struct call *call, struct live *live);
 void let_go(struct call *call, struct live *live);
 /* The timer of a live has come. */
 void live_due(struct call *call, struct live *live);
+
+/* After an event about the last turn of the task that this RUNNING live holds: its run ends, or its
+ * next turn is granted, or it goes on. */
+void turn_moved(struct call *call, struct live *live);
+/* The RUNNING life of this task under this run at this instance; NULL: there is none, and the
+ * instance is told so. */
+struct live *held_by(struct call *call, uint64_t handle, struct uuid execution, const char *path,
+                     struct run run);
+/* The instance says what can't be: the task goes on elsewhere. */
+void task_nonsense(struct call *call, struct live *live);
+
+/* --- delegate.c ------------------------------------------------------------------------------- */
+
+void input_delegate(struct call *call, const struct input_delegate *in);
+void input_tool_call(struct call *call, const struct input_tool_call *in);
+
+/* --- egress.c --------------------------------------------------------------------------------- */
+
+void input_egress_up(struct call *call, const struct input_egress_up *in);
+void input_egress_down(struct call *call, const struct input_egress_down *in);
+/* Whether the task can't be given out for want of an egress. */
+bool lacks_egress(const struct call *call, const struct exec *exec, uint32_t index);
+/* Sees to it that the task's next turn is reserved, if one is due. The live is IDLE or RUNNING.
+ * False: its limits forbid it, and the task has failed; or it starves until calls in flight have
+ * left something. */
+bool reserve(struct call *call, struct live *live);
+/* Sends the grant of a RUNNING live's reservation to its egress; tell: to its instance, too. */
+void grant(struct call *call, struct live *live, bool tell);
+/* Reserves and grants the next turn of a RUNNING live, if one is due and an egress is there. */
+void advance(struct call *call, struct live *live);
+/* Some of what was reserved is free again: whoever starves is looked at before dispatches. */
+void free_budget(engine_t *engine, struct exec *exec);
+/* Reservations that the last event ended: their egress is told to forget. */
+void forget_released(struct call *call, struct exec *exec);
+
+/* --- history.c -------------------------------------------------------------------------------- */
+
+/* Fills in what the dispatch says of the attempt's history. whole: not only the last turn's. */
+void put_history(struct call *call, const struct exec *exec, uint32_t index, bool whole,
+                 struct effect_dispatch *dispatch);
 
 /* --- claim.c ---------------------------------------------------------------------------------- */
 
@@ -68,6 +115,8 @@ void input_credit(struct call *call, const struct input_credit *in);
 /* --- dispatch.c ------------------------------------------------------------------------------- */
 
 void dispatch_all(struct call *call);
+/* When the present attempt of a task has had its time; INT64_MAX: never. */
+int64_t attempt_until(const struct exec *exec, uint32_t index);
 /* The instance holds the task under this run from now on, watched by the backstop of its timeout. */
 void hand_over(struct call *call, struct live *live, struct instance *instance, struct run run);
 /* Takes the dispatch of this RUNNING live back, if it stands in the decisions that are still being
@@ -83,6 +132,12 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
                    struct err *err) MUST_CHECK;
 int render_output(struct call *call, struct exec *exec, struct datum *ret_datum,
                   struct err *err) MUST_CHECK;
+/* What the delegate gets: the message, with the context beside it when there is one. */
+int render_delegation(struct call *call, const struct datum *message, const struct datum *context,
+                      struct datum *ret_datum, struct err *err) MUST_CHECK;
+/* Consumes the value. */
+int render_value(struct call *call, value_t **value_p, struct datum *ret_datum,
+                 struct err *err) MUST_CHECK;
 /* A copy in the decisions' arena. Inline bytes that are too large become a blob. */
 struct datum keep_datum(struct call *call, const struct datum *datum);
 

@@ -4,25 +4,56 @@
 
 /* Gives ready tasks to instances. */
 
-static int64_t timeout_us(const struct exec *exec, uint32_t node)
+static int64_t whole_timeout_us(const struct exec *exec, uint32_t node)
 {
-    int64_t own = dag_node(exec->dag, node)->timeout_us;
-    return own > 0 ? own : task_pin(exec, node)->timeout_us;
+    int64_t own = task_rules(exec, node)->timeout_us;
+    return own > 0 ? own : task_pin(exec, node)->as.timeout_us;
+}
+
+/* An attempt that takes turns goes through several hands: its time runs on between them. */
+int64_t attempt_until(const struct exec *exec, uint32_t index)
+{
+    int64_t timeout_us = whole_timeout_us(exec, index);
+    const struct talk *talk = exec->tasks[index].talk;
+    return timeout_us > 0 && talk && talk->since_us > 0 ? talk->since_us + timeout_us : INT64_MAX;
+}
+
+#define LEAST_TIMEOUT_US 1000
+
+static int64_t timeout_us(const struct call *call, const struct exec *exec, uint32_t node)
+{
+    int64_t until_us = attempt_until(exec, node);
+    if (until_us == INT64_MAX)
+        return whole_timeout_us(exec, node);
+    int64_t left_us = until_us - call->now_us;
+    return left_us > LEAST_TIMEOUT_US ? left_us : LEAST_TIMEOUT_US;
 }
 
 /* What the instance is told: join: done nodes have their grace on top of the limit. */
-static int64_t deadline_us(const struct exec *exec, uint32_t node)
+static int64_t exec_deadline_us(const struct exec *exec, uint32_t node)
 {
-    if (exec->deadline_us == 0 || dag_node(exec->dag, node)->join != DAG_JOIN_DONE)
+    if (exec->deadline_us == 0 || task_root(exec, node)->join != DAG_JOIN_DONE)
         return exec->deadline_us;
     int64_t from = exec->stop_us > exec->deadline_us ? exec->stop_us : exec->deadline_us;
     return from + LIMIT_DONE_GRACE_US;
 }
 
+/* A delegation has no more time than those that wait for it. */
+static int64_t deadline_us(const struct exec *exec, uint32_t node)
+{
+    int64_t least_us = exec_deadline_us(exec, node);
+    while ((node = task_parent(exec, node)) != NO_NODE) {
+        int64_t until_us = attempt_until(exec, node);
+        if (until_us != INT64_MAX && (least_us == 0 || until_us < least_us))
+            least_us = until_us;
+    }
+    return least_us;
+}
+
 void hand_over(struct call *call, struct live *live, struct instance *instance, struct run run)
 {
     live_run(call->engine, live, instance, run, call->now_us);
-    int64_t timeout = timeout_us(live->exec, live->node);
+    int64_t timeout = timeout_us(call, live->exec, live->node);
     if (timeout > 0)
         timer_set(call->engine, &live->timer, call->now_us + timeout + LIMIT_TIMEOUT_GRACE_US);
 }
@@ -30,6 +61,39 @@ void hand_over(struct call *call, struct live *live, struct instance *instance, 
 static struct run next_run(engine_t *engine)
 {
     return (struct run){engine->config.epoch, ++engine->run_counter};
+}
+
+/* 0: there is no limit. What is reserved for the task's own next turn is its own. */
+static uint64_t shown_left(uint64_t left, uint64_t own)
+{
+    return left == UINT64_MAX ? 0 : left + own;
+}
+
+static void put_talk(struct call *call, const struct live *live, struct effect_dispatch *dispatch)
+{
+    const struct exec *exec = live->exec;
+    const struct talk *talk = exec->tasks[live->node].talk;
+    const struct reservation *held = &talk->reservation;
+    dispatch->turn = held->turn;
+    dispatch->egress = keep_text(call, held->egress);
+    dispatch->tokens_left = shown_left(ledger_tokens(exec, live->node).free, held->tokens);
+    dispatch->cost_left_microusd =
+        shown_left(ledger_cost(exec, live->node).free, held->cost_microusd);
+    put_history(call, exec, live->node, live->home != live->instance->handle, dispatch);
+}
+
+static void put_chain(struct call *call, const struct exec *exec, uint32_t node,
+                      struct effect_dispatch *dispatch)
+{
+    uint32_t depth = task_depth(exec, node);
+    const char **chain = arena_alloc(&call->out->arena, (depth + 1) * sizeof *chain);
+    dispatch->egress = "";
+    dispatch->chain = chain;
+    dispatch->chain_count = depth;
+    for (uint32_t i = depth; i-- > 0;) {
+        node = task_parent(exec, node);
+        chain[i] = keep_text(call, task_pin(exec, node)->agent->name);
+    }
 }
 
 static void add_dispatch(struct call *call, struct live *live, const struct datum *message)
@@ -42,18 +106,21 @@ static void add_dispatch(struct call *call, struct live *live, const struct datu
     effect->dispatch = (struct effect_dispatch){
         .handle = live->instance->handle,
         .execution = exec->id,
-        .path = keep_text(call, dag_node(exec->dag, live->node)->id),
+        .path = keep_text(call, task_path(exec, live->node)),
         .attempt = task->attempt,
         .run = live->run,
         .journaled_step = task->step,
         .agent = keep_text(call, pin->agent->name),
-        .agent_version = pin->version,
+        .agent_version = pin->as.version,
         .message = *message,
-        .timeout_us = timeout_us(exec, live->node),
+        .timeout_us = timeout_us(call, exec, live->node),
         .deadline_us = deadline_us(exec, live->node),
         .workflow = keep_text(call, exec->workflow),
         .queued_us = task->queued_us,
     };
+    put_chain(call, exec, live->node, &effect->dispatch);
+    if (task->talk)
+        put_talk(call, live, &effect->dispatch);
 }
 
 /* The run is known to nobody, so a drop of it in the dispatch's place says nothing to the instance,
@@ -94,11 +161,27 @@ static void dispatch_one(struct call *call, struct live *live, struct instance *
                   true);
         return;
     }
+    if (task_pin(live->exec, live->node)->as.takes_turns) {
+        live_idle(engine, live);
+        if (!reserve(call, live))
+            return; /* it has failed, or starves */
+    }
     instance->sent++;
     instance->last_used = ++engine->use_counter;
     heap_moved(&instance->agent->instances, &instance->item);
     hand_over(call, live, instance, next_run(engine));
     add_dispatch(call, live, &message);
+    grant(call, live, false);
+}
+
+/* Whoever has the conversation in memory, else the one with most to spare. */
+static struct instance *choose(const struct call *call, const struct agent *agent,
+                               const struct live *live)
+{
+    struct instance *home = live->home ? state_instance(call->engine, live->home) : NULL;
+    if (home && home->agent == agent && instance_free(home) > 0)
+        return home;
+    return (void *)heap_top(&agent->instances);
 }
 
 /* What one call renders for dispatches has a bound, since it is to be committed at once. */
@@ -112,8 +195,10 @@ static bool dispatch_agent(struct call *call, struct agent *agent, size_t begin)
 {
     struct live *live;
     while ((live = agent_first(agent))) {
-        struct instance *instance = (void *)heap_top(&agent->instances);
+        struct instance *instance = choose(call, agent, live);
         if (!instance || instance_free(instance) == 0)
+            return true;
+        if (lacks_egress(call, live->exec, live->node))
             return true;
         if (!exec_has_slot(live->exec))
             live_aside(call->engine, live);
@@ -125,11 +210,33 @@ static bool dispatch_agent(struct call *call, struct agent *agent, size_t begin)
     return true;
 }
 
+/* What calls in flight did not use is there for those that starved. */
+static void feed(struct call *call)
+{
+    while (!list_empty(&call->engine->fed)) {
+        struct exec *exec = LIST_OWNER(call->engine->fed.next, struct exec, fed);
+        list_remove(&exec->fed);
+        while (!list_empty(&exec->starved)) {
+            struct live *live = LIST_OWNER(exec->starved.next, struct live, link);
+            live_idle(call->engine, live);
+            place(call, live);
+        }
+        for (uint32_t i = 0; i < exec->count; i++) {
+            struct live *live = exec->tasks[i].live;
+            if (!live || !live->hungry || live->state != LIVE_RUNNING)
+                continue;
+            live->hungry = false;
+            advance(call, live);
+        }
+    }
+}
+
 /* Tasks that fail here make others ready, of agents that then join the end of the row. What is left
  * of the row waits for the tick that is due at once. */
 void dispatch_all(struct call *call)
 {
     engine_t *engine = call->engine;
+    feed(call);
     size_t begin = call->out->arena.used_bytes, done = 0;
     bool more = true;
     while (more && done < engine->dirty_count) {

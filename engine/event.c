@@ -39,6 +39,12 @@ const char *event_kind_name(enum event_kind kind)
     case EVENT_CANCEL: return "cancel";
     case EVENT_FAILING: return "failing";
     case EVENT_ENDED: return "ended";
+    case EVENT_RESERVED: return "reserved";
+    case EVENT_SETTLED: return "settled";
+    case EVENT_DELEGATED: return "delegated";
+    case EVENT_REFUSED: return "refused";
+    case EVENT_ANSWERED: return "answered";
+    case EVENT_PATCHED: return "patched";
     }
     return "unknown";
 }

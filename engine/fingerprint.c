@@ -69,6 +69,105 @@ static void add_run(uint64_t *hash, struct run run)
     add(hash, run.counter);
 }
 
+static void add_failure(uint64_t *hash, const struct failure *failure)
+{
+    add(hash, failure->code != NULL);
+    if (!failure->code)
+        return;
+    add_text(hash, failure->code);
+    add_text(hash, failure->message ? failure->message : "");
+    add_text(hash, failure->detail ? failure->detail : "");
+    add(hash, failure->permanent);
+}
+
+static void add_usage(uint64_t *hash, const struct usage *usage)
+{
+    add(hash, usage->input_tokens);
+    add(hash, usage->output_tokens);
+    add(hash, usage->cost_microusd);
+}
+
+static void add_ledger(uint64_t *hash, const struct ledger *ledger)
+{
+    add_usage(hash, &ledger->used);
+    add(hash, ledger->held_tokens);
+    add(hash, ledger->held_cost);
+}
+
+static void add_entry(uint64_t *hash, const struct entry *entry)
+{
+    add(hash, (uint64_t)entry->kind);
+    add(hash, entry->turn);
+    add(hash, entry->call);
+    add(hash, entry->child);
+    add_datum(hash, &entry->datum);
+    add_failure(hash, &entry->failure);
+}
+
+static void add_reservation(uint64_t *hash, const struct reservation *held)
+{
+    add(hash, held->turn);
+    if (held->turn == 0)
+        return;
+    add_text(hash, held->egress);
+    add(hash, held->boot);
+    add(hash, held->tokens);
+    add(hash, held->cost_microusd);
+}
+
+static void add_talk(uint64_t *hash, const struct talk *talk)
+{
+    add_signed(hash, talk->since_us);
+    add(hash, talk->turn);
+    add(hash, talk->corrected);
+    add(hash, talk->ours);
+    add(hash, talk->open);
+    add(hash, talk->local_open);
+    add(hash, talk->unsaid);
+    add(hash, talk->turn_at);
+    add(hash, talk->bytes);
+    add(hash, talk->turns);
+    add(hash, talk->calls_again);
+    add(hash, talk->calls_count);
+    for (uint32_t i = 0; i < talk->calls_count; i++) {
+        const struct turn_call *call = &talk->calls[i];
+        add(hash, call->ours | (uint64_t)call->said << 1 | (uint64_t)call->done << 2);
+    }
+    add(hash, talk->entries_count);
+    for (uint32_t i = 0; i < talk->entries_count; i++)
+        add_entry(hash, talk->entries[i]);
+    add_reservation(hash, &talk->reservation);
+    add_usage(hash, &talk->own);
+    add_ledger(hash, &talk->ledger);
+    add(hash, talk->children_count);
+    for (uint32_t i = 0; i < talk->children_count; i++)
+        add(hash, talk->children[i]);
+}
+
+static void add_origin(uint64_t *hash, const struct origin *origin)
+{
+    add(hash, origin->parent);
+    add(hash, origin->number);
+    add(hash, origin->root);
+    add(hash, origin->pin);
+    add(hash, origin->attempt);
+    add(hash, origin->turn);
+    add(hash, origin->call);
+    add(hash, origin->depth);
+    add(hash, origin->hand_off);
+    add_text(hash, origin->path);
+    add_datum(hash, &origin->message);
+}
+
+static void add_context(uint64_t *hash, const value_t *context)
+{
+    struct buf packed = {0};
+    if (context)
+        value_to_msgpack(context, &packed);
+    add_bytes(hash, packed.data, packed.size);
+    buf_release(&packed);
+}
+
 static void add_task(uint64_t *hash, const struct task *task)
 {
     add(hash, task->status);
@@ -92,6 +191,12 @@ static void add_task(uint64_t *hash, const struct task *task)
     add_signed(hash, task->retry_at_us);
     add_answer(hash, task->answer);
     add_blame(hash, task->blame);
+    add(hash, task->talk != NULL);
+    if (task->talk)
+        add_talk(hash, task->talk);
+    add(hash, task->origin != NULL);
+    if (task->origin)
+        add_origin(hash, task->origin);
 }
 
 static void add_exec(uint64_t *hash, const struct exec *exec)
@@ -117,14 +222,32 @@ static void add_exec(uint64_t *hash, const struct exec *exec)
     add_answer(hash, exec->input);
     add_answer(hash, exec->output);
     add_blame(hash, exec->blame);
+    add(hash, exec->nodes);
+    add(hash, exec->reservations);
+    add_ledger(hash, &exec->ledger);
+    add_context(hash, exec->context);
 }
 
 static void add_pin(uint64_t *hash, const struct pin *pin)
 {
     add_text(hash, pin->agent->name);
-    add(hash, pin->version);
-    add_signed(hash, pin->timeout_us);
-    add(hash, pin->rerun_never);
+    const struct pinned_agent *as = &pin->as;
+    add(hash, as->version);
+    add_signed(hash, as->timeout_us);
+    add(hash, as->rerun_never);
+    add(hash, as->takes_turns);
+    add(hash, as->delegates_count);
+    for (size_t i = 0; i < as->delegates_count; i++)
+        add_text(hash, as->delegates[i]);
+    add(hash, as->turns);
+    add(hash, as->depth);
+    add(hash, as->delegations);
+    add(hash, as->same_delegation);
+    add(hash, as->max_tokens);
+    add(hash, as->tokens);
+    add(hash, as->cost_microusd);
+    add(hash, as->input_price);
+    add(hash, as->output_price);
 }
 
 uint64_t engine_fingerprint(const engine_t *self, struct uuid execution)
@@ -134,8 +257,8 @@ uint64_t engine_fingerprint(const engine_t *self, struct uuid execution)
     if (!exec)
         return hash;
     add_exec(&hash, exec);
-    for (size_t i = 0; i < dag_agents(exec->dag); i++)
-        add_pin(&hash, &exec->pins[i]);
+    for (uint32_t i = 0; i < exec->pins_count; i++)
+        add_pin(&hash, exec->pins[i]);
     for (uint32_t i = 0; i < exec->count; i++)
         add_task(&hash, &exec->tasks[i]);
     return hash;

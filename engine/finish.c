@@ -22,7 +22,7 @@ void begin_stop(struct call *call, struct exec *exec)
             continue;
         }
         live_stop(engine, live);
-        drop(call, live->instance, exec->id, dag_node(exec->dag, i)->id, live->run, "cancelled");
+        drop(call, live->instance, exec->id, task_path(exec, i), live->run, "cancelled");
     }
     if (exec->stopping > 0)
         timer_set(engine, &exec->stop_timer, call->now_us + 2 * LIMIT_SILENCE_US);
@@ -114,7 +114,7 @@ static void fill_ended(struct call *call, struct exec *exec, struct event_ended 
         ended->status = EXECUTION_FAILED;
         ended->failure = keep_failure(call, &exec->blame->failure);
         if (exec->failed_node != NO_NODE)
-            ended->path = keep_text(call, dag_node(exec->dag, exec->failed_node)->id);
+            ended->path = keep_text(call, task_path(exec, exec->failed_node));
     } else {
         fill_output(call, exec, ended);
     }
@@ -146,7 +146,7 @@ void settle(struct call *call, struct exec *exec)
         timer_clear(call->engine, &exec->stop_timer);
     if (exec->status == EXECUTION_RUNNING && exec->first_failed != NO_NODE) {
         uint32_t node = exec->first_failed;
-        emit_failing(call, exec, dag_node(exec->dag, node)->id, &exec->tasks[node].blame->failure,
+        emit_failing(call, exec, task_path(exec, node), &exec->tasks[node].blame->failure,
                      dag_finish(exec->dag));
     }
     if (!exec_stops(exec)) {

@@ -28,10 +28,36 @@ static int read_blob(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct
     return 0;
 }
 
+static int pin_agent(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err)
+{
+    struct fixture *f = context;
+    const struct pinned_agent *known = map_get(f->agents, name, strlen(name));
+    if (!known)
+        return err_set(err, ERR_NOT_FOUND, "there is no agent \"%s\"", name);
+    *ret_pin = *known;
+    return 0;
+}
+
+static bool next_agent(void *context, size_t *position, const char **ret_name,
+                       const char **ret_about)
+{
+    struct fixture *f = context;
+    const struct pinned_agent *agent = map_next(f->agents, position, NULL);
+    if (agent) {
+        *ret_name = agent->name;
+        *ret_about = "for tests";
+    }
+    return agent != NULL;
+}
+
 static engine_t *make_engine(struct fixture *f)
 {
-    const struct engine_config config = {
-        .epoch = f->epoch, .find_dag = find_dag, .read_blob = read_blob, .context = f};
+    const struct engine_config config = {.epoch = f->epoch,
+                                         .find_dag = find_dag,
+                                         .read_blob = read_blob,
+                                         .pin_agent = pin_agent,
+                                         .next_agent = next_agent,
+                                         .context = f};
     return engine_new(&config);
 }
 
@@ -43,6 +69,7 @@ struct fixture *fixture_new(void)
     f->credit = 100;
     f->dags = map_new();
     f->blobs = map_new();
+    f->agents = map_new();
     f->engine = make_engine(f);
     f->twin = make_engine(f);
     return f;
@@ -66,11 +93,21 @@ void fixture_free(struct fixture **f_p)
     }
     map_destroy(&f->dags);
     map_destroy(&f->blobs);
+    map_destroy(&f->agents);
     arena_release(&f->arena);
-    decisions_release(&f->decisions);
+    for (size_t i = 0; i < f->kept_count; i++)
+        decisions_release(&f->kept[i]);
+    free(f->kept);
     free(f->journal);
     free(f->effects);
     free(f);
+}
+
+/* What tests look at must stay while the fixture's arrays grow. */
+static const void *keep(const struct fixture *f, const void *thing, size_t size)
+{
+    struct arena *arena = (struct arena *)(uintptr_t)&f->arena;
+    return thing ? arena_copy(arena, bytes_of(thing, size)).data : NULL;
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -147,84 +184,20 @@ void workflow_full(struct fixture *f, struct dag_spec options, const struct node
 
 /* --- the journal ------------------------------------------------------------------------------ */
 
-static const char *copy_text(struct fixture *f, const char *text)
-{
-    return text ? arena_strdup(&f->arena, text) : NULL;
-}
-
-static void copy_failure(struct fixture *f, struct failure *failure)
-{
-    failure->code = copy_text(f, failure->code);
-    failure->message = copy_text(f, failure->message);
-    failure->detail = copy_text(f, failure->detail);
-}
-
-static void copy_started(struct fixture *f, struct event_started *started)
-{
-    struct pinned_agent *agents =
-        arena_alloc(&f->arena, (started->agents_count + 1) * sizeof *agents);
-    for (size_t i = 0; i < started->agents_count; i++) {
-        agents[i] = started->agents[i];
-        agents[i].name = copy_text(f, agents[i].name);
-    }
-    started->agents = agents;
-    started->workflow = copy_text(f, started->workflow);
-    started->agent = copy_text(f, started->agent);
-    started->by = copy_text(f, started->by);
-    started->input = datum_copy(&f->arena, &started->input);
-}
-
-static void copy_step(struct fixture *f, struct event_step *step)
-{
-    step->path = copy_text(f, step->path);
-    step->instance = copy_text(f, step->instance);
-    step->agent = copy_text(f, step->agent);
-    step->output = datum_copy(&f->arena, &step->output);
-    copy_failure(f, &step->failure);
-}
-
-static struct event copy_event(struct fixture *f, struct event event)
-{
-    switch (event.kind) {
-    case EVENT_STARTED: copy_started(f, &event.started); break;
-    case EVENT_STEP: copy_step(f, &event.step); break;
-    case EVENT_LOST:
-        event.lost.path = copy_text(f, event.lost.path);
-        event.lost.reason = copy_text(f, event.lost.reason);
-        event.lost.instance = copy_text(f, event.lost.instance);
-        break;
-    case EVENT_CANCEL:
-        event.cancel.by = copy_text(f, event.cancel.by);
-        event.cancel.why = copy_text(f, event.cancel.why);
-        break;
-    case EVENT_FAILING:
-        event.failing.path = copy_text(f, event.failing.path);
-        copy_failure(f, &event.failing.failure);
-        break;
-    case EVENT_ENDED:
-        event.ended.path = copy_text(f, event.ended.path);
-        event.ended.output = datum_copy(&f->arena, &event.ended.output);
-        copy_failure(f, &event.ended.failure);
-        break;
-    }
-    return event;
-}
-
 /* Invariant 7: the fold of the journal is the state in memory. */
-static void take_events(struct fixture *f)
+static void take_events(struct fixture *f, const struct decisions *decisions)
 {
-    size_t count = f->decisions.events_count;
+    size_t count = decisions->events_count;
     f->first_event = f->journal_count;
     f->journal = xrealloc(f->journal, (f->journal_count + count + 1) * sizeof *f->journal);
     for (size_t i = 0; i < count; i++) {
-        struct event event = copy_event(f, f->decisions.events[i]);
-        f->journal[f->journal_count++] = event;
-        if (engine_apply(f->twin, &event, &f->err))
+        f->journal[f->journal_count++] = decisions->events[i];
+        if (engine_apply(f->twin, &decisions->events[i], &f->err))
             fail_msg("the twin refuses: %s", f->err.what);
     }
     for (size_t i = 0; i < count; i++) {
-        struct uuid id = f->decisions.events[i].execution;
-        if (i + 1 < count && uuid_equal(id, f->decisions.events[i + 1].execution))
+        struct uuid id = decisions->events[i].execution;
+        if (i + 1 < count && uuid_equal(id, decisions->events[i + 1].execution))
             continue;
         assert_true(engine_fingerprint(f->engine, id) != 0);
         assert_true(engine_fingerprint(f->engine, id) == engine_fingerprint(f->twin, id));
@@ -242,60 +215,45 @@ static void take_blob(struct fixture *f, const struct effect_blob *effect)
     }
 }
 
-static void copy_effect(struct fixture *f, struct effect *effect)
+static void take_effects(struct fixture *f, const struct decisions *decisions)
 {
-    switch (effect->kind) {
-    case EFFECT_DISPATCH:
-        effect->dispatch.path = copy_text(f, effect->dispatch.path);
-        effect->dispatch.agent = copy_text(f, effect->dispatch.agent);
-        effect->dispatch.workflow = copy_text(f, effect->dispatch.workflow);
-        effect->dispatch.message = datum_copy(&f->arena, &effect->dispatch.message);
-        break;
-    case EFFECT_DROP:
-        effect->drop.path = copy_text(f, effect->drop.path);
-        effect->drop.reason = copy_text(f, effect->drop.reason);
-        break;
-    case EFFECT_WELCOME: {
-        size_t size = effect->welcome.count * sizeof(struct verdict);
-        struct verdict *verdicts = arena_alloc(&f->arena, size + 1);
-        for (size_t i = 0; i < effect->welcome.count; i++) {
-            verdicts[i] = effect->welcome.verdicts[i];
-            verdicts[i].path = copy_text(f, verdicts[i].path);
-        }
-        effect->welcome.verdicts = verdicts;
-        break;
-    }
-    case EFFECT_BLOB: take_blob(f, &effect->blob); break;
-    }
-}
-
-static void take_effects(struct fixture *f)
-{
-    size_t count = f->decisions.effects_count;
+    size_t count = decisions->effects_count;
     f->first = f->effects_count;
     f->effects = xrealloc(f->effects, (f->effects_count + count + 1) * sizeof *f->effects);
     for (size_t i = 0; i < count; i++) {
-        struct effect effect = f->decisions.effects[i];
-        copy_effect(f, &effect);
-        f->effects[f->effects_count++] = effect;
+        f->effects[f->effects_count++] = decisions->effects[i];
+        if (decisions->effects[i].kind == EFFECT_BLOB)
+            take_blob(f, &decisions->effects[i].blob);
     }
 }
 
+/* Decisions are kept whole, so that what events and effects point to is theirs alone. */
 int decide(struct fixture *f, struct input input)
 {
     input.now_us = f->now;
-    decisions_clear(&f->decisions);
-    int r = engine_decide(f->engine, &input, &f->decisions, &f->err);
+    f->kept = xrealloc(f->kept, (f->kept_count + 1) * sizeof *f->kept);
+    struct decisions *decisions = &f->kept[f->kept_count++];
+    *decisions = (struct decisions){0};
+    int r = engine_decide(f->engine, &input, decisions, &f->err);
     if (r) {
-        assert_int_equal(f->decisions.events_count, 0);
-        assert_int_equal(f->decisions.effects_count, 0);
+        assert_int_equal(decisions->events_count, 0);
+        assert_int_equal(decisions->effects_count, 0);
     }
-    take_events(f);
-    take_effects(f);
+    take_events(f, decisions);
+    take_effects(f, decisions);
     return r;
 }
 
 /* --- inputs ----------------------------------------------------------------------------------- */
+
+static struct pinned_agent pin_of(struct fixture *f, const char *name)
+{
+    const struct pinned_agent *known = map_get(f->agents, name, strlen(name));
+    if (known)
+        return *known;
+    return (struct pinned_agent){
+        .name = name, .version = 3, .timeout_us = f->agent_timeout, .rerun_never = f->rerun_never};
+}
 
 struct uuid start_with(struct fixture *f, const char *workflow, const char *input_json)
 {
@@ -304,7 +262,7 @@ struct uuid start_with(struct fixture *f, const char *workflow, const char *inpu
     size_t count = dag_agents(dag);
     struct pinned_agent *pins = arena_alloc(&f->arena, count * sizeof *pins);
     for (size_t i = 0; i < count; i++)
-        pins[i] = (struct pinned_agent){dag_agent(dag, i), 3, f->agent_timeout, f->rerun_never};
+        pins[i] = pin_of(f, dag_agent(dag, i));
     struct input input = {
         .kind = INPUT_START,
         .start = {.started = {.seed = 42 + f->executions,
@@ -412,6 +370,98 @@ void failure(struct fixture *f, const struct effect_dispatch *dispatch, const ch
     step(f, dispatch, (struct event_step){.kind = STEP_FAILURE, .failure = why});
 }
 
+/* --- model agents ----------------------------------------------------------------------------- */
+
+void model(struct fixture *f, struct pinned_agent as)
+{
+    struct pinned_agent *kept = (void *)(uintptr_t)keep(f, &as, sizeof as);
+    kept->takes_turns = true;
+    kept->version = 3;
+    while (kept->delegates && kept->delegates[kept->delegates_count])
+        kept->delegates_count++;
+    (void)map_put(f->agents, as.name, strlen(as.name), kept);
+}
+
+void egress_up(struct fixture *f, uint64_t handle, uint64_t boot, const struct call_key *held,
+               size_t count)
+{
+    struct input input = {.kind = INPUT_EGRESS_UP,
+                          .egress_up = {.handle = handle,
+                                        .egress = "egress:e1",
+                                        .boot = boot,
+                                        .held = held,
+                                        .held_count = count}};
+    assert_int_equal(decide(f, input), 0);
+}
+
+void turn(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t step_number,
+          uint32_t turn_number, uint64_t tokens, const char *const *calls)
+{
+    struct event_step said = {.kind = STEP_TURN,
+                              .number = step_number,
+                              .output = datum_of(f, "{\"content\": \"hm\"}"),
+                              .turn = turn_number,
+                              .calls = calls,
+                              .usage = {.output_tokens = tokens, .cost_microusd = 2 * tokens}};
+    while (calls && calls[said.calls_count])
+        said.calls_count++;
+    step(f, dispatch, said);
+}
+
+void tool_result(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t step_number,
+                 uint32_t turn_number, uint32_t call, const char *json)
+{
+    step(f, dispatch,
+         (struct event_step){.kind = STEP_TOOL_RESULT,
+                             .number = step_number,
+                             .output = datum_of(f, json),
+                             .turn = turn_number,
+                             .call = call});
+}
+
+static struct call_place place_of(const struct effect_dispatch *dispatch, uint32_t turn_number,
+                                  uint32_t call)
+{
+    return (struct call_place){.path = dispatch->path,
+                               .run = dispatch->run,
+                               .attempt = dispatch->attempt,
+                               .turn = turn_number,
+                               .call = call};
+}
+
+void delegate_full(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t turn_number,
+                   uint32_t call, const char *agent, const char *json, bool hand_off)
+{
+    const struct effect_dispatch kept = *dispatch;
+    struct input input = {.kind = INPUT_DELEGATE,
+                          .delegate = {.handle = kept.handle,
+                                       .execution = kept.execution,
+                                       .by = place_of(&kept, turn_number, call),
+                                       .agent = agent,
+                                       .message = datum_of(f, json),
+                                       .hand_off = hand_off}};
+    assert_int_equal(decide(f, input), 0);
+}
+
+void delegate(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t turn_number,
+              uint32_t call, const char *agent, const char *json)
+{
+    delegate_full(f, dispatch, turn_number, call, agent, json, false);
+}
+
+void tool_call(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t turn_number,
+               uint32_t call, const char *tool, const char *json)
+{
+    const struct effect_dispatch kept = *dispatch;
+    struct input input = {.kind = INPUT_TOOL_CALL,
+                          .tool_call = {.handle = kept.handle,
+                                        .execution = kept.execution,
+                                        .by = place_of(&kept, turn_number, call),
+                                        .tool = tool,
+                                        .arguments = datum_of(f, json)}};
+    assert_int_equal(decide(f, input), 0);
+}
+
 void echo_all(struct fixture *f)
 {
     for (size_t i = f->first; i < f->effects_count; i++) {
@@ -440,6 +490,20 @@ size_t count_events(const struct fixture *f, enum event_kind kind)
     return count;
 }
 
+static const char *path_of(const struct effect *effect)
+{
+    switch (effect->kind) {
+    case EFFECT_DISPATCH: return effect->dispatch.path;
+    case EFFECT_DROP: return effect->drop.path;
+    case EFFECT_GRANTED: return effect->granted.path;
+    case EFFECT_GRANT: return effect->grant.key.path;
+    case EFFECT_FORGET: return effect->forget.key.path;
+    case EFFECT_WELCOME:
+    case EFFECT_BLOB: break;
+    }
+    return "";
+}
+
 static const struct effect *effect_of(const struct fixture *f, enum effect_kind kind,
                                       const char *path)
 {
@@ -447,20 +511,10 @@ static const struct effect *effect_of(const struct fixture *f, enum effect_kind 
         const struct effect *effect = &f->effects[i];
         if (effect->kind != kind)
             continue;
-        const char *its = kind == EFFECT_DISPATCH ? effect->dispatch.path
-                          : kind == EFFECT_DROP   ? effect->drop.path
-                                                  : "";
-        if (!path || strcmp(its, path) == 0)
+        if (!path || strcmp(path_of(effect), path) == 0)
             return effect;
     }
     return NULL;
-}
-
-/* What tests look at must stay while the fixture's arrays grow. */
-static const void *keep(const struct fixture *f, const void *thing, size_t size)
-{
-    struct arena *arena = (struct arena *)(uintptr_t)&f->arena;
-    return thing ? arena_copy(arena, bytes_of(thing, size)).data : NULL;
 }
 
 const struct effect_dispatch *dispatch_of(const struct fixture *f, const char *path)
@@ -479,6 +533,24 @@ const struct effect_welcome *welcome_of(const struct fixture *f)
 {
     const struct effect *effect = effect_of(f, EFFECT_WELCOME, NULL);
     return effect ? keep(f, &effect->welcome, sizeof effect->welcome) : NULL;
+}
+
+const struct effect_granted *granted_of(const struct fixture *f, const char *path)
+{
+    const struct effect *effect = effect_of(f, EFFECT_GRANTED, path);
+    return effect ? keep(f, &effect->granted, sizeof effect->granted) : NULL;
+}
+
+const struct effect_grant *grant_of(const struct fixture *f, const char *path)
+{
+    const struct effect *effect = effect_of(f, EFFECT_GRANT, path);
+    return effect ? keep(f, &effect->grant, sizeof effect->grant) : NULL;
+}
+
+const struct effect_forget *forget_of(const struct fixture *f, const char *path)
+{
+    const struct effect *effect = effect_of(f, EFFECT_FORGET, path);
+    return effect ? keep(f, &effect->forget, sizeof effect->forget) : NULL;
 }
 
 const struct event *event_of(const struct fixture *f, enum event_kind kind)

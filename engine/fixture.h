@@ -40,7 +40,9 @@ struct fixture {
     struct effect *effects; /* all so far; those of the last input begin at `first` */
     size_t effects_count, first;
     size_t first_event;     /* in the journal, of the last input */
-    struct decisions decisions;
+    struct decisions *kept; /* of all inputs */
+    size_t kept_count;
+    map_t *agents; /* name -> struct pinned_agent: those that take turns */
     struct err err;
     uint64_t executions;
     bool rerun_never;       /* of all agents pinned from now on */
@@ -82,11 +84,33 @@ void step(struct fixture *f, const struct effect_dispatch *dispatch, struct even
 /* Answers every dispatch of the last input with its own message, and those that follow. */
 void echo_all(struct fixture *f);
 
+/* An agent that takes turns; as.delegates ends with NULL. */
+void model(struct fixture *f, struct pinned_agent as);
+#define TO(...) .delegates = (const char *const[]){__VA_ARGS__, NULL}
+/* "egress:e1". */
+void egress_up(struct fixture *f, uint64_t handle, uint64_t boot, const struct call_key *held,
+               size_t count);
+/* What the holder of a dispatch says. calls ends with NULL; usage: so many output tokens. */
+void turn(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t step_number,
+          uint32_t turn_number, uint64_t tokens, const char *const *calls);
+#define CALLS(...) ((const char *const[]){__VA_ARGS__, NULL})
+void tool_result(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t step_number,
+                 uint32_t turn_number, uint32_t call, const char *json);
+void delegate(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t turn_number,
+              uint32_t call, const char *agent, const char *json);
+void delegate_full(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t turn_number,
+                   uint32_t call, const char *agent, const char *json, bool hand_off);
+void tool_call(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t turn_number,
+               uint32_t call, const char *tool, const char *json);
+
 /* Of the last input. */
 size_t count_effects(const struct fixture *f, enum effect_kind kind);
 size_t count_events(const struct fixture *f, enum event_kind kind);
 const struct effect_dispatch *dispatch_of(const struct fixture *f, const char *path); /* or NULL */
 const struct effect_drop *drop_of(const struct fixture *f, const char *path);         /* or NULL */
+const struct effect_granted *granted_of(const struct fixture *f, const char *path); /* or NULL */
+const struct effect_grant *grant_of(const struct fixture *f, const char *path);     /* or NULL */
+const struct effect_forget *forget_of(const struct fixture *f, const char *path);   /* or NULL */
 const struct effect_welcome *welcome_of(const struct fixture *f);
 const struct event *event_of(const struct fixture *f, enum event_kind kind); /* the last, or NULL */
 

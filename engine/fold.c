@@ -7,7 +7,7 @@
  * the state as a whole before anything changes. Readiness and skips follow from the ends of tasks
  * and are not journaled. */
 
-static int refuse(struct err *err, const struct event *event, const char *why)
+int fold_refuse(struct err *err, const struct event *event, const char *why)
 {
     int r = err_set(err, ERR_INVALID, "event %llu (%s) does not fit its journal: %s",
                     (unsigned long long)event->sequence, event_kind_name(event->kind), why);
@@ -24,12 +24,15 @@ static bool task_may(enum task_status from, enum task_status to)
     case TASK_READY:
     case TASK_RETRYING:
         return to == TASK_RETRYING || to == TASK_SUCCEEDED || to == TASK_FAILED ||
-               to == TASK_CANCELLED;
+               to == TASK_CANCELLED || to == TASK_WAITING;
+    case TASK_WAITING: /* SUCCEEDED: by a hand-off */
+        return to == TASK_READY || to == TASK_RETRYING || to == TASK_SUCCEEDED ||
+               to == TASK_FAILED || to == TASK_CANCELLED;
     default: return false;
     }
 }
 
-static void set_task(struct exec *exec, uint32_t node, enum task_status status)
+void fold_set_task(struct exec *exec, uint32_t node, enum task_status status)
 {
     struct task *task = &exec->tasks[node];
     CHECK(task_may(task->status, status));
@@ -64,24 +67,25 @@ static void set_exec(engine_t *self, struct exec *exec, enum execution_status st
 
 /* --- edges ------------------------------------------------------------------------------------ */
 
-static void make_ready(engine_t *self, struct exec *exec, uint32_t node)
+void fold_make_ready(engine_t *self, struct exec *exec, uint32_t node)
 {
     struct task *task = &exec->tasks[node];
-    set_task(exec, node, TASK_READY);
+    fold_set_task(exec, node, TASK_READY);
     task->attempt = task->first_attempt = 1;
     task->queued_us = exec->time_us;
     task->ready_sequence = exec->sequence;
     u32_push(&self->ready, &self->ready_count, &self->ready_capacity, node);
 }
 
-/* Ends a task; its targets hear of it in spread(). */
-static void end_task(engine_t *self, struct exec *exec, uint32_t node, enum task_status status,
-                     enum reason reason, uint32_t reason_node)
+void fold_end_task(engine_t *self, struct exec *exec, uint32_t node, enum task_status status,
+                   enum reason reason, uint32_t reason_node)
 {
     struct task *task = &exec->tasks[node];
-    set_task(exec, node, status);
+    fold_set_task(exec, node, status);
     task->reason = (uint8_t)reason;
     task->reason_node = reason_node;
+    if (task->talk)
+        fold_attempt_over(self, exec, node, NULL);
     u32_push(&self->work, &self->work_count, &self->work_capacity, node);
 }
 
@@ -103,29 +107,33 @@ static void judge(engine_t *self, struct exec *exec, uint32_t node, uint32_t sou
     switch (what->join) {
     case DAG_JOIN_ALL:
         if (task->dead > 0)
-            end_task(self, exec, node, TASK_SKIPPED, REASON_SOURCE, source);
+            fold_end_task(self, exec, node, TASK_SKIPPED, REASON_SOURCE, source);
         else if (all_ended)
-            make_ready(self, exec, node);
+            fold_make_ready(self, exec, node);
         return;
     case DAG_JOIN_ANY:
         if (task->taken > 0)
-            make_ready(self, exec, node);
+            fold_make_ready(self, exec, node);
         else if (all_ended)
-            end_task(self, exec, node, TASK_SKIPPED, REASON_NO_SOURCE, source);
+            fold_end_task(self, exec, node, TASK_SKIPPED, REASON_NO_SOURCE, source);
         return;
     case DAG_JOIN_DONE:
         if (all_ended)
-            make_ready(self, exec, node);
+            fold_make_ready(self, exec, node);
         return;
     }
 }
 
 /* Tells targets of the ends of their sources until nothing follows any more. A queue, not a
  * recursion: skips may run down a chain as long as the workflow. */
-static void spread(engine_t *self, struct exec *exec)
+void fold_spread(engine_t *self, struct exec *exec)
 {
     for (size_t i = 0; i < self->work_count; i++) {
         uint32_t source = self->work[i];
+        if (source >= exec->nodes) {
+            fold_child_ended(self, exec, source);
+            continue;
+        }
         const struct dag_node *what = dag_node(exec->dag, source);
         bool taken = edge_taken(exec, source);
         for (uint32_t t = 0; t < what->targets_count; t++) {
@@ -159,15 +167,15 @@ static int check_started(const engine_t *self, const struct event *event, const 
 {
     const struct event_started *started = &event->started;
     if (event->sequence != 1)
-        return refuse(err, event, "it must be the first");
+        return fold_refuse(err, event, "it must be the first");
     if (state_exec(self, event->execution))
-        return refuse(err, event, "the execution was started before");
+        return fold_refuse(err, event, "the execution was started before");
     if (started->deadline_us < 0)
-        return refuse(err, event, "its deadline is negative");
+        return fold_refuse(err, event, "its deadline is negative");
     for (size_t i = 0; i < dag_agents(dag); i++) {
         if (find_pin(started, dag_agent(dag, i), i))
             continue;
-        (void)refuse(err, event, "an agent of the workflow is not pinned");
+        (void)fold_refuse(err, event, "an agent of the workflow is not pinned");
         err_where(err, "agents.%.64s", dag_agent(dag, i));
         return ERR_INVALID;
     }
@@ -177,22 +185,9 @@ static int check_started(const engine_t *self, const struct event *event, const 
 static void make_pins(engine_t *self, struct exec *exec, const struct event_started *started)
 {
     size_t count = dag_agents(exec->dag);
-    exec->pins = xcalloc(count, sizeof *exec->pins);
-    if (dag_parallel(exec->dag) > 0)
-        exec->lanes = xcalloc(count, sizeof *exec->lanes);
-    for (size_t i = 0; i < count; i++) {
-        const struct pinned_agent *pinned = find_pin(started, dag_agent(exec->dag, i), i);
-        exec->pins[i] = (struct pin){
-            .agent = agent_ref(self, pinned->name),
-            .version = pinned->version,
-            .timeout_us = pinned->timeout_us,
-            .rerun_never = pinned->rerun_never,
-        };
-        if (exec->lanes) {
-            list_init(&exec->lanes[i].aside);
-            list_init(&exec->lanes[i].idle);
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        (void)exec_add_pin(self, exec, find_pin(started, dag_agent(exec->dag, i), i));
+    exec->limited = dag_parallel(exec->dag) > 0;
 }
 
 static struct exec *make_exec(const struct event *event, dag_t **dag_p)
@@ -213,12 +208,14 @@ static struct exec *make_exec(const struct event *event, dag_t **dag_p)
     exec->deadline_us = started->deadline_us;
     exec->input = answer_new(&started->input, "");
     exec->failed_node = exec->first_failed = NO_NODE;
-    exec->count = exec->open = dag_nodes(exec->dag);
+    exec->nodes = exec->count = exec->capacity = exec->open = dag_nodes(exec->dag);
     exec->tasks = xcalloc(exec->count, sizeof *exec->tasks);
     exec->limit = (struct timer){.kind = TIMER_LIMIT, .owner = exec};
     exec->stop_timer = (struct timer){.kind = TIMER_STOP, .owner = exec};
     list_init(&exec->idle_lanes);
     list_init(&exec->held);
+    list_init(&exec->starved);
+    list_init(&exec->fed);
     return exec;
 }
 
@@ -227,11 +224,11 @@ static void start_nodes(engine_t *self, struct exec *exec)
     for (uint32_t i = 0; i < exec->count; i++) {
         const struct dag_node *node = dag_node(exec->dag, i);
         if (node->disabled)
-            end_task(self, exec, i, TASK_SKIPPED, REASON_DISABLED, NO_NODE);
+            fold_end_task(self, exec, i, TASK_SKIPPED, REASON_DISABLED, NO_NODE);
         else if (node->sources_count == 0)
-            make_ready(self, exec, i);
+            fold_make_ready(self, exec, i);
     }
-    spread(self, exec);
+    fold_spread(self, exec);
 }
 
 static int fold_started(engine_t *self, const struct event *event, struct err *err)
@@ -261,12 +258,12 @@ static int fold_started(engine_t *self, const struct event *event, struct err *e
 static bool attempts_used(const struct exec *exec, uint32_t node)
 {
     const struct task *task = &exec->tasks[node];
-    return task->attempt - task->first_attempt + 1 >= dag_node(exec->dag, node)->retry.attempts;
+    return task->attempt - task->first_attempt + 1 >= task_rules(exec, node)->retry.attempts;
 }
 
 static bool may_fall_back(const struct exec *exec, uint32_t node)
 {
-    return dag_node(exec->dag, node)->on_error == DAG_FALLBACK && !exec->tasks[node].fallen_back;
+    return task_rules(exec, node)->on_error == DAG_FALLBACK && !exec->tasks[node].fallen_back;
 }
 
 static bool known_kind(enum step_kind kind)
@@ -280,26 +277,28 @@ static int check_step(const struct exec *exec, const struct event *event, struct
     const struct event_step *step = &event->step;
     uint32_t node = exec_find(exec, step->path);
     if (node == NO_NODE)
-        return refuse(err, event, "there is no such task");
+        return fold_refuse(err, event, "there is no such task");
     const struct task *task = &exec->tasks[node];
-    if (!task_active(task))
-        return refuse(err, event, "its task is not under way");
-    if (!known_kind(step->kind))
-        return refuse(err, event, "its kind is unknown");
-    if (step->number != task->step + 1)
-        return refuse(err, event, "its number is not the task's next");
-    if (step->attempt != task->attempt)
-        return refuse(err, event, "its attempt is not the task's");
     bool own = !step->instance || !*step->instance;
+    bool parked = task->status == TASK_WAITING && own && step->kind == STEP_FAILURE;
+    if (!task_active(task) && !parked)
+        return fold_refuse(err, event, "its task is not under way");
+    if (!known_kind(step->kind))
+        return fold_refuse(err, event, "its kind is unknown");
+    if (step->number != task->step + 1)
+        return fold_refuse(err, event, "its number is not the task's next");
+    if (step->attempt != task->attempt)
+        return fold_refuse(err, event, "its attempt is not the task's");
     if (own && step->kind != STEP_FAILURE)
-        return refuse(err, event, "no instance made it");
+        return fold_refuse(err, event, "no instance made it");
     if (!own && run_compare(step->run, task->void_run) <= 0)
-        return refuse(err, event, "its run is void");
+        return fold_refuse(err, event, "its run is void");
     bool again = step->kind == STEP_FAILURE && step->retry_at_us > 0;
     bool used = step->failure.permanent || attempts_used(exec, node);
     if (again && used && !may_fall_back(exec, node))
-        return refuse(err, event, "the task has no attempt left");
-    return 0;
+        return fold_refuse(err, event, "the task has no attempt left");
+    bool ends = step->kind == STEP_RESULT || step->kind == STEP_FAILURE;
+    return ends ? 0 : check_turn(exec, event, node, err);
 }
 
 static void fold_failure(engine_t *self, struct exec *exec, uint32_t node,
@@ -308,6 +307,8 @@ static void fold_failure(engine_t *self, struct exec *exec, uint32_t node,
     struct task *task = &exec->tasks[node];
     free(task->blame);
     task->blame = blame_new(&step->failure, step->instance ? step->instance : "");
+    if (task->talk)
+        fold_attempt_over(self, exec, node, step->turn > 0 ? &step->usage : NULL);
     if (step->retry_at_us > 0) {
         if (step->failure.permanent || attempts_used(exec, node)) {
             task->fallen_back = true;
@@ -315,14 +316,15 @@ static void fold_failure(engine_t *self, struct exec *exec, uint32_t node,
         }
         task->attempt++;
         task->retry_at_us = task->queued_us = step->retry_at_us;
-        set_task(exec, node, TASK_RETRYING);
+        fold_set_task(exec, node, TASK_RETRYING);
+        fold_spread(self, exec); /* of delegations that ended with the attempt */
         return;
     }
     task->retry_at_us = 0;
-    end_task(self, exec, node, TASK_FAILED, REASON_NONE, NO_NODE);
-    if (dag_node(exec->dag, node)->on_error != DAG_CONTINUE && exec->first_failed == NO_NODE)
+    fold_end_task(self, exec, node, TASK_FAILED, REASON_NONE, NO_NODE);
+    if (task_rules(exec, node)->on_error != DAG_CONTINUE && exec->first_failed == NO_NODE)
         exec->first_failed = node;
-    spread(self, exec);
+    fold_spread(self, exec);
 }
 
 static void fold_result(engine_t *self, struct exec *exec, uint32_t node,
@@ -331,11 +333,11 @@ static void fold_result(engine_t *self, struct exec *exec, uint32_t node,
     struct task *task = &exec->tasks[node];
     task->answer = answer_new(&step->output, step->instance);
     task->retry_at_us = 0;
-    end_task(self, exec, node, TASK_SUCCEEDED, REASON_NONE, NO_NODE);
-    spread(self, exec);
+    fold_end_task(self, exec, node, TASK_SUCCEEDED, REASON_NONE, NO_NODE);
+    fold_spread(self, exec);
 }
 
-static void void_runs(struct task *task, struct run run)
+void fold_void_runs(struct task *task, struct run run)
 {
     if (run_compare(run, task->void_run) > 0)
         task->void_run = run;
@@ -348,9 +350,13 @@ static void fold_step(engine_t *self, struct exec *exec, const struct event_step
     task->step = step->number;
     task->step_run = step->run;
     task->losses_row = 0;
+    if (step->kind == STEP_TURN && step->turn > 0)
+        fold_turn(self, exec, node, step);
+    else if (step->kind == STEP_TOOL_RESULT && step->turn > 0)
+        fold_tool_result(exec, node, step);
     if (step->kind != STEP_RESULT && step->kind != STEP_FAILURE)
         return;
-    void_runs(task, step->run);
+    fold_void_runs(task, step->run);
     task->started_us = step->started_us;
     if (step->kind == STEP_RESULT)
         fold_result(self, exec, node, step);
@@ -364,18 +370,18 @@ static int check_lost(const struct exec *exec, const struct event *event, struct
 {
     uint32_t node = exec_find(exec, event->lost.path);
     if (node == NO_NODE)
-        return refuse(err, event, "there is no such task");
+        return fold_refuse(err, event, "there is no such task");
     if (!task_active(&exec->tasks[node]))
-        return refuse(err, event, "its task is not under way");
+        return fold_refuse(err, event, "its task is not under way");
     if (run_compare(event->lost.run, exec->tasks[node].void_run) <= 0)
-        return refuse(err, event, "its run was void before");
+        return fold_refuse(err, event, "its run was void before");
     return 0;
 }
 
 static void fold_lost(struct exec *exec, const struct event_lost *lost)
 {
     struct task *task = &exec->tasks[exec_find(exec, lost->path)];
-    void_runs(task, lost->run);
+    fold_void_runs(task, lost->run);
     if (!lost->counted)
         return;
     task->losses++;
@@ -386,9 +392,9 @@ static void fold_lost(struct exec *exec, const struct event_lost *lost)
 
 static void cancel_all(engine_t *self, struct exec *exec, enum reason reason)
 {
-    for (uint32_t i = 0; i < exec->count; i++)
+    for (uint32_t i = exec->count; i-- > 0;) /* delegations before who asked for them */
         if (!task_ended(&exec->tasks[i]))
-            end_task(self, exec, i, TASK_CANCELLED, reason, NO_NODE);
+            fold_end_task(self, exec, i, TASK_CANCELLED, reason, NO_NODE);
     self->work_count = 0; /* there is no target left that could start */
 }
 
@@ -404,28 +410,34 @@ static int check_failing(const struct exec *exec, const struct event *event, str
     bool running = exec->status == EXECUTION_RUNNING;
     bool harder = exec->status == EXECUTION_FAILING && !exec->stop && !failing->finish;
     if (!running && !harder)
-        return refuse(err, event, "the execution does not run");
+        return fold_refuse(err, event, "the execution does not run");
     if (!failing->failure.code)
-        return refuse(err, event, "it names no failure");
+        return fold_refuse(err, event, "it names no failure");
     if (failing->path && *failing->path && exec_find(exec, failing->path) == NO_NODE)
-        return refuse(err, event, "there is no such task");
+        return fold_refuse(err, event, "there is no such task");
     return 0;
 }
 
 /* Rule 5: what runs is cancelled, what has not started is skipped, but join: done nodes go on. The
  * fold can't tell what was dispatched from what only waited for an instance: both are cancelled. */
+static void stop_task(engine_t *self, struct exec *exec, uint32_t index)
+{
+    const struct task *task = &exec->tasks[index];
+    if (task_ended(task) || task_root(exec, index)->join == DAG_JOIN_DONE)
+        return;
+    if (task->status == TASK_PENDING)
+        fold_end_task(self, exec, index, TASK_SKIPPED, REASON_FAILED, NO_NODE);
+    else
+        fold_end_task(self, exec, index, TASK_CANCELLED, REASON_FAILED, NO_NODE);
+}
+
 static void stop_tasks(engine_t *self, struct exec *exec)
 {
-    for (uint32_t i = 0; i < exec->count; i++) {
-        const struct task *task = &exec->tasks[i];
-        if (task_ended(task) || dag_node(exec->dag, i)->join == DAG_JOIN_DONE)
-            continue;
-        if (task_active(task))
-            end_task(self, exec, i, TASK_CANCELLED, REASON_FAILED, NO_NODE);
-        else
-            end_task(self, exec, i, TASK_SKIPPED, REASON_FAILED, NO_NODE);
-    }
-    spread(self, exec);
+    for (uint32_t i = exec->count; i-- > exec->nodes;) /* delegations before who asked for them */
+        stop_task(self, exec, i);
+    for (uint32_t i = 0; i < exec->nodes; i++)
+        stop_task(self, exec, i);
+    fold_spread(self, exec);
 }
 
 static void fold_failing(engine_t *self, struct exec *exec, const struct event_failing *failing)
@@ -446,12 +458,12 @@ static int check_ended(const struct exec *exec, const struct event *event, struc
 {
     const struct event_ended *ended = &event->ended;
     if (!execution_status_terminal(ended->status) || !exec_may(exec->status, ended->status))
-        return refuse(err, event, "the execution can't end so");
+        return fold_refuse(err, event, "the execution can't end so");
     bool unfinished = exec->open > 0 && !(exec->status == EXECUTION_FAILING && exec->stop);
     if (unfinished)
-        return refuse(err, event, "tasks have not ended");
+        return fold_refuse(err, event, "tasks have not ended");
     if (ended->path && *ended->path && exec_find(exec, ended->path) == NO_NODE)
-        return refuse(err, event, "there is no such task");
+        return fold_refuse(err, event, "there is no such task");
     return 0;
 }
 
@@ -474,13 +486,13 @@ static void fold_ended(engine_t *self, struct exec *exec, const struct event_end
 static int check_order(const struct exec *exec, const struct event *event, struct err *err)
 {
     if (!exec)
-        return refuse(err, event, "the execution was not started");
+        return fold_refuse(err, event, "the execution was not started");
     if (event->sequence != exec->sequence + 1)
-        return refuse(err, event, "events are missing or doubled before it");
+        return fold_refuse(err, event, "events are missing or doubled before it");
     if (event->time_us < exec->time_us)
-        return refuse(err, event, "its time is before that of the one before");
+        return fold_refuse(err, event, "its time is before that of the one before");
     if (exec_terminal(exec))
-        return refuse(err, event, "the execution has ended");
+        return fold_refuse(err, event, "the execution has ended");
     return 0;
 }
 
@@ -497,16 +509,25 @@ static int check(const struct exec *exec, const struct event *event, struct err 
     case EVENT_CANCEL:
         if (exec->status != EXECUTION_CANCELLING)
             return 0;
-        return refuse(err, event, "the execution is being cancelled already");
+        return fold_refuse(err, event, "the execution is being cancelled already");
+    case EVENT_RESERVED:
+    case EVENT_SETTLED:
+    case EVENT_DELEGATED:
+    case EVENT_REFUSED:
+    case EVENT_ANSWERED:
+    case EVENT_PATCHED: return check_call_event(exec, event, err);
     case EVENT_STARTED: break;
     }
-    return refuse(err, event, "its kind is unknown");
+    return fold_refuse(err, event, "its kind is unknown");
 }
 
 int fold(engine_t *self, const struct event *event, struct err *err)
 {
     self->ready_count = 0;
     self->work_count = 0;
+    self->parted_count = 0;
+    while (self->released_count > 0)
+        free(self->released[--self->released_count].egress);
     if (event->kind == EVENT_STARTED)
         return fold_started(self, event, err);
     struct exec *exec = state_exec(self, event->execution);
@@ -521,6 +542,12 @@ int fold(engine_t *self, const struct event *event, struct err *err)
     case EVENT_CANCEL: fold_cancel(self, exec); break;
     case EVENT_FAILING: fold_failing(self, exec, &event->failing); break;
     case EVENT_ENDED: fold_ended(self, exec, &event->ended); break;
+    case EVENT_RESERVED:
+    case EVENT_SETTLED:
+    case EVENT_DELEGATED:
+    case EVENT_REFUSED:
+    case EVENT_ANSWERED:
+    case EVENT_PATCHED: fold_call_event(self, exec, event); break;
     case EVENT_STARTED: break;
     }
     return 0;

@@ -15,7 +15,9 @@ static bool legal(enum live_state from, enum live_state to)
     case LIVE_RETRY: return bit(to) & bit(LIVE_IDLE);
     case LIVE_QUEUED: return bit(to) & (bit(LIVE_IDLE) | bit(LIVE_ASIDE));
     case LIVE_ASIDE: return bit(to) & (bit(LIVE_IDLE) | bit(LIVE_QUEUED));
-    case LIVE_HELD: return bit(to) & bit(LIVE_IDLE);
+    case LIVE_HELD:
+    case LIVE_STARVED:
+    case LIVE_PARKED: return bit(to) & bit(LIVE_IDLE);
     case LIVE_RUNNING: return bit(to) & (bit(LIVE_IDLE) | bit(LIVE_STOPPING));
     case LIVE_STOPPING: return bit(to) & bit(LIVE_IDLE);
     }
@@ -102,12 +104,12 @@ static unsigned queue_of(const struct live *live)
 
 static struct agent *agent_of(const struct live *live)
 {
-    return live->exec->pins[live->agent_index].agent;
+    return live->exec->pins[live->agent_index]->agent;
 }
 
 static struct lane *lane_of(const struct live *live)
 {
-    return live->exec->lanes ? &live->exec->lanes[live->agent_index] : NULL;
+    return live->exec->limited ? &live->exec->pins[live->agent_index]->lane : NULL;
 }
 
 /* A lane is idle when it has some aside and none queued: the next slot that frees must queue one of
@@ -156,7 +158,7 @@ static void leave_queue(struct live *live)
 
 bool exec_has_slot(const struct exec *exec)
 {
-    return !exec->lanes || exec->running < dag_parallel(exec->dag);
+    return !exec->limited || exec->running < dag_parallel(exec->dag);
 }
 
 /* While a slot is free no lane may stay idle. What was set aside had its turn in the queue already,
@@ -219,7 +221,9 @@ static void leave(engine_t *self, struct live *live)
     timer_clear(self, &live->timer);
     switch (live->state) {
     case LIVE_IDLE: return;
+    case LIVE_PARKED:
     case LIVE_RETRY: break;
+    case LIVE_STARVED:
     case LIVE_HELD: list_remove(&live->link); break;
     case LIVE_CLAIM: leave_claims(self, live); break;
     case LIVE_QUEUED: leave_queue(live); break;
@@ -288,6 +292,21 @@ void live_hold(engine_t *self, struct live *live)
     list_push_back(&live->exec->held, &live->link);
 }
 
+void live_starve(engine_t *self, struct live *live)
+{
+    (void)self;
+    set_state(live, LIVE_STARVED);
+    list_push_back(&live->exec->starved, &live->link);
+}
+
+void live_park(engine_t *self, struct live *live, int64_t timeout_at_us)
+{
+    set_state(live, LIVE_PARKED);
+    live->again = true;
+    if (timeout_at_us != INT64_MAX)
+        timer_set(self, &live->timer, timeout_at_us);
+}
+
 void live_run(engine_t *self, struct live *live, struct instance *instance, struct run run,
               int64_t now_us)
 {
@@ -297,6 +316,7 @@ void live_run(engine_t *self, struct live *live, struct instance *instance, stru
     live->run = run;
     live->dispatched_us = now_us;
     live->again = true;
+    live->hungry = false;
     list_push_back(&instance->lives, &live->link);
     instance->held++;
     instance->agent->running++;

@@ -212,6 +212,10 @@ static int store_value(struct call *call, value_t **value_p, struct datum *ret_d
 int render_message(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
                    struct err *err)
 {
+    if (exec->tasks[node].origin) {
+        *ret_datum = datum_copy(&call->out->arena, &exec->tasks[node].origin->message);
+        return 0;
+    }
     const cel_template_t *message = dag_node(exec->dag, node)->message;
     struct scope scope = {call, exec, exec->tasks[node].ready_sequence};
     if (!message) {
@@ -225,7 +229,7 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
     return r ? r : store_value(call, &value, ret_datum, err);
 }
 
-/* --- the output ------------------------------------------------------------------------------- */
+/* --- packing ---------------------------------------------------------------------------------- */
 
 static void put_big_endian(struct buf *out, uint32_t number, unsigned size)
 {
@@ -256,6 +260,45 @@ static void pack_id(struct buf *out, const char *id)
     buf_append(out, id, size);
 }
 
+static int pack_member(struct call *call, const char *id, const struct datum *datum,
+                       struct buf *out, struct err *err)
+{
+    struct bytes bytes;
+    int r = datum_bytes(call, datum, &bytes, err);
+    if (!r && bytes.size > LIMIT_VALUE_BYTES - out->size)
+        r = err_set(err, ERR_TOO_LARGE, "the value is larger than %u bytes", LIMIT_VALUE_BYTES);
+    if (r)
+        return r;
+    pack_id(out, id);
+    buf_append_bytes(out, bytes);
+    return 0;
+}
+
+int render_delegation(struct call *call, const struct datum *message, const struct datum *context,
+                      struct datum *ret_datum, struct err *err)
+{
+    struct buf packed = {0};
+    if (datum_absent(context)) {
+        *ret_datum = datum_absent(message) ? null_datum() : keep_datum(call, message);
+        return 0;
+    }
+    pack_map_head(&packed, 2);
+    int r = pack_member(call, "message", message, &packed, err);
+    if (!r)
+        r = pack_member(call, "context", context, &packed, err);
+    if (!r)
+        r = store_composed(call, buf_bytes(&packed), ret_datum, err);
+    buf_release(&packed);
+    return r;
+}
+
+int render_value(struct call *call, value_t **value_p, struct datum *ret_datum, struct err *err)
+{
+    return store_value(call, value_p, ret_datum, err);
+}
+
+/* --- the output ------------------------------------------------------------------------------- */
+
 static int pack_output_of(struct scope *scope, uint32_t node, struct buf *out, struct err *err)
 {
     const struct datum *output = output_of(scope, node);
@@ -276,13 +319,13 @@ static int default_output(struct scope *scope, struct datum *ret_datum, struct e
 {
     const dag_t *dag = scope->exec->dag;
     uint32_t last_ones = 0;
-    for (uint32_t i = 0; i < scope->exec->count; i++)
+    for (uint32_t i = 0; i < scope->exec->nodes; i++)
         if (dag_node(dag, i)->targets_count == 0)
             last_ones++;
     struct buf packed = {0};
     pack_map_head(&packed, last_ones);
     int r = 0;
-    for (uint32_t i = 0; !r && i < scope->exec->count; i++)
+    for (uint32_t i = 0; !r && i < scope->exec->nodes; i++)
         if (dag_node(dag, i)->targets_count == 0)
             r = pack_output_of(scope, i, &packed, err);
     if (!r)

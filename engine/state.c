@@ -1,4 +1,5 @@
 #include "engine/state.h"
+#include "base/limits.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ engine_t *engine_new(const struct engine_config *config)
     self->agents = map_new();
     self->scratch = xcalloc(1, sizeof *self->scratch);
     list_init(&self->claims);
+    list_init(&self->fed);
     heap_init(&self->timers, timer_before);
     return self;
 }
@@ -77,8 +79,25 @@ static void free_tasks(engine_t *self, struct exec *exec)
             live_free(self, &exec->tasks[i].live);
         free(exec->tasks[i].answer);
         free(exec->tasks[i].blame);
+        free(exec->tasks[i].origin);
+        talk_free(&exec->tasks[i].talk);
     }
     free(exec->tasks);
+}
+
+static void free_pin(engine_t *self, struct pin **pin_p)
+{
+    struct pin *pin = *pin_p;
+    *pin_p = NULL;
+    agent_unref(self, &pin->agent);
+    union {
+        const char *const *given;
+        char **kept;
+    } delegates = {.given = pin->as.delegates};
+    for (size_t i = 0; i < pin->as.delegates_count; i++)
+        free(delegates.kept[i]);
+    free(delegates.kept);
+    free(pin);
 }
 
 void exec_destroy(engine_t *self, struct exec **exec_p)
@@ -87,12 +106,13 @@ void exec_destroy(engine_t *self, struct exec **exec_p)
     *exec_p = NULL;
     timer_clear(self, &exec->limit);
     timer_clear(self, &exec->stop_timer);
+    list_remove(&exec->fed);
     free_tasks(self, exec);
     forget_decoded(self, exec);
-    for (size_t i = 0; exec->pins && i < dag_agents(exec->dag); i++)
-        agent_unref(self, &exec->pins[i].agent);
+    for (uint32_t i = 0; i < exec->pins_count; i++)
+        free_pin(self, &exec->pins[i]);
     free(exec->pins);
-    free(exec->lanes);
+    value_destroy(&exec->context);
     free(exec->input);
     free(exec->output);
     free(exec->blame);
@@ -144,8 +164,15 @@ void engine_destroy(engine_t **self_p)
     arena_release(self->scratch);
     free(self->scratch);
     free(self->dirty);
+    for (size_t i = 0; i < self->released_count; i++)
+        free(self->released[i].egress);
+    for (size_t i = 0; i < self->egresses_count; i++)
+        free(self->egresses[i].name);
+    free(self->released);
+    free(self->egresses);
     free(self->ready);
     free(self->work);
+    free(self->parted);
     free(self);
 }
 
@@ -210,9 +237,77 @@ void u32_push(uint32_t **array, size_t *count, size_t *capacity, uint32_t item)
 
 /* --- questions -------------------------------------------------------------------------------- */
 
+static size_t part_size(const char *path)
+{
+    size_t size = 0;
+    while (path[size] && path[size] != '/')
+        size++;
+    return size;
+}
+
+/* 0 for what is no number. */
+static uint32_t part_number(const char *part, size_t size)
+{
+    uint32_t number = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (part[i] < '0' || part[i] > '9' || number > LIMIT_EXECUTION_TASKS)
+            return 0;
+        number = 10 * number + (uint32_t)(part[i] - '0');
+    }
+    return number;
+}
+
+/* A path is a node's id, then numbers of delegations: "draft/1/2". */
 uint32_t exec_find(const struct exec *exec, const char *path)
 {
-    return path && *path ? dag_find(exec->dag, path, strlen(path)) : NO_NODE;
+    if (!path || !*path)
+        return NO_NODE;
+    size_t size = part_size(path);
+    uint32_t index = dag_find(exec->dag, path, size);
+    while (path[size] && index != NO_NODE) {
+        path += size + 1;
+        size = part_size(path);
+        uint32_t number = part_number(path, size);
+        const struct talk *talk = exec->tasks[index].talk;
+        bool known = talk && number >= 1 && number <= talk->children_count;
+        index = known ? talk->children[number - 1] : NO_NODE;
+    }
+    return index;
+}
+
+/* What all delegations follow. */
+static const struct dag_node delegation_rules = {
+    .id = "",
+    .agent = "",
+    .join = DAG_JOIN_ALL,
+    .retry = {.attempts = 1, .factor = 1},
+    .on_error = DAG_CONTINUE,
+    .fallback_index = UINT32_MAX,
+};
+
+const struct dag_node *task_rules(const struct exec *exec, uint32_t index)
+{
+    return index < exec->nodes ? dag_node(exec->dag, index) : &delegation_rules;
+}
+
+const char *task_path(const struct exec *exec, uint32_t index)
+{
+    return index < exec->nodes ? dag_node(exec->dag, index)->id : exec->tasks[index].origin->path;
+}
+
+const struct dag_node *task_root(const struct exec *exec, uint32_t index)
+{
+    return dag_node(exec->dag, index < exec->nodes ? index : exec->tasks[index].origin->root);
+}
+
+uint32_t task_depth(const struct exec *exec, uint32_t index)
+{
+    return index < exec->nodes ? 0 : exec->tasks[index].origin->depth;
+}
+
+uint32_t task_parent(const struct exec *exec, uint32_t index)
+{
+    return index < exec->nodes ? NO_NODE : exec->tasks[index].origin->parent;
 }
 
 bool exec_terminal(const struct exec *exec)
@@ -233,16 +328,45 @@ bool task_active(const struct task *task)
 
 bool task_ended(const struct task *task)
 {
-    return task->status != TASK_PENDING && !task_active(task);
+    return task->status != TASK_PENDING && task->status != TASK_WAITING && !task_active(task);
 }
 
 uint32_t task_agent(const struct exec *exec, uint32_t node)
 {
+    if (node >= exec->nodes)
+        return exec->tasks[node].origin->pin;
     const struct dag_node *what = dag_node(exec->dag, node);
     return exec->tasks[node].fallen_back ? what->fallback_index : what->agent_index;
 }
 
 const struct pin *task_pin(const struct exec *exec, uint32_t node)
 {
-    return &exec->pins[task_agent(exec, node)];
+    return exec->pins[task_agent(exec, node)];
+}
+
+uint32_t exec_pin(const struct exec *exec, const char *name)
+{
+    for (uint32_t i = 0; i < exec->pins_count; i++)
+        if (strcmp(exec->pins[i]->agent->name, name) == 0)
+            return i;
+    return NO_NODE;
+}
+
+uint32_t exec_add_pin(engine_t *self, struct exec *exec, const struct pinned_agent *as)
+{
+    struct pin *pin = xcalloc(1, sizeof *pin);
+    char **delegates = xcalloc(as->delegates_count + 1, sizeof *delegates);
+    for (size_t i = 0; i < as->delegates_count; i++)
+        delegates[i] = xstrdup(as->delegates[i]);
+    pin->agent = agent_ref(self, as->name);
+    pin->as = *as;
+    pin->as.name = pin->agent->name;
+    pin->as.delegates = (const char *const *)delegates;
+    list_init(&pin->lane.aside);
+    list_init(&pin->lane.idle);
+    if ((exec->pins_count & (exec->pins_count - 1)) == 0)
+        exec->pins = xrealloc(exec->pins, (exec->pins_count ? 2 * (size_t)exec->pins_count : 1) *
+                                              sizeof(struct pin *));
+    exec->pins[exec->pins_count] = pin;
+    return exec->pins_count++;
 }

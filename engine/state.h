@@ -1,7 +1,7 @@
 /* The engine's inside, shared by the files of engine/ and nobody else.
  *
- * Folded state is struct exec and struct task but for what stands below "volatile" in them; only
- * fold.c writes it. Volatile state is struct live (the other side of a task that is neither pending
+ * Folded state is struct exec, struct task and what hangs below it, but for what stands below
+ * "volatile" in them; only fold.c, fold_calls.c and talk.c write it. Volatile state is struct live (the other side of a task that is neither pending
  * nor ended), struct instance and struct agent; decide.c and its companions write it, and a restart
  * loses it. */
 #ifndef AF_ENGINE_STATE_H
@@ -35,12 +35,15 @@ struct timer {
  *            |                           v
  * IDLE --> RETRY --> QUEUED <--> ASIDE   |   RUNNING --> STOPPING
  *  ^ |       ^         ^ '---------------+---> ^ |           |
- *  | '-------+---------+----> HELD       |       |           |
+ *  | '-------+---------+-> HELD, PARKED  |       |           |
+ *  |                   |   STARVED       |       |           |
  *  '---------------------------------------------+-----------'
  *
  * IDLE: in no list, no timer. CLAIM: after a restart, waits for its instance to claim it. RETRY: its
  * timer runs until the next attempt. QUEUED: in its agent's queue. ASIDE: its execution has as many
  * tasks running as it may. HELD: its execution is being stopped and others have yet to stop.
+ * STARVED: what is left of its budget is reserved for others, whose calls are in flight.
+ * PARKED: it waits for delegations, nobody holds it, and only the time of its attempt runs.
  * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task, or
  * the attempt, and the instance was told to drop it; a next attempt waits until it has let go. */
 enum live_state {
@@ -50,6 +53,8 @@ enum live_state {
     LIVE_QUEUED,
     LIVE_ASIDE,
     LIVE_HELD,
+    LIVE_STARVED,
+    LIVE_PARKED,
     LIVE_RUNNING,
     LIVE_STOPPING,
 };
@@ -58,14 +63,17 @@ struct live {
     struct list link; /* in the one list that its state names */
     struct exec *exec;
     uint32_t node;
-    uint32_t agent_index; /* by dag_agent, while QUEUED or ASIDE */
+    uint32_t agent_index; /* of exec->pins, while QUEUED or ASIDE */
     enum live_state state;
+    bool hungry; /* RUNNING, and its next turn is starved */
     bool again; /* dispatched before, perhaps: goes ahead of new work */
     struct instance *instance; /* RUNNING and STOPPING */
     struct run run;
     int64_t dispatched_us;
+    uint64_t home; /* handle of the instance that has its conversation in memory, perhaps; 0: none */
     size_t effect; /* where its dispatch stands among the decisions, as long as they are gathered */
-    struct timer timer; /* RETRY: next attempt; RUNNING: the backstop of its timeout; STOPPING: of it */
+    struct timer timer; /* RETRY: next attempt; RUNNING: the backstop of its timeout; PARKED: its
+                         * timeout; STOPPING: the backstop of its stop */
 };
 
 #define PRIORITIES 10
@@ -94,6 +102,14 @@ struct instance {
     struct list lives;
 };
 
+/* An egress whose link is open. */
+struct egress {
+    uint64_t handle;
+    char *name; /* address */
+    uint64_t boot;
+    uint64_t granted; /* in all: the one with least is asked next */
+};
+
 /* Of one execution with a limit of parallel tasks, for one agent. */
 struct lane {
     struct list aside;
@@ -103,7 +119,10 @@ struct lane {
 
 /* --- folded ----------------------------------------------------------------------------------- */
 
-enum reason { REASON_NONE, REASON_DISABLED, REASON_SOURCE, REASON_NO_SOURCE, REASON_FAILED, REASON_CANCELLED, REASON_ENDED };
+enum reason {
+    REASON_NONE, REASON_DISABLED, REASON_SOURCE, REASON_NO_SOURCE, REASON_FAILED, REASON_CANCELLED,
+    REASON_ENDED, REASON_PARENT,
+};
 
 /* Heap blocks with all that they point to. */
 struct answer {
@@ -113,6 +132,73 @@ struct answer {
 struct blame {
     struct failure failure;
     const char *instance;
+};
+
+/* A turn, the result of one of its calls, or the delegation that gives it. A heap block. */
+struct entry {
+    enum step_kind kind;
+    uint32_t turn, call;
+    uint32_t child; /* whose end is the result; NO_NODE: it stands here */
+    struct datum datum;
+    struct failure failure; /* code NULL: none */
+};
+
+/* A call of a task's last turn. */
+struct turn_call {
+    bool ours;  /* the coordinator answers it */
+    bool said;  /* ours: the instance has said it */
+    bool done;  /* it has its result */
+};
+
+/* A reservation: the leave for one model call, and the most that it may use. */
+struct reservation {
+    uint32_t turn;       /* 0: there is none */
+    char *egress;        /* address */
+    uint64_t boot;
+    uint64_t tokens, cost_microusd;
+};
+
+/* Sums over a task and all below it, or over an execution. */
+struct ledger {
+    struct usage used;
+    uint64_t held_tokens, held_cost; /* reserved */
+};
+
+/* What a task has that takes turns or delegates. */
+struct talk {
+    /* of the present attempt */
+    int64_t since_us;    /* of its first reservation; 0: none yet */
+    uint32_t turn;       /* the last one */
+    bool corrected;      /* that one had no calls, and something was wrong with it */
+    bool ours;           /* that one has calls that the coordinator answers */
+    struct turn_call *calls;
+    uint32_t calls_count;
+    uint32_t open;       /* calls of it without a result */
+    uint32_t local_open; /* of those, the ones that its instance works on */
+    uint32_t unsaid;     /* of those, the coordinator's that its instance has not said yet */
+    struct entry **entries;
+    uint32_t entries_count, entries_capacity;
+    uint32_t turn_at;    /* place of the last turn's entry */
+    uint64_t bytes;      /* of all entries */
+    struct reservation reservation;
+    /* of all attempts */
+    uint32_t turns, calls_again;
+    struct usage own;
+    struct ledger ledger;
+    uint32_t *children;  /* by number - 1 */
+    uint32_t children_count, children_capacity;
+};
+
+/* Where a delegation comes from. A heap block. */
+struct origin {
+    uint32_t parent, number; /* number: of the parent's children, from 1 */
+    uint32_t root;           /* the node at the top */
+    uint32_t pin;            /* index of exec->pins */
+    uint32_t attempt, turn, call; /* of the parent */
+    uint32_t depth;          /* from 1 */
+    bool hand_off;
+    const char *path;
+    struct datum message;
 };
 
 struct task {
@@ -130,15 +216,18 @@ struct task {
     int64_t queued_us, started_us, ended_us, retry_at_us;
     struct answer *answer;
     struct blame *blame;
+    struct talk *talk;     /* NULL: it has taken no turn and delegated nothing */
+    struct origin *origin; /* NULL: a node's own */
     /* volatile */
     struct live *live;
 };
 
+/* An agent as this execution pinned it. */
 struct pin {
     struct agent *agent; /* a reference */
-    uint32_t version;
-    int64_t timeout_us;
-    bool rerun_never;
+    struct pinned_agent as; /* name and delegates are the pin's own */
+    /* volatile */
+    struct lane lane; /* used with a limit of parallel tasks */
 };
 
 struct exec {
@@ -158,17 +247,23 @@ struct exec {
     uint32_t failed_node; /* NO_NODE: the execution itself */
     uint32_t first_failed; /* of the nodes that failed for good and fail the execution; NO_NODE */
     uint32_t open;        /* tasks that have not ended */
-    uint32_t count;
-    struct task *tasks;
-    struct pin *pins; /* by dag_agent */
+    uint32_t nodes;       /* of the workflow: the first tasks */
+    uint32_t count, capacity;
+    struct task *tasks;   /* moves when delegations are added: use places across events */
+    struct pin **pins;    /* by dag_agent first, then of delegates */
+    uint32_t pins_count;
+    uint32_t reservations; /* open ones */
+    struct ledger ledger;
+    value_t *context;     /* shared; an object. NULL: nothing was set */
     /* volatile */
+    bool limited;      /* has a limit of parallel tasks */
     bool hard;         /* past the grace of a limit: nothing starts any more */
     bool from_before;  /* was there at the resume: instances unknown yet may hold its tasks */
     uint32_t running;  /* tasks held by instances, or perhaps held (CLAIM); those that stop included */
     uint32_t stopping;
-    struct lane *lanes; /* by dag_agent; NULL without a limit of parallel tasks */
     struct list idle_lanes;
-    struct list held;
+    struct list held, starved;
+    struct list fed;   /* in engine->fed: some of what was reserved is free */
     struct timer limit, stop_timer;
 };
 
@@ -185,6 +280,11 @@ struct decoded {
     value_t *value;
 };
 
+struct released {
+    uint32_t task, attempt, turn;
+    char *egress; /* the receiver frees it */
+};
+
 struct engine {
     struct engine_config config;
     map_t *execs;     /* uuid -> struct exec */
@@ -196,7 +296,14 @@ struct engine {
     size_t ready_count, ready_capacity;
     uint32_t *work;  /* nodes that ended and whose targets have yet to hear of it */
     size_t work_count, work_capacity;
+    uint32_t *parted; /* tasks under way that ended by no step of their own: with who delegated
+                       * them, or by a hand-off */
+    size_t parted_count, parted_capacity;
+    struct released *released; /* reservations that ended: nobody needs their calls any more */
+    size_t released_count, released_capacity;
     /* volatile */
+    struct egress *egresses;
+    size_t egresses_count;
     uint64_t run_counter;
     uint64_t use_counter;
     uint64_t timer_counter;
@@ -204,6 +311,7 @@ struct engine {
     bool claiming; /* since the resume, until claims_until_us has passed and all is settled */
     int64_t claims_until_us;
     struct list claims; /* lives in CLAIM */
+    struct list fed;    /* executions */
     struct agent **dirty;
     size_t dirty_count, dirty_capacity;
     struct live *spare; /* freed lives, chained by link.next */
@@ -226,6 +334,14 @@ struct answer *answer_new(const struct datum *datum, const char *instance);
 struct blame *blame_new(const struct failure *failure, const char *instance);
 void u32_push(uint32_t **array, size_t *count, size_t *capacity, uint32_t item);
 
+/* The dag's node, or, for a delegation, the rules that all delegations follow: one attempt, whose
+ * failure is the affair of whoever asked. Its id is no path. */
+const struct dag_node *task_rules(const struct exec *exec, uint32_t index);
+const char *task_path(const struct exec *exec, uint32_t index);
+/* The node at the top: whose join counts for what stops and what goes on. */
+const struct dag_node *task_root(const struct exec *exec, uint32_t index);
+uint32_t task_depth(const struct exec *exec, uint32_t index);
+uint32_t task_parent(const struct exec *exec, uint32_t index); /* NO_NODE: a node's own */
 /* NO_NODE for a path that names no task, also for none at all. */
 uint32_t exec_find(const struct exec *exec, const char *path);
 bool exec_terminal(const struct exec *exec);
@@ -233,14 +349,73 @@ bool exec_terminal(const struct exec *exec);
 bool exec_stops(const struct exec *exec);
 bool task_active(const struct task *task); /* ready or retrying in the fold */
 bool task_ended(const struct task *task);
-/* The agent in use, by dag_agent. */
+/* The agent in use: index of exec->pins. */
 uint32_t task_agent(const struct exec *exec, uint32_t node);
 const struct pin *task_pin(const struct exec *exec, uint32_t node);
+/* By name; NO_NODE: this execution has not pinned it. */
+uint32_t exec_pin(const struct exec *exec, const char *name);
+/* Adds one; references the agent, copies the rest. */
+uint32_t exec_add_pin(engine_t *self, struct exec *exec, const struct pinned_agent *as);
 
 /* --- fold.c ----------------------------------------------------------------------------------- */
 
 /* engine_apply, leaving in self->ready which nodes became ready. */
 int fold(engine_t *self, const struct event *event, struct err *err) MUST_CHECK;
+
+/* For fold_calls.c. */
+int fold_refuse(struct err *err, const struct event *event, const char *why);
+void fold_make_ready(engine_t *self, struct exec *exec, uint32_t index);
+/* Ends a task and all that it delegated; who waits for it hears of it in fold_spread. */
+void fold_end_task(engine_t *self, struct exec *exec, uint32_t index, enum task_status status,
+                   enum reason reason, uint32_t reason_node);
+void fold_set_task(struct exec *exec, uint32_t index, enum task_status status);
+void fold_spread(engine_t *self, struct exec *exec);
+void fold_void_runs(struct task *task, struct run run);
+
+/* --- fold_calls.c: turns, delegations, what the coordinator answers, the ledger ---------------- */
+
+int check_turn(const struct exec *exec, const struct event *event, uint32_t index, struct err *err) MUST_CHECK;
+void fold_turn(engine_t *self, struct exec *exec, uint32_t index, const struct event_step *step);
+void fold_tool_result(struct exec *exec, uint32_t index, const struct event_step *step);
+/* An attempt is over: its history goes, its delegations end, its reservation is settled (usage NULL:
+ * at its bound). */
+void fold_attempt_over(engine_t *self, struct exec *exec, uint32_t index, const struct usage *usage);
+/* A delegation has ended: its parent gets the result. */
+void fold_child_ended(engine_t *self, struct exec *exec, uint32_t index);
+int check_call_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
+void fold_call_event(engine_t *self, struct exec *exec, const struct event *event);
+/* Whether the last turn has all that its instance has to give, so that the run is over: what the
+ * coordinator answers comes with the next dispatch. */
+bool turn_yields(const struct talk *talk);
+/* Whether a model is to be asked next: all that the last turn called for is there. */
+bool turn_may_follow(const struct talk *talk);
+
+/* --- talk.c ----------------------------------------------------------------------------------- */
+
+struct talk *talk_of(struct task *task); /* made when there is none */
+void talk_free(struct talk **self_p);
+/* Forgets the attempt's turns. */
+void talk_clear(struct talk *self);
+void talk_add(struct talk *self, const struct entry *entry);
+/* A result for this call, which is done now. */
+void talk_answer(struct talk *self, const struct entry *entry);
+/* Adds to the ledgers of the task, all above it, and the execution. */
+void ledger_hold(struct exec *exec, uint32_t index, uint64_t tokens, uint64_t cost_microusd);
+void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *held,
+                   const struct usage *usage);
+/* What a task may still use by its own limits, those above it and the execution's. UINT64_MAX: there
+ * is no limit. */
+struct budget {
+    uint64_t left;  /* beside what was used */
+    uint64_t free;  /* beside what is reserved, too */
+    uint32_t limit; /* the task whose limit `left` comes of; NO_NODE: the execution */
+};
+struct budget ledger_tokens(const struct exec *exec, uint32_t index);
+struct budget ledger_cost(const struct exec *exec, uint32_t index);
+/* "lead -> writer -> lead": the agents from the top down to the task, in the arena. */
+const char *talk_chain(struct arena *arena, const struct exec *exec, uint32_t index);
+/* The entry as it is shown: a delegation's with what it came to. Borrowed. */
+struct history_entry entry_view(const struct exec *exec, const struct entry *entry);
 
 /* --- live.c ----------------------------------------------------------------------------------- */
 
@@ -258,6 +433,8 @@ void live_retry(engine_t *self, struct live *live, int64_t at_us);
 void live_queue(engine_t *self, struct live *live);
 void live_aside(engine_t *self, struct live *live);
 void live_hold(engine_t *self, struct live *live);
+void live_starve(engine_t *self, struct live *live);
+void live_park(engine_t *self, struct live *live, int64_t timeout_at_us); /* INT64_MAX: none */
 void live_run(engine_t *self, struct live *live, struct instance *instance, struct run run,
               int64_t now_us);
 void live_stop(engine_t *self, struct live *live);

@@ -28,15 +28,14 @@ static double chance(uint64_t seed, const char *path, uint32_t attempt)
 
 static int64_t pause_us(const struct exec *exec, uint32_t node, uint32_t tried)
 {
-    const struct dag_retry *retry = &dag_node(exec->dag, node)->retry;
+    const struct dag_retry *retry = &task_rules(exec, node)->retry;
     double most = retry->max_us > 0 ? (double)retry->max_us : (double)LIMIT_TIME_MAX_US;
     double pause = (double)retry->backoff_us;
     for (uint32_t i = 1; i < tried && pause < most; i++)
         pause *= retry->factor;
     if (pause > most)
         pause = most;
-    pause +=
-        pause * 0.2 * chance(exec->seed, dag_node(exec->dag, node)->id, exec->tasks[node].attempt);
+    pause += pause * 0.2 * chance(exec->seed, task_path(exec, node), exec->tasks[node].attempt);
     return (int64_t)pause;
 }
 
@@ -45,7 +44,7 @@ static int64_t pause_us(const struct exec *exec, uint32_t node, uint32_t tried)
 static int64_t next_attempt(const struct exec *exec, uint32_t node, const struct failure *failure,
                             int64_t ended_us)
 {
-    const struct dag_node *what = dag_node(exec->dag, node);
+    const struct dag_node *what = task_rules(exec, node);
     const struct task *task = &exec->tasks[node];
     uint32_t tried = task->attempt - task->first_attempt + 1;
     int64_t at = 0;
@@ -94,7 +93,7 @@ static void emit_failure(struct call *call, const struct live *live, struct run 
     int64_t now_us = event_time(call, exec);
     struct event event = {
         .kind = EVENT_STEP,
-        .step = {.path = keep_text(call, dag_node(exec->dag, live->node)->id),
+        .step = {.path = keep_text(call, task_path(exec, live->node)),
                  .attempt = task->attempt,
                  .run = run,
                  .instance = "",
@@ -106,7 +105,7 @@ static void emit_failure(struct call *call, const struct live *live, struct run 
                  .failure = failure,
                  .retry_at_us = next_attempt(exec, live->node, &failure, now_us),
                  .agent = keep_text(call, task_pin(exec, live->node)->agent->name),
-                 .agent_version = task_pin(exec, live->node)->version},
+                 .agent_version = task_pin(exec, live->node)->as.version},
     };
     emit(call, exec, &event);
 }
@@ -118,6 +117,18 @@ void task_fail(struct call *call, struct live *live, struct run run, const char 
     go_on(call, live);
 }
 
+/* The instance may be at work until the drop has reached it, or its lease is over: so long neither
+ * a next attempt may begin nor the execution end. */
+void task_break(struct call *call, struct live *live, const char *code, const char *message,
+                bool permanent)
+{
+    struct exec *exec = live->exec;
+    struct run run = live->run;
+    stop_holder(call, live, "void");
+    emit_failure(call, live, run, code, message, permanent);
+    settle(call, exec);
+}
+
 /* --- losses ----------------------------------------------------------------------------------- */
 
 static void emit_lost(struct call *call, struct live *live, struct run run, bool counted,
@@ -125,7 +136,7 @@ static void emit_lost(struct call *call, struct live *live, struct run run, bool
 {
     struct event event = {
         .kind = EVENT_LOST,
-        .lost = {.path = keep_text(call, dag_node(live->exec->dag, live->node)->id),
+        .lost = {.path = keep_text(call, task_path(live->exec, live->node)),
                  .run = run,
                  .counted = counted,
                  .reason = keep_text(call, reason),
@@ -142,7 +153,7 @@ void task_lose(struct call *call, struct live *live, const char *reason)
     struct run run = live->run;
     emit_lost(call, live, run, true, reason, live->instance->name);
     live_idle(call->engine, live);
-    if (task_pin(exec, live->node)->rerun_never)
+    if (task_pin(exec, live->node)->as.rerun_never)
         task_fail(call, live, run, "lost", RERUN_NEVER, true);
     else if (exec->tasks[live->node].losses_row > LIMIT_LOSSES)
         task_fail(call, live, run, "lost", "its instances were lost too often in a row", false);
@@ -163,7 +174,7 @@ void task_unclaimed(struct call *call, struct live *live)
     if (run_compare(run, task->void_run) > 0)
         emit_lost(call, live, run, false, "restart", "");
     bool due = task->status == TASK_READY || task->retry_at_us <= call->now_us;
-    if (due && task_pin(exec, live->node)->rerun_never)
+    if (due && task_pin(exec, live->node)->as.rerun_never)
         task_fail(call, live, run, "lost",
                   "the coordinator was restarted while it perhaps ran, and the agent says rerun: "
                   "never",
@@ -172,18 +183,7 @@ void task_unclaimed(struct call *call, struct live *live)
         place(call, live);
 }
 
-/* The instance may be at work until the drop has reached it, or its lease is over: so long neither
- * a next attempt may begin nor the execution end. */
-static void time_out(struct call *call, struct live *live)
-{
-    struct exec *exec = live->exec;
-    drop(call, live->instance, exec->id, dag_node(exec->dag, live->node)->id, live->run, "void");
-    live_stop(call->engine, live);
-    timer_set(call->engine, &live->timer, call->now_us + 2 * LIMIT_SILENCE_US);
-    emit_failure(call, live, live->run, "timeout", "the attempt took longer than its timeout",
-                 false);
-    settle(call, exec);
-}
+#define TOOK_TOO_LONG "the attempt took longer than its timeout"
 
 void live_due(struct call *call, struct live *live)
 {
@@ -193,7 +193,11 @@ void live_due(struct call *call, struct live *live)
         place(call, live);
         return;
     case LIVE_STOPPING: let_go(call, live); return;
-    default: time_out(call, live); return;
+    case LIVE_PARKED:
+        live_idle(call->engine, live);
+        task_fail(call, live, (struct run){0, 0}, "timeout", TOOK_TOO_LONG, false);
+        return;
+    default: task_break(call, live, "timeout", TOOK_TOO_LONG, false); return;
     }
 }
 
@@ -216,6 +220,24 @@ static int64_t between(int64_t low, int64_t value, int64_t high)
     return value < low ? low : value;
 }
 
+/* What a step says of turns. A failure says what the reserved turn used, if it is that one's. */
+static void keep_turn(struct call *call, const struct live *live, const struct event_step *step,
+                      struct event_step *kept)
+{
+    const struct talk *talk = live->exec->tasks[live->node].talk;
+    const char **calls = arena_alloc(&call->out->arena, (step->calls_count + 1) * sizeof *calls);
+    bool reserved = talk && talk->reservation.turn > 0 && talk->reservation.turn == step->turn;
+    if (step->kind == STEP_FAILURE && !reserved)
+        return;
+    for (size_t i = 0; i < step->calls_count; i++)
+        calls[i] = keep_text(call, step->calls[i]);
+    kept->turn = step->turn;
+    kept->call = step->call;
+    kept->calls = calls;
+    kept->calls_count = step->kind == STEP_TURN ? step->calls_count : 0;
+    kept->usage = step->usage;
+}
+
 /* The instance says what happened; what it has no say in comes from the state. Clocks of hosts
  * differ, so its times are kept within what the coordinator itself saw. */
 static struct event_step keep_step(struct call *call, const struct live *live,
@@ -228,7 +250,7 @@ static struct event_step keep_step(struct call *call, const struct live *live,
     int64_t ended_us = step->ended_us > 0 ? step->ended_us : now_us;
     ended_us = between(task->queued_us, ended_us, now_us);
     struct event_step kept = {
-        .path = keep_text(call, dag_node(exec->dag, live->node)->id),
+        .path = keep_text(call, task_path(exec, live->node)),
         .attempt = task->attempt,
         .run = live->run,
         .instance = keep_text(call, live->instance->name),
@@ -240,10 +262,14 @@ static struct event_step keep_step(struct call *call, const struct live *live,
                     ended_us),
         .ended_us = ended_us,
         .agent = keep_text(call, pin->agent->name),
-        .agent_version = step->agent_version ? step->agent_version : pin->version,
+        .agent_version = step->agent_version ? step->agent_version : pin->as.version,
     };
+    keep_turn(call, live, step, &kept);
     if (step->kind != STEP_FAILURE) {
-        kept.output = keep_datum(call, &step->output);
+        if (step->kind == STEP_TOOL_RESULT && step->failure.code)
+            kept.failure = keep_failure(call, &step->failure);
+        else
+            kept.output = keep_datum(call, &step->output);
         return kept;
     }
     kept.failure = keep_failure(call, &step->failure);
@@ -254,14 +280,52 @@ static struct event_step keep_step(struct call *call, const struct live *live,
     return kept;
 }
 
-static void accept(struct call *call, struct live *live, const struct event_step *step)
+static void leave_instance(struct call *call, struct live *live)
 {
-    struct event event = {.kind = EVENT_STEP, .step = keep_step(call, live, step)};
-    if (ends_attempt(step->kind))
+    struct exec *exec = live->exec;
+    live->home = live->instance->handle;
+    live_idle(call->engine, live);
+    if (exec->tasks[live->node].status == TASK_WAITING)
+        live_park(call->engine, live, attempt_until(exec, live->node));
+    else
+        place(call, live);
+    settle(call, exec);
+}
+
+void turn_moved(struct call *call, struct live *live)
+{
+    const struct talk *talk = live->exec->tasks[live->node].talk;
+    if (!talk || talk->turn == 0)
+        return;
+    if (turn_yields(talk))
+        leave_instance(call, live);
+    else
+        advance(call, live);
+}
+
+static void accept(struct call *call, struct live *live, struct event *event)
+{
+    bool ends = ends_attempt(event->step.kind);
+    if (ends)
         live_idle(call->engine, live);
-    emit(call, live->exec, &event);
-    if (ends_attempt(step->kind))
+    emit(call, live->exec, event);
+    if (ends)
         go_on(call, live);
+    else
+        turn_moved(call, live);
+}
+
+static bool fits(const struct exec *exec, uint32_t index, const struct event *event)
+{
+    struct err err;
+    return ends_attempt(event->step.kind) || check_turn(exec, event, index, &err) == 0;
+}
+
+void task_nonsense(struct call *call, struct live *live)
+{
+    drop(call, live->instance, live->exec->id, task_path(live->exec, live->node), live->run,
+         "void");
+    task_lose(call, live, "its steps make no sense");
 }
 
 /* A step of the current run. */
@@ -275,15 +339,14 @@ static void take_step(struct call *call, struct live *live, const struct event_s
         return;
     }
     uint32_t last = exec->tasks[live->node].step;
-    if (known_step(step->kind) && step->number == last + 1) {
-        accept(call, live, step);
-        return;
-    }
     if (step->number <= last)
         return;
     /* The link keeps order, so a gap is the peer's defect; the task goes on elsewhere. */
-    drop(call, live->instance, exec->id, step->path, live->run, "void");
-    task_lose(call, live, "its steps make no sense");
+    struct event event = {.kind = EVENT_STEP, .step = keep_step(call, live, step)};
+    if (known_step(step->kind) && step->number == last + 1 && fits(exec, live->node, &event))
+        accept(call, live, &event);
+    else
+        task_nonsense(call, live);
 }
 
 static const char *drop_reason(const struct exec *exec)
@@ -291,6 +354,21 @@ static const char *drop_reason(const struct exec *exec)
     if (!exec || exec_terminal(exec))
         return "ended";
     return exec->status == EXECUTION_CANCELLING ? "cancelled" : "void";
+}
+
+struct live *held_by(struct call *call, uint64_t handle, struct uuid execution, const char *path,
+                     struct run run)
+{
+    const struct instance *instance = state_instance(call->engine, handle);
+    struct exec *exec = state_exec(call->engine, execution);
+    uint32_t index = exec ? exec_find(exec, path) : NO_NODE;
+    struct live *live = index == NO_NODE ? NULL : exec->tasks[index].live;
+    if (!instance)
+        return NULL;
+    if (live && live->instance == instance && run_compare(live->run, run) == 0)
+        return live->state == LIVE_RUNNING ? live : NULL;
+    drop(call, instance, execution, path, run, drop_reason(exec));
+    return NULL;
 }
 
 void input_step(struct call *call, const struct input_step *in)

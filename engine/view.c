@@ -14,6 +14,7 @@ const char *task_status_name(enum task_status status)
     case TASK_FAILED: return "failed";
     case TASK_SKIPPED: return "skipped";
     case TASK_CANCELLED: return "cancelled";
+    case TASK_WAITING: return "waiting";
     }
     return "unknown";
 }
@@ -36,13 +37,17 @@ int engine_execution(const engine_t *self, struct uuid execution, struct executi
         .input = exec->input->datum,
         .failed_path = "",
         .tasks = exec->count,
+        .delegations = exec->count - exec->nodes,
+        .used = exec->ledger.used,
+        .tokens_reserved = exec->ledger.held_tokens,
+        .cost_reserved_microusd = exec->ledger.held_cost,
     };
     if (exec->output)
         ret_view->output = exec->output->datum;
     if (exec->blame)
         ret_view->failure = exec->blame->failure;
     if (exec->failed_node != NO_NODE)
-        ret_view->failed_path = dag_node(exec->dag, exec->failed_node)->id;
+        ret_view->failed_path = task_path(exec, exec->failed_node);
     return 0;
 }
 
@@ -65,10 +70,10 @@ static const char *reason_text(const engine_t *self, const struct exec *exec,
     case REASON_FAILED: return "the execution failed";
     case REASON_CANCELLED: return "the execution was cancelled";
     case REASON_ENDED: return "the execution ended";
+    case REASON_PARENT: return "the task that asked for it ended";
     case REASON_SOURCE: break;
     }
-    return arena_printf(self->scratch, "after \"%s\" %s",
-                        dag_node(exec->dag, task->reason_node)->id,
+    return arena_printf(self->scratch, "after \"%s\" %s", task_path(exec, task->reason_node),
                         how_it_ended(exec->tasks[task->reason_node].status));
 }
 
@@ -87,11 +92,44 @@ static enum task_status shown_status(const struct task *task)
 
 static const char *shown_instance(const struct task *task)
 {
-    if (task->live && task->live->instance)
+    if (task->live && task->live->instance && task->live->state == LIVE_RUNNING)
         return task->live->instance->name;
     if (task->answer)
         return task->answer->instance;
     return task->blame ? task->blame->instance : "";
+}
+
+static void put_origin(const struct exec *exec, const struct origin *origin, struct task_view *view)
+{
+    view->parent = task_path(exec, origin->parent);
+    view->depth = origin->depth;
+    view->message = origin->message;
+    view->hand_off = origin->hand_off;
+}
+
+static void put_talk(const struct talk *talk, struct task_view *view)
+{
+    view->turns = talk->turns;
+    view->children = talk->children_count;
+    view->calls_again = talk->calls_again;
+    view->own = talk->own;
+    view->subtree = talk->ledger.used;
+    if (view->started_us == 0)
+        view->started_us = talk->since_us;
+}
+
+value_t *engine_context(const engine_t *self, struct uuid execution)
+{
+    const struct exec *exec = state_exec(self, execution);
+    if (!exec)
+        return NULL;
+    return exec->context ? value_ref(exec->context) : value_map();
+}
+
+bool engine_needs_agent(const engine_t *self, struct uuid execution, const char *agent)
+{
+    const struct exec *exec = state_exec(self, execution);
+    return exec && !exec_terminal(exec) && exec_pin(exec, agent) != NO_NODE;
 }
 
 int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
@@ -100,14 +138,13 @@ int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
     const struct exec *exec = state_exec(self, execution);
     if (!exec || index >= exec->count)
         return ERR_NOT_FOUND;
-    const struct dag_node *node = dag_node(exec->dag, index);
     const struct task *task = &exec->tasks[index];
     const struct pin *pin = task_pin(exec, index);
     *ret_view = (struct task_view){
-        .path = node->id,
-        .node = node->id,
+        .path = task_path(exec, index),
+        .node = task_root(exec, index)->id,
         .agent = pin->agent->name,
-        .agent_version = pin->version,
+        .agent_version = pin->as.version,
         .status = shown_status(task),
         .attempt = task->attempt,
         .step = task->step,
@@ -118,7 +155,12 @@ int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
         .ended_us = task->ended_us,
         .retry_at_us = task->status == TASK_RETRYING ? task->retry_at_us : 0,
         .instance = shown_instance(task),
+        .parent = "",
     };
+    if (task->origin)
+        put_origin(exec, task->origin, ret_view);
+    if (task->talk)
+        put_talk(task->talk, ret_view);
     if (task->live && task->live->instance)
         ret_view->started_us = task->live->dispatched_us;
     if (task->blame)

@@ -1,0 +1,61 @@
+#include "base/limits.h"
+#include "engine/decide.h"
+#include <string.h>
+
+/* The history of an attempt, as it is told to those who go on with it. */
+
+static struct failure copy_failure(struct arena *arena, const struct failure *from)
+{
+    if (!from->code)
+        return (struct failure){0};
+    return (struct failure){.code = arena_strdup(arena, from->code),
+                            .message = arena_strdup(arena, from->message ? from->message : ""),
+                            .detail = arena_strdup(arena, from->detail ? from->detail : ""),
+                            .permanent = from->permanent};
+}
+
+/* As many as fill a message, one at least. */
+static size_t copy_entries(struct arena *arena, const struct exec *exec, const struct talk *talk,
+                           uint32_t from, const struct history_entry **ret_entries)
+{
+    size_t most = talk->entries_count - from;
+    if (most > LIMIT_HISTORY_ENTRIES)
+        most = LIMIT_HISTORY_ENTRIES;
+    struct history_entry *entries = arena_alloc(arena, (most + 1) * sizeof *entries);
+    size_t count = 0;
+    for (uint64_t bytes = 0; count < most && bytes < LIMIT_HISTORY_BYTES; count++) {
+        struct history_entry view = entry_view(exec, talk->entries[from + count]);
+        bytes += view.output.inline_bytes.size + 64;
+        entries[count] = view;
+        entries[count].output = datum_copy(arena, &view.output);
+        entries[count].failure = copy_failure(arena, &view.failure);
+    }
+    *ret_entries = entries;
+    return count;
+}
+
+void put_history(struct call *call, const struct exec *exec, uint32_t index, bool whole,
+                 struct effect_dispatch *dispatch)
+{
+    const struct talk *talk = exec->tasks[index].talk;
+    dispatch->history_count = talk->entries_count;
+    dispatch->history_from = whole || talk->entries_count == 0 ? 0 : talk->turn_at;
+    dispatch->history_here =
+        copy_entries(&call->out->arena, exec, talk, dispatch->history_from, &dispatch->history);
+}
+
+int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t from,
+                   struct arena *arena, const struct history_entry **ret_entries, size_t *ret_count,
+                   uint32_t *ret_total, struct err *err)
+{
+    const struct exec *exec = state_exec(self, execution);
+    uint32_t index = exec ? exec_find(exec, path) : NO_NODE;
+    const struct talk *talk = index == NO_NODE ? NULL : exec->tasks[index].talk;
+    if (!talk || task_ended(&exec->tasks[index]))
+        return err_set(err, ERR_NOT_FOUND, "there is no such task with turns under way");
+    if (from > talk->entries_count)
+        return err_set(err, ERR_INVALID, "the attempt has %u entries", talk->entries_count);
+    *ret_count = copy_entries(arena, exec, talk, from, ret_entries);
+    *ret_total = talk->entries_count;
+    return 0;
+}
