@@ -377,8 +377,9 @@ void model(struct fixture *f, struct pinned_agent as)
     struct pinned_agent *kept = (void *)(uintptr_t)keep(f, &as, sizeof as);
     kept->takes_turns = true;
     kept->version = 3;
-    while (kept->delegates && kept->delegates[kept->delegates_count])
+    while (as.delegates && as.delegates[kept->delegates_count])
         kept->delegates_count++;
+    kept->delegates = keep(f, as.delegates, (kept->delegates_count + 1) * sizeof(char *));
     (void)map_put(f->agents, as.name, strlen(as.name), kept);
 }
 
