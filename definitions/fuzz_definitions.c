@@ -47,7 +47,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     definitions_parse((const char *)data, size, "f", &definitions, &diagnostics);
     for (size_t i = 0; i < definitions.count; i++)
         check_accepted(&definitions.items[i]);
-    CHECK(definitions.count > 0 || diagnostics.errors > 0);
+    CHECK(definitions.count > 0 || diagnostics.errors > 0 || definitions.files[0].rules);
+    value_t *missing = definitions_missing_rules(&definitions);
+    value_destroy(&missing);
+    definitions_join_rules(&definitions, &diagnostics);
+    for (size_t i = 0; i < definitions.count; i++)
+        check_accepted(&definitions.items[i]);
     definitions_cross_check(&definitions, NULL, NULL, &diagnostics);
     check_complete(&diagnostics);
     diagnostics_format(&diagnostics, &lines);
