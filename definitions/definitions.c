@@ -208,8 +208,8 @@ static void check_document(struct parse *self, const struct document *document)
     else if (is_rules_file(root))
         check_rules_document(self, document);
     else if (self->rules_only)
-        check_error(check, root->place, "missing_rules", "begin it with \"rules:\"",
-                    "a model names this file for its rules, and it holds none");
+        check_error(check, root->place, "missing_rules", "keep nothing but \"rules:\" in it",
+                    "a model names this file for its rules, and this is something else");
     else if (!guess_kind(root, &kind))
         report_no_kind(self, root);
     else
