@@ -285,7 +285,7 @@ static void check_repeat_tools(struct check *self, const struct node *root)
         if (item->kind == NODE_TEXT &&
             !has_tool(self, tools && tools->kind == NODE_LIST ? tools : NULL, item->text,
                       &suggestion))
-            check_error(self, item->place, "unknown_tool",
+            check_error(self, item->place, "bad_value",
                         suggestion.nearest ? suggestion_text(&suggestion, fix, sizeof fix)
                                            : "declare it under tools, or take it out",
                         "the agent has no tool \"%s\"", check_shown(self, item->text));

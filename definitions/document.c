@@ -145,7 +145,7 @@ static const struct kind KINDS[] = {
     {"expression", "an expression that isn't one"},
     {"unknown_node", "a name that is neither a node nor a variable"},
     {"unknown_variable", "a name in a script's rules that is no variable"},
-    {"unknown_tool", "a tool that the agent doesn't have (a warning in a script's rules)"},
+    {"unknown_tool", "a tool in a script's rules that the agent doesn't have (a warning)"},
     {"missing_rules", "a model whose file of rules isn't there, or holds none"},
     {"unknown_input", "an input that isn't declared"},
     {"cycle", "nodes that wait for each other"},
