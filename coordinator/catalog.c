@@ -1,5 +1,7 @@
 #include "coordinator/catalog.h"
 
+#include "coordinator/blobs.h"
+
 #include "base/log.h"
 #include "base/map.h"
 #include "coordinator/pipeline.h"
@@ -428,4 +430,36 @@ int catalog_pin(struct coordinator *self, const dag_t *dag, struct arena *arena,
     *ret_agents = pins;
     *ret_count = count;
     return 0;
+}
+
+int catalog_pin_agent(void *context, const char *name, struct pinned_agent *ret_pin,
+                      struct err *err)
+{
+    const struct catalog_entry *entry = catalog_find(context, DEFINITION_AGENT, name);
+    if (entry == NULL)
+        return err_set(err, ERR_NOT_FOUND, "there is no agent \"%s\"", name);
+    catalog_pin_of(entry, ret_pin);
+    return 0;
+}
+
+bool catalog_next_agent(void *context, size_t *position, const char **ret_name,
+                        const char **ret_about)
+{
+    const struct catalog_entry *entry = catalog_next(context, DEFINITION_AGENT, position);
+    if (entry == NULL)
+        return false;
+    *ret_name = entry->name;
+    *ret_about = entry->agent->about;
+    return true;
+}
+
+engine_t *catalog_new_engine(struct coordinator *self)
+{
+    struct engine_config config = {.epoch = self->epoch,
+                                   .find_dag = catalog_find_dag,
+                                   .read_blob = blobs_read,
+                                   .pin_agent = catalog_pin_agent,
+                                   .next_agent = catalog_next_agent,
+                                   .context = self};
+    return engine_new(&config);
 }

@@ -55,6 +55,11 @@ dag_t *catalog_find_dag(void *context, const char *workflow, uint32_t version, c
                         struct err *err);
 /* What an execution keeps of an agent. All texts and lists are borrowed from the entry. */
 void catalog_pin_of(const struct catalog_entry *entry, struct pinned_agent *ret_pin);
+int catalog_pin_agent(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err);
+bool catalog_next_agent(void *context, size_t *position, const char **ret_name,
+                        const char **ret_about);
+/* An engine over this coordinator's catalog and blobs. */
+engine_t *catalog_new_engine(struct coordinator *self);
 /* The newest versions of all agents that the graph names; ERR_INVALID naming those that are not
  * there. The array is the arena's. */
 int catalog_pin(struct coordinator *self, const dag_t *dag, struct arena *arena,

@@ -20,6 +20,8 @@ struct coordinator_options {
 
 struct counters {
     uint64_t messages, steps, dispatches, starts, ended, losses;
+    uint64_t delegations;
+    uint64_t calls_again;    /* model calls that were made again for a lost egress */
     uint64_t malformed;      /* messages, bodies and items that could not be read */
     uint64_t refused_hellos, refused_requests;
     uint64_t undeliverable;  /* what the broker gave back */

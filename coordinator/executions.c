@@ -1,6 +1,7 @@
 #include "coordinator/executions.h"
 
 #include "base/map.h"
+#include "coordinator/events.h"
 #include "coordinator/tables.h"
 
 #include <stdlib.h>
@@ -69,7 +70,9 @@ void executions_write_ended(struct coordinator *self, store_batch_t *writes,
                               .output = ended->output,
                               .failure = ended->failure,
                               .failed_path = ended->path,
-                              .tasks = view.tasks};
+                              .tasks = view.tasks,
+                              .delegations = view.delegations,
+                              .used = view.used};
     write_summary(writes, event->execution, &summary);
     write_status(writes, EXECUTION_RUNNING, event->execution, false);
     write_status(writes, ended->status, event->execution, true);
@@ -110,6 +113,36 @@ void executions_failure(struct doc *doc, const char *key, const struct failure *
     doc_end(doc);
 }
 
+static void put_delegation(struct doc *doc, const struct task_view *task)
+{
+    doc_string(doc, "parent", task->parent);
+    doc_int(doc, "depth", task->depth);
+    if (task->depth == 0)
+        return;
+    doc_datum(doc, "message", &task->message);
+    doc_bool(doc, "hand_off", task->hand_off);
+}
+
+static int64_t all_tokens(const struct usage *usage)
+{
+    return events_number(usage->input_tokens + usage->output_tokens);
+}
+
+static void put_talk(struct doc *doc, const struct task_view *task)
+{
+    doc_int(doc, "turns", task->turns);
+    doc_int(doc, "children", task->children);
+    doc_int(doc, "calls_again", task->calls_again);
+    doc_map(doc, "tokens");
+    doc_int(doc, "own", all_tokens(&task->own));
+    doc_int(doc, "subtree", all_tokens(&task->subtree));
+    doc_end(doc);
+    doc_map(doc, "cost_microusd");
+    doc_int(doc, "own", events_number(task->own.cost_microusd));
+    doc_int(doc, "subtree", events_number(task->subtree.cost_microusd));
+    doc_end(doc);
+}
+
 static void put_task(struct doc *doc, const struct task_view *task, bool output)
 {
     doc_map(doc, NULL);
@@ -131,6 +164,9 @@ static void put_task(struct doc *doc, const struct task_view *task, bool output)
     if (task->status == TASK_RETRYING)
         doc_time(doc, "retry_at", task->retry_at_us);
     doc_string(doc, "instance", task->instance);
+    put_delegation(doc, task);
+    if (task->turns > 0 || task->children > 0)
+        put_talk(doc, task);
     doc_int(doc, "output_size", (int64_t)datum_size(&task->output));
     if (output)
         doc_datum(doc, "output", &task->output);
@@ -188,6 +224,10 @@ void executions_document(const engine_t *engine, struct uuid id,
     if (view.failure.code != NULL)
         doc_string(doc, "failed_path", view.failed_path);
     doc_int(doc, "tasks_count", view.tasks);
+    doc_int(doc, "delegations", view.delegations);
+    doc_int(doc, "tokens", all_tokens(&view.used));
+    doc_int(doc, "cost_microusd", events_number(view.used.cost_microusd));
+    doc_int(doc, "tokens_reserved", events_number(view.tokens_reserved));
     if (options->tasks)
         put_tasks(engine, &view, options, doc);
     doc_end(doc);
@@ -205,6 +245,9 @@ void executions_outcome(struct uuid id, const struct summary *summary, struct do
     if (summary->failure.code != NULL)
         doc_string(doc, "failed_path", summary->failed_path);
     doc_int(doc, "tasks_count", summary->tasks);
+    doc_int(doc, "delegations", summary->delegations);
+    doc_int(doc, "tokens", all_tokens(&summary->used));
+    doc_int(doc, "cost_microusd", events_number(summary->used.cost_microusd));
     doc_end(doc);
 }
 

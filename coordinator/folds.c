@@ -98,16 +98,12 @@ static struct fold **find_place(struct folds *self)
 static int begin(struct coordinator *self, struct uuid execution, struct err *err)
 {
     struct fold **place = find_place(self->folds);
-    struct engine_config config = {.epoch = self->epoch,
-                                   .find_dag = catalog_find_dag,
-                                   .read_blob = blobs_read,
-                                   .context = self};
     if (place == NULL)
         return err_set(err, ERR_BUSY, "too many ended executions are asked for at once");
     fold_destroy(*place);
     struct fold *fold = xcalloc(1, sizeof *fold);
     fold->execution = execution;
-    fold->engine = engine_new(&config);
+    fold->engine = catalog_new_engine(self);
     fold->last = &fold->first;
     *place = fold;
     return ERR_AGAIN;

@@ -1,5 +1,6 @@
 #include "coordinator/journal.h"
 
+#include "coordinator/journal_calls.h"
 #include "coordinator/record_util.h"
 
 #include <inttypes.h>
@@ -11,14 +12,8 @@
 static void encode_pins(const struct event_started *from, Af__Record__Started *to,
                         Af__Record__PinnedAgent *pins, Af__Record__PinnedAgent **pointers)
 {
-    for (size_t i = 0; i < from->agents_count; i++) {
-        pins[i] = (Af__Record__PinnedAgent)AF__RECORD__PINNED_AGENT__INIT;
-        pins[i].name = record_text(from->agents[i].name);
-        RECORD_SET(&pins[i], version, from->agents[i].version);
-        RECORD_SET(&pins[i], timeout_us, (uint64_t)from->agents[i].timeout_us);
-        RECORD_SET(&pins[i], rerun_never, from->agents[i].rerun_never);
-        pointers[i] = &pins[i];
-    }
+    for (size_t i = 0; i < from->agents_count; i++)
+        pointers[i] = journal_encode_pin(&from->agents[i], &pins[i]);
     to->n_agents = from->agents_count;
     to->agents = pointers;
 }
@@ -58,6 +53,7 @@ static void encode_step(const struct event_step *from, Af__Record__Event *event,
     Af__Record__Datum output;
     Af__Record__Failure failure;
     Af__Record__Run run;
+    Af__Record__Usage usage;
 
     to.path = record_text(from->path);
     RECORD_SET(&to, attempt, from->attempt);
@@ -74,6 +70,8 @@ static void encode_step(const struct event_step *from, Af__Record__Event *event,
     to.retry_at_us = from->retry_at_us;
     to.agent = record_text(from->agent);
     RECORD_SET(&to, agent_version, from->agent_version);
+    if (from->turn > 0)
+        journal_encode_turn(from, &to, &usage);
     event->step = &to;
     record_pack(&event->base, out);
 }
@@ -143,23 +141,24 @@ void journal_encode(const struct event *event, struct buf *out)
     case EVENT_CANCEL: encode_cancel(&event->cancel, &record, out); break;
     case EVENT_FAILING: encode_failing(&event->failing, &record, out); break;
     case EVENT_ENDED: encode_ended(&event->ended, &record, out); break;
+    case EVENT_RESERVED:
+    case EVENT_SETTLED:
+    case EVENT_DELEGATED:
+    case EVENT_REFUSED:
+    case EVENT_ANSWERED:
+    case EVENT_PATCHED: journal_encode_call(event, &record, out); break;
     }
 }
 
 static int decode_pins(struct arena *arena, const Af__Record__Started *from,
                        struct event_started *to, struct err *err)
 {
-    struct pinned_agent *pins = arena_alloc(arena, from->n_agents * sizeof *pins);
+    struct pinned_agent *pins = arena_alloc(arena, (from->n_agents + 1) * sizeof *pins);
 
     for (size_t i = 0; i < from->n_agents; i++) {
-        int rc = record_read_text(from->agents[i]->name, "agents.name", &pins[i].name, err);
+        int rc = journal_decode_pin(from->agents[i], &pins[i], err);
         if (rc < 0)
             return rc;
-        if (from->agents[i]->timeout_us > INT64_MAX)
-            return err_set(err, ERR_MALFORMED, "the field \"agents.timeout_us\" is too large");
-        pins[i].version = from->agents[i]->version;
-        pins[i].timeout_us = (int64_t)from->agents[i]->timeout_us;
-        pins[i].rerun_never = from->agents[i]->rerun_never;
     }
     to->agents = pins;
     to->agents_count = from->n_agents;
@@ -202,7 +201,7 @@ static int decode_step(const Af__Record__Step *from, struct event_step *to, stru
     to->ended_us = from->ended_us;
     to->retry_at_us = from->retry_at_us;
     to->agent_version = from->agent_version;
-    return 0;
+    return journal_decode_turn(from, to, err);
 }
 
 static int decode_lost(const Af__Record__Lost *from, struct event_lost *to, struct err *err)
@@ -248,7 +247,8 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
                        struct err *err)
 {
     int kinds = (from->started != NULL) + (from->step != NULL) + (from->lost != NULL) +
-                (from->cancel != NULL) + (from->failing != NULL) + (from->ended != NULL);
+                (from->cancel != NULL) + (from->failing != NULL) + (from->ended != NULL) +
+                journal_call_kinds(from);
     if (kinds != 1)
         return err_set(err, ERR_MALFORMED, "the record holds %d kinds of event", kinds);
     if (from->started != NULL) {
@@ -271,8 +271,11 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
         to->kind = EVENT_FAILING;
         return decode_failing(from->failing, &to->failing, err);
     }
-    to->kind = EVENT_ENDED;
-    return decode_ended(from->ended, &to->ended, err);
+    if (from->ended != NULL) {
+        to->kind = EVENT_ENDED;
+        return decode_ended(from->ended, &to->ended, err);
+    }
+    return journal_decode_call(from, to, err);
 }
 
 int journal_decode(struct arena *arena, struct uuid execution, uint64_t sequence,

@@ -4,6 +4,7 @@
 #include "base/map.h"
 #include "coordinator/catalog.h"
 #include "coordinator/fleet.h"
+#include "coordinator/link_items.h"
 #include "coordinator/pipeline.h"
 #include "coordinator/publisher.h"
 #include "coordinator/steps.h"
@@ -17,6 +18,7 @@
 
 #define INSTANCE_PREFIX "instance:"
 #define HOST_PREFIX     "host:"
+#define EGRESS_PREFIX   "egress:"
 
 struct entry {
     struct timer timer; /* first, so that a timer that is due leads back to its entry */
@@ -43,8 +45,9 @@ struct links {
     uint64_t handles;
     uint64_t *dirty; /* handles */
     size_t dirty_count, dirty_capacity;
-    size_t counts[2];  /* by role */
-    map_t *dead_boots; /* address -> struct dead_boot */
+    size_t counts[LINK_ROLES];
+    struct arena arena; /* of one item or welcome */
+    map_t *dead_boots;  /* address -> struct dead_boot */
 };
 
 struct dead_boot {
@@ -85,6 +88,7 @@ void links_destroy(struct links **self_p)
     map_destroy(&self->by_handle);
     map_destroy(&self->dead_boots);
     timers_release(&self->timers);
+    arena_release(&self->arena);
     free(self->dirty);
     free(self);
     *self_p = NULL;
@@ -155,13 +159,27 @@ static void end_instance(struct coordinator *self, struct entry *entry, const ch
     publisher_instance(self, false, entry->id, entry->agent, entry->host, reason);
 }
 
+static void decide(struct coordinator *self, struct input *input, const char *what)
+{
+    struct err err;
+    if (pipeline_decide(self, input, &err) < 0)
+        log_error("COORD-INPUT-REFUSED", err.what, "input", what, NULL);
+}
+
+static void end_egress(struct coordinator *self, const struct entry *entry)
+{
+    struct input input = {.kind = INPUT_EGRESS_DOWN, .egress_down = {.handle = entry->handle}};
+    decide(self, &input, "egress down");
+}
+
 static void end(struct coordinator *self, struct entry *entry, const char *reason)
 {
     log_info("COORD-LINK-ENDED", "a link ended", "peer", entry->address, "reason", reason, NULL);
-    if (entry->role == LINK_INSTANCE)
-        end_instance(self, entry, reason);
-    else
-        fleet_host_down(self, entry->handle);
+    switch (entry->role) {
+    case LINK_INSTANCE: end_instance(self, entry, reason); break;
+    case LINK_HOST: fleet_host_down(self, entry->handle); break;
+    case LINK_EGRESS: end_egress(self, entry); break;
+    }
     fleet_wake(self);
     forget_entry(self, entry);
 }
@@ -215,40 +233,27 @@ static struct entry *open_link(struct coordinator *self, const char *address,
     return entry;
 }
 
-static const struct claim *read_inventory(struct message *message, const struct wire_hello *hello)
-{
-    struct claim *claims = arena_alloc(&message->arena, hello->inventory_count * sizeof *claims);
-    for (size_t i = 0; i < hello->inventory_count; i++) {
-        const struct wire_claim *from = &hello->inventory[i];
-        claims[i] = (struct claim){
-            .execution = from->execution,
-            .path = from->path,
-            .run = {from->run.epoch, from->run.counter},
-            .acknowledged_step = from->acknowledged_step,
-            .unacknowledged_steps = from->unacknowledged_steps,
-            .unacknowledged_count = from->unacknowledged_count,
-        };
-    }
-    return claims;
-}
-
 static void open_instance(struct coordinator *self, struct message *message,
                           const struct wire_hello *hello, uint64_t old_handle)
 {
-    struct err err;
     struct entry *entry = open_link(self, message->route.from, hello, LINK_INSTANCE);
-    struct input input = {.kind = INPUT_INSTANCE_UP,
-                          .up = {.handle = entry->handle,
-                                 .old_handle = old_handle,
-                                 .instance = entry->id,
-                                 .agent = entry->agent,
-                                 .credit = hello->credit,
-                                 .claims = read_inventory(message, hello),
-                                 .claims_count = hello->inventory_count}};
-    if (pipeline_decide(self, &input, &err) < 0)
-        log_error("COORD-INPUT-REFUSED", err.what, "input", "instance up", NULL);
+    struct input input =
+        link_instance_up(hello, entry->id, entry->handle, old_handle, &message->arena);
+    decide(self, &input, "instance up");
     publisher_instance(self, true, entry->id, entry->agent, entry->host, "");
     fleet_wake(self);
+}
+
+/* What it is to be told rests on commits, as its grants do; its welcome does not. */
+static void open_egress(struct coordinator *self, struct message *message,
+                        const struct wire_hello *hello, uint64_t old_handle)
+{
+    struct entry *entry = open_link(self, message->route.from, hello, LINK_EGRESS);
+    link_welcome(entry->link, NULL, 0, self->mono_us);
+    struct input input =
+        link_egress_up(hello, entry->address, entry->handle, old_handle, &message->arena);
+    decide(self, &input, "egress up");
+    log_info("COORD-EGRESS-UP", "an egress is there", "peer", entry->address, NULL);
 }
 
 /* A host's link touches no journal, and the epoch is committed: its welcome need not wait. */
@@ -293,10 +298,17 @@ static const char *objection(struct coordinator *self, struct message *message,
                    ? NULL
                    : "a host says hello from an address \"host:ID\"";
     }
+    if (strcmp(hello->role, "egress") == 0) {
+        *ret_role = LINK_EGRESS;
+        return starts_with(message->route.from, EGRESS_PREFIX)
+                   ? NULL
+                   : "an egress says hello from an address \"egress:ID\"";
+    }
     *ret_role = LINK_INSTANCE;
     if (strcmp(hello->role, "instance") != 0)
         return arena_printf(&message->arena,
-                            "the role \"%s\" is not known here: it is \"instance\" or \"host\"",
+                            "the role \"%s\" is not known here: it is \"instance\", \"host\" or "
+                            "\"egress\"",
                             hello->role);
     if (!starts_with(message->route.from, INSTANCE_PREFIX))
         return "an instance says hello from an address \"instance:ID\"";
@@ -341,10 +353,11 @@ static void receive_hello(struct coordinator *self, struct message *message)
             return;
     }
     uint64_t old_handle = old == NULL ? 0 : replace(self, old);
-    if (role == LINK_INSTANCE)
-        open_instance(self, message, hello, old_handle);
-    else
-        open_host(self, message, hello, old_handle);
+    switch (role) {
+    case LINK_INSTANCE: open_instance(self, message, hello, old_handle); break;
+    case LINK_HOST: open_host(self, message, hello, old_handle); break;
+    case LINK_EGRESS: open_egress(self, message, hello, old_handle); break;
+    }
 }
 
 static void note_dead_boot(struct links *self, const char *address, uint64_t boot)
@@ -402,8 +415,10 @@ static void receive_credit(struct coordinator *self, struct entry *entry,
 static void receive_item(struct coordinator *self, const struct entry *entry,
                          const struct wire_item *item)
 {
-    if (item->kind == WIRE_ITEM_STEP && entry->role == LINK_INSTANCE)
-        steps_receive(self, entry->handle, entry->id, entry->agent, &item->step);
+    struct input input;
+    if (entry->role == LINK_INSTANCE &&
+        link_input_of(item, entry->handle, entry->id, entry->agent, &input))
+        steps_receive(self, &input);
     else if (item->kind == WIRE_ITEM_PROCESS && entry->role == LINK_HOST)
         receive_process(self, entry, &item->process);
     else
@@ -542,17 +557,9 @@ void links_welcome(struct coordinator *self, const struct effect_welcome *welcom
     struct entry *entry = find(self->links, welcome->handle);
     if (entry == NULL)
         return;
-    struct wire_verdict *verdicts = xcalloc(welcome->count + 1, sizeof *verdicts);
-    for (size_t i = 0; i < welcome->count; i++) {
-        const struct verdict *from = &welcome->verdicts[i];
-        verdicts[i] = (struct wire_verdict){.execution = from->execution,
-                                            .path = from->path,
-                                            .run = {from->run.epoch, from->run.counter},
-                                            .keep = from->keep,
-                                            .journaled_step = from->journaled_step};
-    }
-    link_welcome(entry->link, verdicts, welcome->count, self->mono_us);
-    free(verdicts);
+    arena_clear(&self->links->arena);
+    link_welcome(entry->link, link_verdicts(welcome, &self->links->arena), welcome->count,
+                 self->mono_us);
     make_dirty(self->links, entry);
 }
 
@@ -583,40 +590,21 @@ static struct entry *gather(struct coordinator *self, uint64_t handle)
     return entry;
 }
 
-void links_dispatch(struct coordinator *self, const struct effect_dispatch *dispatch)
+void links_effect(struct coordinator *self, const struct effect *effect)
 {
-    struct entry *entry = gather(self, dispatch->handle);
+    struct wire_item item;
+    uint64_t handle;
+    arena_clear(&self->links->arena);
+    if (!link_item_of(effect, &self->links->arena, &item, &handle))
+        return;
+    struct entry *entry = gather(self, handle);
     if (entry == NULL)
         return;
-    struct wire_item item = {.kind = WIRE_ITEM_DISPATCH,
-                             .dispatch = {.execution = dispatch->execution,
-                                          .path = dispatch->path,
-                                          .attempt = dispatch->attempt,
-                                          .run = {dispatch->run.epoch, dispatch->run.counter},
-                                          .journaled_step = dispatch->journaled_step,
-                                          .agent = dispatch->agent,
-                                          .agent_version = dispatch->agent_version,
-                                          .message = dispatch->message,
-                                          .timeout_us = (uint64_t)dispatch->timeout_us,
-                                          .deadline_us = dispatch->deadline_us,
-                                          .workflow = dispatch->workflow,
-                                          .queued_us = dispatch->queued_us}};
     wire_append_item(&item, &entry->items);
+    if (effect->kind != EFFECT_DISPATCH)
+        return;
     self->counters.dispatches++;
-    publisher_dispatch(self, dispatch, entry->id);
-}
-
-void links_drop(struct coordinator *self, const struct effect_drop *drop)
-{
-    struct entry *entry = gather(self, drop->handle);
-    if (entry == NULL)
-        return;
-    struct wire_item item = {.kind = WIRE_ITEM_DROP,
-                             .drop = {.execution = drop->execution,
-                                      .path = drop->path,
-                                      .run = {drop->run.epoch, drop->run.counter},
-                                      .reason = drop->reason}};
-    wire_append_item(&item, &entry->items);
+    publisher_dispatch(self, &effect->dispatch, entry->id);
 }
 
 static void flush(struct coordinator *self, struct entry *entry)
@@ -625,7 +613,9 @@ static void flush(struct coordinator *self, struct entry *entry)
     if (entry->muted != NULL || (entry->items_count > 0 && !send_items(self, entry)))
         return;
     link_flush(entry->link, self->mono_us);
-    if (entry->role == LINK_INSTANCE)
+    if (entry->role == LINK_EGRESS)
+        link_set_busy(entry->link, true, self->mono_us);
+    else if (entry->role == LINK_INSTANCE)
         link_set_busy(entry->link, engine_instance_tasks(self->engine, entry->handle) > 0,
                       self->mono_us);
     if (link_deadline(entry->link) < entry->timer.at_us)

@@ -1,4 +1,4 @@
-/* The links that are open now, to instances and hosts: by address, by handle, by their next
+/* The links that are open now, to instances, hosts and egresses: by address, by handle, by their next
  * deadline. Turns what comes over them into inputs of the engine, and the engine's effects into
  * items, gathered into one frame for each link and release. A handle is the counter of the link's id
  * and is never used again. */
@@ -24,17 +24,17 @@ bool links_touch(struct coordinator *self, uint64_t handle, uint64_t batch);
 uint64_t links_received(struct coordinator *self, uint64_t handle);
 void links_commit(struct coordinator *self, uint64_t handle, uint64_t sequence);
 void links_welcome(struct coordinator *self, const struct effect_welcome *welcome);
-void links_dispatch(struct coordinator *self, const struct effect_dispatch *dispatch);
-void links_drop(struct coordinator *self, const struct effect_drop *drop);
+void links_effect(struct coordinator *self, const struct effect *effect); /* any other */
 void links_flush(struct coordinator *self); /* sends what was gathered, and what is owed */
 
 /* --- for the fleet and for views --- */
-enum link_role { LINK_INSTANCE, LINK_HOST };
+enum link_role { LINK_INSTANCE, LINK_HOST, LINK_EGRESS };
+#define LINK_ROLES 3
 struct link_view {
     uint64_t handle;
     enum link_role role;
-    const char *id;    /* inst_… or host_… */
-    const char *agent; /* "" for a host */
+    const char *id;    /* inst_…, host_… or egr_… */
+    const char *agent; /* "" for a host or egress */
     const char *host;  /* "" when not known */
     const char *program;
     uint32_t pid;

@@ -24,6 +24,8 @@ METHOD(method_executions_list);
 METHOD(method_executions_wait);
 METHOD(method_executions_cancel);
 METHOD(method_executions_journal);
+METHOD(method_tasks_history);
+METHOD(method_executions_context);
 
 #undef METHOD
 

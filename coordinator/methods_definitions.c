@@ -206,27 +206,14 @@ static int get_kind(struct coordinator *self, const struct request *request,
     return 0;
 }
 
-static bool names_agent(struct coordinator *self, const struct execution_view *view,
-                        const char *agent)
-{
-    bool found = false;
-    dag_t *dag = catalog_find_dag(self, view->workflow, view->workflow_version, view->agent, NULL);
-    for (size_t i = 0; dag != NULL && !found && i < dag_agents(dag); i++)
-        found = strcmp(dag_agent(dag, i), agent) == 0;
-    dag_destroy(&dag);
-    return found;
-}
-
 /* Without instances the tasks that need it would wait for ever. */
 static int refuse_needed_agent(struct coordinator *self, const char *agent, struct err *err)
 {
     char text[TYPEID_TEXT_SIZE];
-    struct execution_view view;
     struct uuid id;
     size_t position = 0;
     while (engine_next_execution(self->engine, &position, &id)) {
-        if (engine_execution(self->engine, id, &view) < 0 ||
-            execution_status_terminal(view.status) || !names_agent(self, &view, agent))
+        if (!engine_needs_agent(self->engine, id, agent))
             continue;
         err_set(err, ERR_CONFLICT, "%s needs agent \"%s\" and has not ended",
                 typeid_text("exec", id, text), agent);

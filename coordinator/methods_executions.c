@@ -286,3 +286,91 @@ int method_executions_cancel(struct coordinator *self, const struct request *req
     doc_end(doc);
     return 0;
 }
+
+/* --- tasks ------------------------------------------------------------------------------------ */
+
+static void put_entry(struct doc *doc, const struct history_entry *entry)
+{
+    doc_map(doc, NULL);
+    doc_string(doc, "kind", entry->kind == STEP_TURN ? "turn" : "tool_result");
+    doc_int(doc, "turn", entry->turn);
+    if (entry->kind != STEP_TURN)
+        doc_int(doc, "call", entry->call);
+    if (entry->failure.code != NULL)
+        executions_failure(doc, "failure", &entry->failure);
+    else
+        doc_datum(doc, "output", &entry->output);
+    doc_end(doc);
+}
+
+static void put_history(struct doc *doc, const struct history_entry *entries, size_t count,
+                        uint32_t from, uint32_t total)
+{
+    doc_map(doc, NULL);
+    doc_list(doc, "items");
+    for (size_t i = 0; i < count; i++)
+        put_entry(doc, &entries[i]);
+    doc_end(doc);
+    if (from + count < total)
+        doc_int(doc, "next", from + (int64_t)count);
+    else
+        doc_null(doc, "next");
+    doc_end(doc);
+}
+
+/* What an instance lacks that goes on with a conversation. */
+int method_tasks_history(struct coordinator *self, const struct request *request, struct doc *doc,
+                         struct err *err)
+{
+    const struct history_entry *entries;
+    const char *execution, *path;
+    struct uuid id;
+    struct arena arena = {0};
+    int64_t from = 0;
+    uint32_t total;
+    size_t count;
+    int rc;
+
+    if ((rc = param_text(request, "execution", &execution, err)) < 0 ||
+        (rc = param_text(request, "path", &path, err)) < 0 ||
+        (rc = param_optional_int(request, "from", 0, UINT32_MAX, &from, err)) < 0 ||
+        (rc = typeid_parse_as(execution, "exec", &id, err)) < 0)
+        return rc;
+    rc = engine_history(self->engine, id, path, (uint32_t)from, &arena, &entries, &count, &total,
+                        err);
+    if (rc == 0)
+        put_history(doc, entries, count, (uint32_t)from, total);
+    arena_release(&arena);
+    return rc;
+}
+
+/* --- context ---------------------------------------------------------------------------------- */
+
+int method_executions_context(struct coordinator *self, const struct request *request,
+                              struct doc *doc, struct err *err)
+{
+    struct uuid id;
+    const engine_t *engine = self->engine;
+    int rc = param_id(request, &id, err);
+    if (rc == 0)
+        rc = refuse_aside(self, id, err);
+    if (rc < 0)
+        return rc;
+    value_t *context = self->full ? NULL : engine_context(engine, id);
+    if (context == NULL) {
+        rc = folds_get(self, id, &engine, err);
+        if (rc == ERR_AGAIN) {
+            folds_defer(self, id, request->from, request->correlation, request->method,
+                        request->payload);
+            return REQUEST_DEFERRED;
+        }
+        context = rc == 0 ? engine_context(engine, id) : NULL;
+    }
+    if (rc < 0)
+        return rc;
+    doc_map(doc, NULL);
+    doc_value(doc, "context", context);
+    doc_end(doc);
+    value_destroy(&context);
+    return 0;
+}

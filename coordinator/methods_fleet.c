@@ -32,6 +32,8 @@ static void put_counters(struct coordinator *self, struct doc *doc)
     doc_int(doc, "steps", (int64_t)counters->steps);
     doc_int(doc, "dispatches", (int64_t)counters->dispatches);
     doc_int(doc, "losses", (int64_t)counters->losses);
+    doc_int(doc, "delegations", (int64_t)counters->delegations);
+    doc_int(doc, "calls_again", (int64_t)counters->calls_again);
     doc_int(doc, "malformed", (int64_t)(counters->malformed + peer_malformed(self->peer)));
     doc_int(doc, "refused_hellos", (int64_t)counters->refused_hellos);
     doc_int(doc, "refused_requests", (int64_t)counters->refused_requests);
@@ -66,6 +68,7 @@ int method_status(struct coordinator *self, const struct request *request, struc
     doc_int(doc, "agents", count_agents(self));
     doc_int(doc, "instances", (int64_t)links_count(self, LINK_INSTANCE));
     doc_int(doc, "hosts", (int64_t)links_count(self, LINK_HOST));
+    doc_int(doc, "egresses", (int64_t)links_count(self, LINK_EGRESS));
     put_counters(self, doc);
     doc_end(doc);
     return 0;

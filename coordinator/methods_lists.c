@@ -1,4 +1,5 @@
 /* Lists of what the store holds: executions, newest first, and the events of a journal. */
+#include "coordinator/events.h"
 #include "coordinator/executions.h"
 #include "coordinator/journal.h"
 #include "coordinator/methods.h"
@@ -201,101 +202,6 @@ int method_executions_list(struct coordinator *self, const struct request *reque
 
 /* --- executions.journal ----------------------------------------------------------------------- */
 
-static void put_run(struct doc *doc, struct run run)
-{
-    doc_map(doc, "run");
-    doc_int(doc, "epoch", (int64_t)run.epoch);
-    doc_int(doc, "counter", (int64_t)run.counter);
-    doc_end(doc);
-}
-
-static void put_pins(struct doc *doc, const struct event_started *started)
-{
-    doc_list(doc, "agents");
-    for (size_t i = 0; i < started->agents_count; i++) {
-        doc_map(doc, NULL);
-        doc_string(doc, "name", started->agents[i].name);
-        doc_int(doc, "version", started->agents[i].version);
-        doc_end(doc);
-    }
-    doc_end(doc);
-}
-
-static void put_event_started(struct doc *doc, const struct event_started *started)
-{
-    bool alone = *started->workflow == '\0';
-    doc_string(doc, "workflow", alone ? NULL : started->workflow);
-    if (!alone)
-        doc_int(doc, "workflow_version", started->workflow_version);
-    doc_string(doc, "agent", alone ? started->agent : NULL);
-    put_pins(doc, started);
-    doc_datum(doc, "input", &started->input);
-    doc_time(doc, "deadline_at", started->deadline_us);
-    doc_string(doc, "by", started->by);
-}
-
-static const char *step_kind_name(enum step_kind kind)
-{
-    switch (kind) {
-    case STEP_TURN: return "turn";
-    case STEP_TOOL_RESULT: return "tool_result";
-    case STEP_RESULT: return "result";
-    case STEP_FAILURE: return "failure";
-    }
-    return "";
-}
-
-static void put_event_step(struct doc *doc, const struct event_step *step)
-{
-    doc_string(doc, "task", step->path);
-    doc_int(doc, "attempt", step->attempt);
-    doc_int(doc, "step", step->number);
-    doc_string(doc, "step_kind", step_kind_name(step->kind));
-    put_run(doc, step->run);
-    doc_string(doc, "instance", step->instance);
-    doc_string(doc, "agent", step->agent);
-    doc_int(doc, "agent_version", step->agent_version);
-    doc_time(doc, "queued_at", step->queued_us);
-    doc_time(doc, "started_at", step->started_us);
-    doc_time(doc, "ended_at", step->ended_us);
-    if (step->kind == STEP_FAILURE) {
-        executions_failure(doc, "failure", &step->failure);
-        doc_time(doc, "retry_at", step->retry_at_us);
-    } else {
-        doc_datum(doc, "output", &step->output);
-    }
-}
-
-static void put_event_rest(struct doc *doc, const struct event *event)
-{
-    switch (event->kind) {
-    case EVENT_STARTED: put_event_started(doc, &event->started); break;
-    case EVENT_STEP: put_event_step(doc, &event->step); break;
-    case EVENT_LOST:
-        doc_string(doc, "task", event->lost.path);
-        put_run(doc, event->lost.run);
-        doc_bool(doc, "counted", event->lost.counted);
-        doc_string(doc, "reason", event->lost.reason);
-        doc_string(doc, "instance", event->lost.instance);
-        break;
-    case EVENT_CANCEL:
-        doc_string(doc, "by", event->cancel.by);
-        doc_string(doc, "why", event->cancel.why);
-        break;
-    case EVENT_FAILING:
-        doc_string(doc, "task", event->failing.path);
-        executions_failure(doc, "failure", &event->failing.failure);
-        doc_bool(doc, "finish", event->failing.finish);
-        break;
-    case EVENT_ENDED:
-        doc_string(doc, "status", execution_status_name(event->ended.status));
-        doc_datum(doc, "output", &event->ended.output);
-        executions_failure(doc, "failure", &event->ended.failure);
-        doc_string(doc, "task", event->ended.path);
-        break;
-    }
-}
-
 static void put_raw(struct doc *doc, struct bytes record)
 {
     size_t size = sodium_base64_ENCODED_LEN(record.size, sodium_base64_VARIANT_ORIGINAL);
@@ -324,7 +230,7 @@ static int put_event(struct journal_page *page, uint64_t sequence, struct bytes 
     doc_int(doc, "sequence", (int64_t)sequence);
     doc_time(doc, "time", event.time_us);
     doc_string(doc, "kind", event_kind_name(event.kind));
-    put_event_rest(doc, &event);
+    events_document(doc, &event);
     if (page->raw)
         put_raw(doc, record);
     doc_end(doc);

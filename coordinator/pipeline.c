@@ -118,8 +118,9 @@ static void write_event(struct coordinator *self, struct batch *batch, const str
     case EVENT_ENDED: executions_write_ended(self, batch->writes, event); break;
     case EVENT_STEP: self->counters.steps++; break;
     case EVENT_LOST: self->counters.losses++; break;
-    case EVENT_CANCEL:
-    case EVENT_FAILING: break;
+    case EVENT_DELEGATED: self->counters.delegations++; break;
+    case EVENT_SETTLED: self->counters.calls_again++; break;
+    default: break;
     }
 }
 
@@ -227,9 +228,8 @@ static void release_effect(struct coordinator *self, const struct effect *effect
 {
     switch (effect->kind) {
     case EFFECT_WELCOME: links_welcome(self, &effect->welcome); break;
-    case EFFECT_DISPATCH: links_dispatch(self, &effect->dispatch); break;
-    case EFFECT_DROP: links_drop(self, &effect->drop); break;
     case EFFECT_BLOB: break;
+    default: links_effect(self, effect); break;
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/map.h"
+#include "coordinator/events.h"
 #include "coordinator/executions.h"
 
 #include <stdlib.h>
@@ -218,6 +219,12 @@ static const char *event_type(const struct event *event)
     case EVENT_CANCEL: return "execution.cancelling";
     case EVENT_FAILING: return "execution.failing";
     case EVENT_ENDED: return end_type(event->ended.status);
+    case EVENT_RESERVED: return "turn.started";
+    case EVENT_SETTLED: return "turn.again";
+    case EVENT_DELEGATED: return "delegation.started";
+    case EVENT_REFUSED: return "delegation.refused";
+    case EVENT_ANSWERED: return "tool.finished";
+    case EVENT_PATCHED: return "context.changed";
     }
     return "";
 }
@@ -231,10 +238,54 @@ static void put_step(struct doc *doc, const struct event_step *step)
     doc_int(doc, "step", step->number);
     doc_time(doc, "started_at", step->started_us);
     doc_time(doc, "ended_at", step->ended_us);
-    if (step->kind == STEP_FAILURE)
+    if (step->failure.code != NULL)
         executions_failure(doc, "failure", &step->failure);
     if (step->retry_at_us != 0)
         doc_time(doc, "retry_at", step->retry_at_us);
+    if (step->turn > 0)
+        doc_int(doc, "turn", step->turn);
+    if (step->kind == STEP_TOOL_RESULT)
+        doc_int(doc, "call", step->call);
+    else if (step->turn > 0)
+        events_usage(doc, &step->usage);
+}
+
+static void put_place(struct doc *doc, const struct call_place *by)
+{
+    doc_string(doc, "task", by->path);
+    doc_int(doc, "turn", by->turn);
+    doc_int(doc, "call", by->call);
+}
+
+/* What is large stays in the journal. */
+static void put_call(struct doc *doc, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_RESERVED:
+        doc_string(doc, "task", event->reserved.path);
+        doc_int(doc, "turn", event->reserved.turn);
+        break;
+    case EVENT_SETTLED:
+        doc_string(doc, "task", event->settled.path);
+        doc_int(doc, "turn", event->settled.turn);
+        doc_string(doc, "reason", event->settled.reason);
+        break;
+    case EVENT_DELEGATED:
+        put_place(doc, &event->delegated.by);
+        doc_string(doc, "child", event->delegated.child);
+        doc_string(doc, "agent", event->delegated.agent.name);
+        break;
+    case EVENT_REFUSED:
+        put_place(doc, &event->refused.by);
+        doc_string(doc, "agent", event->refused.agent);
+        executions_failure(doc, "failure", &event->refused.failure);
+        break;
+    case EVENT_ANSWERED:
+        put_place(doc, &event->answered.by);
+        doc_string(doc, "tool", event->answered.tool);
+        break;
+    default: put_place(doc, &event->patched.by); break;
+    }
 }
 
 static void put_rest(struct doc *doc, const struct event *event)
@@ -260,7 +311,26 @@ static void put_rest(struct doc *doc, const struct event *event)
         executions_failure(doc, "failure", &event->failing.failure);
         break;
     case EVENT_ENDED: executions_failure(doc, "failure", &event->ended.failure); break;
+    default: put_call(doc, event); break;
     }
+}
+
+/* A delegation's end is its task's, told once more to those who follow delegations. */
+static void publish_delegation_end(struct publisher *self, const struct topic *topic,
+                                   const struct event *event)
+{
+    const struct event_step *step = &event->step;
+    bool ends = step->kind == STEP_RESULT || (step->kind == STEP_FAILURE && step->retry_at_us == 0);
+    if (event->kind != EVENT_STEP || !ends || strchr(step->path, '/') == NULL)
+        return;
+    struct doc *doc = begin(self, "delegation.finished");
+    doc_string(doc, "execution", topic->id);
+    doc_int(doc, "sequence", (int64_t)event->sequence);
+    doc_time(doc, "at", event->time_us);
+    doc_string(doc, "task", step->path);
+    doc_string(doc, "agent", step->agent);
+    doc_string(doc, "status", step->kind == STEP_RESULT ? "succeeded" : "failed");
+    finish(self, topic->text);
 }
 
 static void publish_event(struct publisher *self, const struct event *event)
@@ -269,6 +339,7 @@ static void publish_event(struct publisher *self, const struct event *event)
     execution_topic(event->execution, &topic);
     if (!wanted(self, topic.text))
         return;
+    publish_delegation_end(self, &topic, event);
     struct doc *doc = begin(self, event_type(event));
     doc_string(doc, "execution", topic.id);
     doc_int(doc, "sequence", (int64_t)event->sequence);

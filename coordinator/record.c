@@ -31,6 +31,7 @@ void summary_encode(const struct summary *summary, struct buf *out)
 {
     Af__Record__Summary message = AF__RECORD__SUMMARY__INIT;
     Af__Record__Datum output;
+    Af__Record__Usage used;
     Af__Record__Failure failure;
 
     buf_clear(out);
@@ -45,6 +46,10 @@ void summary_encode(const struct summary *summary, struct buf *out)
     message.failed_path = record_text(summary->failed_path);
     message.by = record_text(summary->by);
     RECORD_SET(&message, tasks, summary->tasks);
+    if (summary->used.input_tokens > 0 || summary->used.output_tokens > 0)
+        message.used = record_usage(&summary->used, &used);
+    if (summary->delegations > 0)
+        RECORD_SET(&message, delegations, summary->delegations);
     record_pack(&message.base, out);
 }
 
@@ -70,6 +75,8 @@ int summary_decode(struct arena *arena, struct bytes bytes, struct summary *ret_
     summary.started_us = message->started_us;
     summary.ended_us = message->ended_us;
     summary.tasks = message->tasks;
+    summary.delegations = message->delegations;
+    summary.used = record_read_usage(message->used);
     *ret_summary = summary;
     return 0;
 }

@@ -24,7 +24,8 @@ struct summary {
     struct failure failure;
     const char *failed_path;
     const char *by;
-    uint32_t tasks;
+    uint32_t tasks, delegations;
+    struct usage used;
 };
 void summary_encode(const struct summary *summary, struct buf *out);
 int summary_decode(struct arena *arena, struct bytes bytes, struct summary *ret_summary,

@@ -58,6 +58,15 @@ Af__Record__Run *record_run(struct run run, Af__Record__Run *message)
     return message;
 }
 
+Af__Record__Usage *record_usage(const struct usage *usage, Af__Record__Usage *message)
+{
+    *message = (Af__Record__Usage)AF__RECORD__USAGE__INIT;
+    RECORD_SET(message, input_tokens, usage->input_tokens);
+    RECORD_SET(message, output_tokens, usage->output_tokens);
+    RECORD_SET(message, cost_microusd, usage->cost_microusd);
+    return message;
+}
+
 void record_pack(const ProtobufCMessage *message, struct buf *out)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -134,4 +143,13 @@ struct run record_read_run(const Af__Record__Run *message)
     if (message == NULL)
         return (struct run){0};
     return (struct run){.epoch = message->epoch, .counter = message->counter};
+}
+
+struct usage record_read_usage(const Af__Record__Usage *message)
+{
+    if (message == NULL)
+        return (struct usage){0};
+    return (struct usage){.input_tokens = message->input_tokens,
+                          .output_tokens = message->output_tokens,
+                          .cost_microusd = message->cost_microusd};
 }

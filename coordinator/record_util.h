@@ -21,6 +21,7 @@ ProtobufCBinaryData record_bytes(struct bytes bytes);
 /* Fills *message and returns it, or NULL for an absent value. */
 Af__Record__Datum *record_datum(const struct datum *datum, Af__Record__Datum *message);
 Af__Record__Failure *record_failure(const struct failure *failure, Af__Record__Failure *message);
+Af__Record__Usage *record_usage(const struct usage *usage, Af__Record__Usage *message);
 Af__Record__Run *record_run(struct run run, Af__Record__Run *message);
 
 /* Appends the packed message. */
@@ -37,6 +38,7 @@ int record_read_datum(const Af__Record__Datum *message, const char *field, struc
                       struct err *err) MUST_CHECK;
 int record_read_failure(const Af__Record__Failure *message, struct failure *ret_failure,
                         struct err *err) MUST_CHECK;
+struct usage record_read_usage(const Af__Record__Usage *message); /* zeros when absent */
 struct run record_read_run(const Af__Record__Run *message); /* zeros when absent */
 
 #endif

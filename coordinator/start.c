@@ -147,12 +147,8 @@ static int fold_unfinished_once(struct coordinator *self, struct err *err)
 
 static void make_engine(struct coordinator *self)
 {
-    struct engine_config config = {.epoch = self->epoch,
-                                   .find_dag = catalog_find_dag,
-                                   .read_blob = blobs_read,
-                                   .context = self};
     engine_destroy(&self->engine);
-    self->engine = engine_new(&config);
+    self->engine = catalog_new_engine(self);
 }
 
 /* An engine has no way to give up half of an execution: where some could not be folded, all others

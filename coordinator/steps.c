@@ -5,53 +5,54 @@
 #include "coordinator/blobs.h"
 #include "coordinator/pipeline.h"
 
-static int check_output(struct coordinator *self, const struct wire_step *step, struct err *err)
+static int check_datum(struct coordinator *self, const struct datum *datum, struct err *err)
 {
-    if (datum_absent(&step->output))
-        return step->kind == WIRE_STEP_FAILURE
-                   ? 0
-                   : err_set(err, ERR_MALFORMED, "the step has no output");
-    if (!step->output.is_blob)
-        return value_check_msgpack(step->output.inline_bytes, err);
-    return blobs_check(self, step->output.hash, step->output.size_bytes, err);
+    if (datum_absent(datum))
+        return 0;
+    if (!datum->is_blob)
+        return value_check_msgpack(datum->inline_bytes, err);
+    return blobs_check(self, datum->hash, datum->size_bytes, err);
 }
 
-static struct failure read_failure(const struct wire_failure *from)
+static int check_step(struct coordinator *self, const struct event_step *step, struct err *err)
 {
-    return (struct failure){.code = *from->code == '\0' ? "failed" : from->code,
-                            .message = from->message,
-                            .detail = from->detail,
-                            .permanent = from->permanent};
+    if (datum_absent(&step->output) && step->failure.code == NULL)
+        return err_set(err, ERR_MALFORMED, "the step has no output");
+    return check_datum(self, &step->output, err);
 }
 
-void steps_receive(struct coordinator *self, uint64_t handle, const char *instance,
-                   const char *agent, const struct wire_step *step)
+/* A step without a sound output is a failure: nobody could read it again. */
+static void mend_step(struct coordinator *self, struct event_step *step, struct arena *arena)
 {
     struct err err = {0};
-    struct input input = {.kind = INPUT_STEP,
-                          .step = {.handle = handle,
-                                   .execution = step->execution,
-                                   .step = {.path = step->path,
-                                            .attempt = step->attempt,
-                                            .run = {step->run.epoch, step->run.counter},
-                                            .instance = instance,
-                                            .number = step->number,
-                                            .kind = (enum step_kind)step->kind,
-                                            .queued_us = step->queued_us,
-                                            .started_us = step->started_us,
-                                            .ended_us = step->ended_us,
-                                            .output = step->output,
-                                            .agent = agent}}};
-    struct event_step *to = &input.step.step;
+    if (check_step(self, step, &err) == 0)
+        return;
+    step->kind = STEP_FAILURE;
+    step->output = (struct datum){0};
+    step->failure = (struct failure){.code = "output",
+                                     .message = arena_strdup(arena, err.what),
+                                     .detail = "",
+                                     .permanent = true};
+}
 
-    if (step->kind == WIRE_STEP_FAILURE)
-        to->failure = read_failure(&step->failure);
-    if (check_output(self, step, &err) < 0) {
-        to->kind = STEP_FAILURE;
-        to->output = (struct datum){0};
-        to->failure = (struct failure){
-            .code = "output", .message = err.what, .detail = "", .permanent = true};
+/* The same for what a delegation or tool call brings along: null stands in its place. */
+static void mend_datum(struct coordinator *self, struct datum *datum)
+{
+    if (check_datum(self, datum, NULL) < 0)
+        *datum = (struct datum){0};
+}
+
+void steps_receive(struct coordinator *self, struct input *input)
+{
+    struct err err;
+    switch (input->kind) {
+    case INPUT_STEP: mend_step(self, &input->step.step, pipeline_arena(self)); break;
+    case INPUT_DELEGATE:
+        mend_datum(self, &input->delegate.message);
+        mend_datum(self, &input->delegate.context);
+        break;
+    default: mend_datum(self, &input->tool_call.arguments); break;
     }
-    if (pipeline_decide(self, &input, &err) < 0)
+    if (pipeline_decide(self, input, &err) < 0)
         log_error("COORD-INPUT-REFUSED", err.what, "input", "step", NULL);
 }

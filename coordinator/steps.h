@@ -1,12 +1,12 @@
-/* Steps of instances, checked before the engine sees them: an output must be one acceptable value,
- * or a blob that the store holds. One that is neither becomes a permanent failure of its attempt. */
+/* What instances say of their tasks, checked before the engine sees it: a value must be one acceptable
+ * value, or a blob that the store holds. A step whose output is neither becomes a permanent failure of
+ * its attempt; what a delegation brings along becomes null. */
 #ifndef AF_COORDINATOR_STEPS_H
 #define AF_COORDINATOR_STEPS_H
 
 #include "coordinator/coordinator.h"
 
-/* instance and agent are those of the link that brought the step. */
-void steps_receive(struct coordinator *self, uint64_t handle, const char *instance,
-                   const char *agent, const struct wire_step *step);
+/* A step, delegation or tool call, as link_input_of made it. */
+void steps_receive(struct coordinator *self, struct input *input);
 
 #endif

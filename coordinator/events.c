@@ -1,0 +1,187 @@
+#include "coordinator/events.h"
+
+#include "coordinator/executions.h"
+
+#include <string.h>
+
+static void put_run(struct doc *doc, struct run run)
+{
+    doc_map(doc, "run");
+    doc_int(doc, "epoch", (int64_t)run.epoch);
+    doc_int(doc, "counter", (int64_t)run.counter);
+    doc_end(doc);
+}
+
+static void put_pins(struct doc *doc, const struct event_started *started)
+{
+    doc_list(doc, "agents");
+    for (size_t i = 0; i < started->agents_count; i++) {
+        doc_map(doc, NULL);
+        doc_string(doc, "name", started->agents[i].name);
+        doc_int(doc, "version", started->agents[i].version);
+        doc_end(doc);
+    }
+    doc_end(doc);
+}
+
+static void put_event_started(struct doc *doc, const struct event_started *started)
+{
+    bool alone = *started->workflow == '\0';
+    doc_string(doc, "workflow", alone ? NULL : started->workflow);
+    if (!alone)
+        doc_int(doc, "workflow_version", started->workflow_version);
+    doc_string(doc, "agent", alone ? started->agent : NULL);
+    put_pins(doc, started);
+    doc_datum(doc, "input", &started->input);
+    doc_time(doc, "deadline_at", started->deadline_us);
+    doc_string(doc, "by", started->by);
+}
+
+static const char *step_kind_name(enum step_kind kind)
+{
+    switch (kind) {
+    case STEP_TURN: return "turn";
+    case STEP_TOOL_RESULT: return "tool_result";
+    case STEP_RESULT: return "result";
+    case STEP_FAILURE: return "failure";
+    }
+    return "";
+}
+
+int64_t events_number(uint64_t number)
+{
+    return number > INT64_MAX ? INT64_MAX : (int64_t)number;
+}
+
+void events_usage(struct doc *doc, const struct usage *usage)
+{
+    doc_map(doc, "tokens");
+    doc_int(doc, "input", events_number(usage->input_tokens));
+    doc_int(doc, "output", events_number(usage->output_tokens));
+    doc_end(doc);
+    doc_int(doc, "cost_microusd", events_number(usage->cost_microusd));
+}
+
+static void put_turn(struct doc *doc, const struct event_step *step)
+{
+    doc_int(doc, "turn", step->turn);
+    if (step->kind == STEP_TOOL_RESULT) {
+        doc_int(doc, "call", step->call);
+        return;
+    }
+    doc_list(doc, "calls");
+    for (size_t i = 0; i < step->calls_count; i++)
+        doc_string(doc, NULL, step->calls[i]);
+    doc_end(doc);
+    events_usage(doc, &step->usage);
+}
+
+static void put_event_step(struct doc *doc, const struct event_step *step)
+{
+    doc_string(doc, "task", step->path);
+    doc_int(doc, "attempt", step->attempt);
+    doc_int(doc, "step", step->number);
+    doc_string(doc, "step_kind", step_kind_name(step->kind));
+    put_run(doc, step->run);
+    doc_string(doc, "instance", step->instance);
+    doc_string(doc, "agent", step->agent);
+    doc_int(doc, "agent_version", step->agent_version);
+    doc_time(doc, "queued_at", step->queued_us);
+    doc_time(doc, "started_at", step->started_us);
+    doc_time(doc, "ended_at", step->ended_us);
+    if (step->turn > 0)
+        put_turn(doc, step);
+    if (step->failure.code != NULL)
+        executions_failure(doc, "failure", &step->failure);
+    if (step->kind == STEP_FAILURE)
+        doc_time(doc, "retry_at", step->retry_at_us);
+    else
+        doc_datum(doc, "output", &step->output);
+}
+
+static void put_place(struct doc *doc, const struct call_place *by)
+{
+    doc_string(doc, "task", by->path);
+    doc_int(doc, "attempt", by->attempt);
+    doc_int(doc, "turn", by->turn);
+    doc_int(doc, "call", by->call);
+    put_run(doc, by->run);
+}
+
+static void put_delegated(struct doc *doc, const struct event_delegated *delegated)
+{
+    put_place(doc, &delegated->by);
+    doc_string(doc, "child", delegated->child);
+    doc_string(doc, "agent", delegated->agent.name);
+    doc_int(doc, "version", delegated->agent.version);
+    doc_datum(doc, "message", &delegated->message);
+    doc_bool(doc, "hand_off", delegated->hand_off);
+}
+
+static void put_reserved(struct doc *doc, const struct event_reserved *reserved)
+{
+    doc_string(doc, "task", reserved->path);
+    doc_int(doc, "attempt", reserved->attempt);
+    doc_int(doc, "turn", reserved->turn);
+    doc_string(doc, "egress", reserved->egress);
+    doc_int(doc, "tokens", events_number(reserved->tokens));
+    doc_int(doc, "cost_microusd", events_number(reserved->cost_microusd));
+}
+
+static void put_answered(struct doc *doc, const struct event_answered *answered)
+{
+    put_place(doc, &answered->by);
+    doc_string(doc, "tool", answered->tool);
+    if (answered->failure.code != NULL)
+        executions_failure(doc, "failure", &answered->failure);
+    else
+        doc_datum(doc, "output", &answered->output);
+}
+
+void events_document(struct doc *doc, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_STARTED: put_event_started(doc, &event->started); break;
+    case EVENT_STEP: put_event_step(doc, &event->step); break;
+    case EVENT_LOST:
+        doc_string(doc, "task", event->lost.path);
+        put_run(doc, event->lost.run);
+        doc_bool(doc, "counted", event->lost.counted);
+        doc_string(doc, "reason", event->lost.reason);
+        doc_string(doc, "instance", event->lost.instance);
+        break;
+    case EVENT_CANCEL:
+        doc_string(doc, "by", event->cancel.by);
+        doc_string(doc, "why", event->cancel.why);
+        break;
+    case EVENT_FAILING:
+        doc_string(doc, "task", event->failing.path);
+        executions_failure(doc, "failure", &event->failing.failure);
+        doc_bool(doc, "finish", event->failing.finish);
+        break;
+    case EVENT_ENDED:
+        doc_string(doc, "status", execution_status_name(event->ended.status));
+        doc_datum(doc, "output", &event->ended.output);
+        executions_failure(doc, "failure", &event->ended.failure);
+        doc_string(doc, "task", event->ended.path);
+        break;
+    case EVENT_RESERVED: put_reserved(doc, &event->reserved); break;
+    case EVENT_SETTLED:
+        doc_string(doc, "task", event->settled.path);
+        doc_int(doc, "attempt", event->settled.attempt);
+        doc_int(doc, "turn", event->settled.turn);
+        doc_string(doc, "reason", event->settled.reason);
+        break;
+    case EVENT_DELEGATED: put_delegated(doc, &event->delegated); break;
+    case EVENT_REFUSED:
+        put_place(doc, &event->refused.by);
+        doc_string(doc, "agent", event->refused.agent);
+        executions_failure(doc, "failure", &event->refused.failure);
+        break;
+    case EVENT_ANSWERED: put_answered(doc, &event->answered); break;
+    case EVENT_PATCHED:
+        put_place(doc, &event->patched.by);
+        doc_datum(doc, "patch", &event->patched.patch);
+        break;
+    }
+}

@@ -1,0 +1,14 @@
+/* Events of the journal as documents: what executions.journal lists and what is published. */
+#ifndef AF_COORDINATOR_EVENTS_H
+#define AF_COORDINATOR_EVENTS_H
+
+#include "coordinator/doc.h"
+#include "engine/event.h"
+
+/* All that the event says beside its sequence, time and kind, into the open map. */
+void events_document(struct doc *doc, const struct event *event);
+/* "tokens" {input, output} and "cost_microusd". */
+void events_usage(struct doc *doc, const struct usage *usage);
+int64_t events_number(uint64_t number); /* the most that a document can hold, at most */
+
+#endif
