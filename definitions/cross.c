@@ -11,8 +11,9 @@ struct cross {
     definition_known_fn known; /* NULL: nobody to ask */
     void *context;
     struct diagnostics *diagnostics;
-    map_t *agents; /* in the set */
-    map_t *asked;  /* names that known answered: YES or NO */
+    map_t *agents;      /* in the set */
+    map_t *asked;       /* names that known answered: YES or NO */
+    size_t effort_left; /* for suggestions, over all definitions */
 };
 
 static char yes, no;
@@ -135,10 +136,12 @@ static void check_one(struct cross *self, const struct definition *item)
     if (is_agent ? !agent_names_unknown(self, item) : !workflow_names_unknown(self, item))
         return;
     reread_open(&reread, item->source, item->file, item->line, self->diagnostics);
+    reread.check.effort_left = self->effort_left;
     if (reread.root && is_agent)
         check_delegates_of(self, &reread);
     else if (reread.root)
         check_nodes_of(self, &reread);
+    self->effort_left = reread.check.effort_left;
     reread_close(&reread);
 }
 
@@ -150,7 +153,8 @@ void definitions_cross_check(const struct definitions *definitions, definition_k
                           .context = context,
                           .diagnostics = diagnostics,
                           .agents = map_new(),
-                          .asked = map_new()};
+                          .asked = map_new(),
+                          .effort_left = CHECK_EFFORT};
     for (size_t i = 0; i < definitions->count; i++) {
         const struct definition *item = &definitions->items[i];
         if (item->kind == DEFINITION_AGENT)

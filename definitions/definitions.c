@@ -19,6 +19,7 @@ void definitions_release(struct definitions *self)
         free(self->files[i].name);
         free(self->files[i].source);
         value_destroy(&self->files[i].rules);
+        value_destroy(&self->files[i].tools);
     }
     free(self->items);
     free(self->files);

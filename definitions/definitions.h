@@ -48,6 +48,7 @@ struct definition_file {
     char *name;
     bool has_errors;
     value_t *rules; /* canonical, when it holds rules that are right; see rules.c */
+    value_t *tools; /* names of tools in them; for definitions_join_rules */
     char *source;   /* the text of that document, or NULL */
     unsigned line;
 };

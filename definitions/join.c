@@ -1,5 +1,6 @@
 /* Agents and the rules of their scripts, which are files of their own. Files are found by their
  * names alone, which may be relative, as whoever reads them wrote them: nothing is read here. */
+#include "base/limits.h"
 #include "base/map.h"
 #include "definitions/reread.h"
 #include <stdlib.h>
@@ -137,20 +138,33 @@ static bool has_tool(const value_t *tools, const char *name, struct suggestion *
     return is_our_tool(name);
 }
 
-static bool names_unknown_tool(const value_t *rule, const value_t *tools)
+static void note_tool(map_t *seen, const value_t *map, const char *key, value_t *names)
 {
-    const value_t *when = value_get(rule, "when"), *calls = value_get(rule, "calls");
-    const char *called = when ? value_get_string(when, "called", NULL) : NULL;
-    const char *not_called = when ? value_get_string(when, "not_called", NULL) : NULL;
-    if ((called && !has_tool(tools, called, NULL)) ||
-        (not_called && !has_tool(tools, not_called, NULL)))
-        return true;
-    for (size_t i = 0; calls && i < value_size(calls); i++) {
-        const char *tool = value_get_string(value_at(calls, i), "tool", NULL);
-        if (tool && !has_tool(tools, tool, NULL))
-            return true;
+    const char *name = map ? value_get_string(map, key, NULL) : NULL;
+    if (!name || value_size(names) > LIMIT_TOOLS || is_our_tool(name) ||
+        map_get(seen, name, strlen(name)))
+        return;
+    value_t *text = value_string(name);
+    (void)map_put(seen, name, strlen(name), (void *)(uintptr_t)map);
+    value_append(names, &text);
+}
+
+/* The distinct tools that rules name, but for those that every model has. One more than an agent
+ * can have is as good as all of them: some are unknown then. */
+static value_t *tools_of(const value_t *rules)
+{
+    map_t *seen = map_new();
+    value_t *names = value_list();
+    for (size_t i = 0; i < value_size(rules); i++) {
+        const value_t *rule = value_at(rules, i);
+        const value_t *when = value_get(rule, "when"), *calls = value_get(rule, "calls");
+        note_tool(seen, when, "called", names);
+        note_tool(seen, when, "not_called", names);
+        for (size_t j = 0; calls && j < value_size(calls); j++)
+            note_tool(seen, value_at(calls, j), "tool", names);
     }
-    return false;
+    map_destroy(&seen);
+    return names;
 }
 
 /* A model may well call what isn't there, and a script show that: hence no error. */
@@ -207,35 +221,44 @@ static void warn_of_tools(const struct definition *agent, const struct definitio
     reread_close(&reread);
 }
 
-static void join(struct definition *agent, const struct definition_file *file,
-                 struct diagnostics *diagnostics)
+struct joining {
+    map_t *files;
+    struct diagnostics *diagnostics;
+    unsigned warned; /* agents whose rules name unknown tools */
+};
+
+/* Saying so takes reading the rules again, so it is said of so many agents at most. */
+#define WARNED_MAX 64
+
+static void join(struct joining *self, struct definition *agent, struct definition_file *file)
 {
-    const value_t *rules = value_get(file->rules, "rules");
     const value_t *tools = value_get(agent->canonical, "tools");
     bool is_unknown = false;
     value_t *copy = value_ref(file->rules);
     value_set(agent->canonical, "rules", &copy);
     definition_hash(agent->canonical, agent->hash);
-    for (size_t i = 0; !is_unknown && i < value_size(rules); i++)
-        is_unknown = names_unknown_tool(value_at(rules, i), tools);
-    if (is_unknown)
-        warn_of_tools(agent, file, diagnostics);
+    if (!file->tools)
+        file->tools = tools_of(value_get(file->rules, "rules"));
+    for (size_t i = 0; !is_unknown && i < value_size(file->tools); i++)
+        is_unknown = !has_tool(tools, value_as_string(value_at(file->tools, i)), NULL);
+    if (is_unknown && self->warned++ < WARNED_MAX)
+        warn_of_tools(agent, file, self->diagnostics);
 }
 
 void definitions_join_rules(struct definitions *self, struct diagnostics *diagnostics)
 {
-    map_t *files = files_by_path(self);
+    struct joining joining = {.files = files_by_path(self), .diagnostics = diagnostics};
     for (size_t i = 0; i < self->count; i++) {
         struct definition *item = &self->items[i];
         char *path = definition_rules_path(item);
-        const struct definition_file *file = path ? map_get(files, path, strlen(path)) : NULL;
+        struct definition_file *file = path ? map_get(joining.files, path, strlen(path)) : NULL;
         if (file && file->rules)
-            join(item, file, diagnostics);
+            join(&joining, item, file);
         else if (path && !(file && file->has_errors)) /* which were reported */
             report_missing(item, path, file, diagnostics);
         free(path);
     }
-    map_destroy(&files);
+    map_destroy(&joining.files);
 }
 
 /* --- reading again -----------------------------------------------------------------------------
