@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from cases import main, run_cases
-from installation import BIN, Installation, alive, check, wait_until
+from installation import BIN, DAEMONS, Installation, alive, check, wait_until
 
 ID = re.compile(r"^exec_[0-9a-hjkmnp-tv-z]{26}$")
 GREETING = "Good day, Ada! Bonjour, Ada!"
@@ -66,7 +66,7 @@ def a_project_is_made(here):
 def everything_starts(here):
     out = here.ctl("up", "-d", "--apply", here.project, timeout=90)
     check("is up" in out and str(here.dir / "store") in out and "2 ready" in out, out)
-    first = {name: here.pid(name) for name in ("brokerd", "coordinatord", "hostd", "agentctl-up")}
+    first = {name: here.pid(name) for name in (*DAEMONS, "agentctl-up")}
     check(all(first.values()), first)
     again = here.try_ctl("up", "-d", timeout=90)
     check(again.returncode == 0 and "already running" in again.stderr, again.stderr)
@@ -183,7 +183,9 @@ def the_fleet_is_shown(here):
     status = here.json("status")
     check(status["agents"] == 2 and status["instances"] == 2 and status["hosts"] == 1, status)
     check(status["epoch"] == 1 and status["store"]["path"] == str(here.dir / "store"), status)
-    check("coordinatord" in here.ctl("status"), "the table")
+    lines = here.ctl("status").splitlines()
+    for line, name in zip(lines, DAEMONS):
+        check(re.fullmatch(rf"{name} +up \(process {here.pid(name)}\)", line), lines)
 
 
 def interrupt_detaches(here):
@@ -270,7 +272,7 @@ def nobody_listens(here):
 
 def everything_stops(here):
     agents = here.agentd_pids()
-    pids = [here.pid(name) for name in ("brokerd", "coordinatord", "hostd", "agentctl-up")]
+    pids = [here.pid(name) for name in (*DAEMONS, "agentctl-up")]
     check(agents and all(pids), "all run")
     check(here.json("down", timeout=90) == {"stopped": True}, "down")
     check(not [pid for pid in agents + pids if alive(pid)], "processes are left")
@@ -286,7 +288,7 @@ def the_store_is_kept(here):
         check(here.ctl("run", "hello", "-i", "name=Ada") == GREETING + "\n", "hello")
         check(here.json("status")["epoch"] == 2, "the second epoch")
         agents = here.agentd_pids()
-        pids = [here.pid(name) for name in ("brokerd", "coordinatord", "hostd")]
+        pids = [here.pid(name) for name in DAEMONS]
         status, _, error = interrupt(process)
         check(status == 0, f"exit {status}: {error}")
         check(not [pid for pid in agents + pids if alive(pid)], "processes are left")
