@@ -77,9 +77,9 @@ static void note_step(lines_t *self, const value_t *event)
 
 static bool of_node(const lines_t *self, const value_t *event)
 {
-    const char *path = value_get_string(event, "task", NULL);
+    const char *path = value_get_string(event, "task", "");
     size_t size = self->node ? strlen(self->node) : 0;
-    return !self->node || !path ||
+    return !self->node || !*path ||
            (strncmp(path, self->node, size) == 0 && (path[size] == '\0' || path[size] == '/'));
 }
 

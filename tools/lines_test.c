@@ -146,7 +146,8 @@ static void test_one_node_is_shown_with_what_it_delegated(void **state)
     static const char *const own[] = {STEP("lead", "turn") "'turn': 1}", NULL};
     static const char *const below[] = {STEP("lead/1", "turn") "'turn': 1}", NULL};
     static const char *const other[] = {STEP("leader", "turn") "'turn': 1}", NULL};
-    static const char *const none[] = {"{'kind': 'ended', 'status': 'succeeded'}", NULL};
+    static const char *const none[] = {"{'kind': 'ended', 'task': '', 'status': 'succeeded'}",
+                                       NULL};
     assert_line("◦ lead                 turn 1 answers, 1.5 s  inst_1\n", LINES_PROGRESS, "lead",
                 own);
     assert_line("  ◦ lead/1             turn 1 answers, 1.5 s  inst_1\n", LINES_PROGRESS, "lead",

@@ -135,7 +135,7 @@ struct tree {
     size_t count;
     size_t *first, *last, *next; /* children of each task, and of none (at count) */
     bool *shown;
-    bool turns, money; /* some task has such: else their columns are left out */
+    bool asked, turns, money; /* some task has such: else their columns are left out */
     table_t *table;
     struct buf guide, text;
 };
@@ -180,6 +180,7 @@ static void tree_init(struct tree *self, const value_t *tasks)
         self->first[i] = NONE;
     for (size_t i = 0; i < self->count; i++) {
         const value_t *task = task_at(self, i);
+        self->asked = self->asked || *value_get_string(task, "parent", "") != '\0';
         self->turns =
             self->turns || value_get_int(task, "turns", 0) > 0 || used_tokens(task, "subtree") > 0;
         self->money = self->money || used_money(task, "subtree") > 0;
@@ -213,9 +214,11 @@ static void open_table(struct tree *self)
     }
     titles[count++] = "TOOK";
     titles[count++] = "INSTANCE";
-    titles[count++] = "ASKED";
+    if (self->asked)
+        titles[count++] = "ASKED";
     self->table = table_new(count, titles);
-    table_cut_last(self->table);
+    if (self->asked)
+        table_cut_last(self->table);
 }
 
 static void number_cell(struct tree *self, int64_t number)
@@ -276,7 +279,8 @@ static void add_row(struct tree *self, const value_t *task, const char *branch)
     }
     duration_cell(self->table, task, "started_at", "ended_at");
     table_cell(self->table, value_get_string(task, "instance", ""));
-    asked_cell(self, task);
+    if (self->asked)
+        asked_cell(self, task);
 }
 
 /* Adds a task and what is below it. Depth is bounded by the limit of delegation, and a document

@@ -66,6 +66,7 @@ def a_project_is_made(here):
 def everything_starts(here):
     out = here.ctl("up", "-d", "--apply", here.project, timeout=90)
     check("is up" in out and str(here.dir / "store") in out and "2 ready" in out, out)
+    wait_until(lambda: here.pid("egressd"), 10, "nobody waits for egressd before it is needed")
     first = {name: here.pid(name) for name in (*DAEMONS, "agentctl-up")}
     check(all(first.values()), first)
     again = here.try_ctl("up", "-d", timeout=90)
