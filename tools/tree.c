@@ -229,7 +229,10 @@ static void number_cell(struct tree *self, int64_t number)
 
 static void money_cell(struct tree *self, int64_t microusd)
 {
-    text_money(&self->text, microusd);
+    if (microusd)
+        text_money(&self->text, microusd);
+    else
+        buf_putc(&self->text, '-');
     cell(self->table, &self->text);
 }
 

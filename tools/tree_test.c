@@ -106,10 +106,10 @@ static void test_money_is_shown_when_there_is_some(void **state)
 {
     (void)state;
     assert_printed(
-        "TASK   AGENT  STATUS     TURNS  TOKENS  WITH BELOW  COST   WITH BELOW  TOOK   INSTANCE  "
+        "TASK   AGENT  STATUS     TURNS  TOKENS  WITH BELOW  COST  WITH BELOW  TOOK   INSTANCE  "
         "ASKED\n"
-        "✔ a    x      succeeded  1      15      20          $0.00  $0.0012     2.0 s  inst_1    \n"
-        "└ ✔ b  y      succeeded  0      0       0           $0.00  $0.00       2.0 s  inst_1    "
+        "✔ a    x      succeeded  1      15      20          -     $0.0012     2.0 s  inst_1    \n"
+        "└ ✔ b  y      succeeded  0      0       0           -     -           2.0 s  inst_1    "
         "by a\n"
         "in all  2 tasks, 1 delegation, 1 turn, 20 tokens, $0.0012, 1 model call made again\n",
         print_task_tree,
