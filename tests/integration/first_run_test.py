@@ -101,6 +101,10 @@ def runs_go_on_alone(here):
     check(here.json("executions", "wait", execution)["output"] == GREETING, "and as a document")
     shown = here.ctl("executions", "show", execution)
     check("succeeded" in shown and "french" in shown and GREETING in shown, shown)
+    tree = here.ctl("executions", "show", execution, "--tree")
+    check("in all  3 tasks, took" in tree and GREETING not in tree, tree)
+    check(here.json("executions", "show", execution, "--tree")
+          == here.json("executions", "show", execution), "the document is the same")
     document = here.json("executions", "show", execution)
     check(document["id"] == execution and len(document["tasks"]) == 3, document)
     check({task["output"] for task in document["tasks"]}
@@ -141,6 +145,7 @@ def journals_are_shown_and_folded(here):
             here.ctl("logs", execution, "--node", "both", "--json").splitlines()]
     check("both" in [event.get("task") for event in only], only)
     check("french" not in [event.get("task") for event in only], only)
+    check(only[-1]["kind"] == "ended", only)
     at_end = here.json("replay", execution)
     check(at_end["status"] == "succeeded" and at_end["sequence"] == len(journal), at_end)
     check(at_end == here.json("replay", execution, "--at", len(journal)), "the same fold again")
@@ -158,6 +163,15 @@ def one_agent_is_asked(here):
     check(here.ctl("ask", "repeater", "What? \"This\"") == 'What? "This"\n', "echo")
     piped = here.try_ctl("ask", "repeater", "-", stdin="from a pipe\nwith lines\n")
     check(piped.stdout == "from a pipe\nwith lines\n", piped)
+    followed = here.try_ctl("ask", "greeter", "Hi", "--tree")
+    check(followed.stdout == "Hi!\n" and "in all  1 task, took" in followed.stderr, followed)
+    quiet = here.try_ctl("ask", "greeter", "Hi", "--quiet")
+    check((quiet.stdout, quiet.stderr) == ("Hi!\n", ""), quiet)
+    execution = here.ctl("ask", "greeter", "Hi", "-d").strip()
+    check(ID.match(execution) and here.ctl("executions", "wait", execution) == "Hi!\n", execution)
+    garbage = subprocess.run([BIN / "agentctl", "ask", "repeater", "-"], env=here.env, timeout=60,
+                            input=b"\xff", capture_output=True, check=False)
+    check(garbage.returncode == 2 and b"UTF-8" in garbage.stderr, garbage)
     document = here.json("ask", "greeter", "Hi")
     check(document["agent"] == "greeter" and document["output"] == "Hi!", document)
 
