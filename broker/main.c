@@ -2,14 +2,12 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/run.h"
+#include "base/signals.h"
 #include "broker/broker.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -85,23 +83,10 @@ static int fail(const struct err *err)
     return 1;
 }
 
-/* Signals are blocked before libzmq makes its threads, and read from a descriptor. */
-static int open_signals(struct err *err)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 ? fd : err_set(err, ERR_IO, "signals can't be read: %s", strerror(errno));
-}
-
 static int serve(const struct run_paths *paths, const struct broker_options *options,
                  struct err *err)
 {
-    int signals = open_signals(err);
+    int signals = signals_open(false, err);
     if (signals < 0)
         return signals;
     broker_t *broker = NULL;

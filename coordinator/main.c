@@ -2,15 +2,14 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/run.h"
+#include "base/signals.h"
 #include "coordinator/coordinator.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -73,19 +72,6 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
     return 0;
 }
 
-/* SIGTERM and SIGINT come through a descriptor; blocked before any thread exists. */
-static int open_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -1;
-    signal(SIGPIPE, SIG_IGN);
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 static int serve(struct coordinator *coordinator, const struct coordinator_options *options,
                  int signal_fd)
 {
@@ -111,14 +97,15 @@ int main(int argc, char **argv)
 {
     struct arguments arguments = {.level = LOG_LEVEL_INFO};
     static struct coordinator coordinator;
+    struct err err = {0};
 
     int parsed = parse_arguments(argc, argv, &arguments);
     if (parsed != 0)
         return parsed - 1;
     log_open("coordinatord", arguments.level);
-    int signal_fd = open_signals();
+    int signal_fd = signals_open(false, &err);
     if (signal_fd < 0) {
-        log_error("COORD-FAILED", strerror(errno), NULL);
+        log_error("COORD-FAILED", err.what, NULL);
         return EXIT_FAILURE;
     }
     int status = serve(&coordinator, &arguments.options, signal_fd);

@@ -1,7 +1,8 @@
-/* Inside the module: adding diagnostics, and suggestions for misspelt words. */
+/* Inside the module: adding diagnostics. */
 #ifndef AF_DEFINITIONS_DIAGNOSTICS_H
 #define AF_DEFINITIONS_DIAGNOSTICS_H
 
+#include "base/suggest.h"
 #include "definitions/definitions.h"
 #include "definitions/source.h"
 #include <stdarg.h>
@@ -19,18 +20,5 @@ void diagnostics_add(struct diagnostics *self, const struct finding *finding, co
                      ...) __attribute__((format(printf, 3, 4)));
 void diagnostics_add_v(struct diagnostics *self, const struct finding *finding, const char *format,
                        va_list arguments);
-
-/* The word nearest to one that isn't known: start with {0} and the word, offer all candidates, read
- * nearest (borrowed; NULL when none is near). The first of equally near ones wins. */
-struct suggestion {
-    const char *word;
-    size_t size;
-    unsigned distance;
-    const char *nearest;
-};
-#define SUGGESTION(the_word) ((struct suggestion){.word = (the_word), .size = strlen(the_word)})
-void suggestion_offer(struct suggestion *self, const char *candidate);
-/* `did you mean "x"?` in buffer, or "" */
-const char *suggestion_text(const struct suggestion *self, char *buffer, size_t size);
 
 #endif

@@ -1,17 +1,16 @@
 /* hostd: runs the agentd processes of its host, as the coordinator wishes. */
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/signals.h"
 #include "hostd/hostd.h"
 #include "hostd/record.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 struct arguments {
@@ -88,20 +87,6 @@ static int fail(const struct err *err)
     return 1;
 }
 
-/* Signals are blocked before libzmq makes its threads, and read from a descriptor. */
-static int open_signals(struct err *err)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 ? fd : err_set(err, ERR_IO, "signals can't be read: %s", strerror(errno));
-}
-
 /* The agentd that was built or installed together with this hostd. */
 static char *find_agentd(void)
 {
@@ -161,7 +146,7 @@ static int start(const struct arguments *arguments, const struct run_paths *path
     char host[TYPEID_TEXT_SIZE];
     int lock = -1;
     int rc = prepare(arguments, paths, host, &lock, err);
-    int signals = rc == 0 ? open_signals(err) : rc;
+    int signals = rc == 0 ? signals_open(true, err) : rc;
     if (signals < 0)
         return signals;
     run_raise_open_files();

@@ -29,7 +29,8 @@ static const struct command COMMANDS[] = {
      1, 1, "run WORKFLOW|FILE [-i key=value]... [--input FILE|-] [-d] [--tree] [--timeout 5m]",
      "start a workflow and follow it (-d: print its id and return)"},
     {"ask", command_ask, OPTION_DETACH | OPTION_KEY | OPTION_TREE | OPTION_NO_INPUT, 2, 2,
-     "ask AGENT TEXT|-", "one task for one agent"},
+     "ask AGENT TEXT|- [-d] [--tree] [--timeout 5m]",
+     "one task for one agent: follows it and prints the answer (-: the text comes from a pipe)"},
     {"agents", command_agents, 0, 0, 2, "agents [ls | show NAME | rm NAME]", "agents"},
     {"workflows", command_workflows, 0, 0, 2, "workflows [ls | show NAME | rm NAME]", "workflows"},
     {"executions", command_executions, OPTION_FILTER | OPTION_TREE | OPTION_WHY, 0, 2,
@@ -83,7 +84,7 @@ static int unknown_command(const struct options *options, const char *name)
     const char *near = options_suggest(name, names);
     err_set(&err, ERR_INVALID, "there is no command \"%s\"", name);
     err_fix(&err, near ? "did you mean `agentctl %s`?" : "`agentctl --help` lists them", near);
-    return print_error(options, &err);
+    return show_error(options, &err);
 }
 
 static int check_usage(const struct command *command, const struct options *options)
@@ -102,7 +103,7 @@ static int check_usage(const struct command *command, const struct options *opti
     else
         return EXIT_OK;
     err_fix(&err, "usage: agentctl %s", command->usage);
-    return print_error(options, &err);
+    return show_error(options, &err);
 }
 
 client_t *context_client(struct context *self, int *ret_status)
@@ -115,7 +116,7 @@ client_t *context_client(struct context *self, int *ret_status)
         .events = self->options->broker ? NULL : self->paths.events_endpoint,
         .program = "agentctl " AF_VERSION};
     if (client_new(&options, &self->client, &err))
-        *ret_status = print_error(self->options, &err);
+        *ret_status = show_error(self->options, &err);
     return self->client;
 }
 
@@ -135,7 +136,7 @@ int context_call(struct context *self, const char *method, value_t **params_p, v
     if (client) {
         int rc = client_call(client, method, *params_p, self->options->key,
                              context_timeout_ms(self, 10000), ret_result, NULL, &err);
-        status = rc ? print_error(self->options, &err) : EXIT_OK;
+        status = rc ? show_error(self->options, &err) : EXIT_OK;
     }
     value_destroy(params_p);
     return status;
@@ -147,7 +148,7 @@ static int run_command(const struct command *command, const struct options *opti
     struct context context = {
         .options = options, .args = options->args + 1, .args_count = options->args_count - 1};
     if (run_paths_init(&context.paths, options->dir, &err))
-        return print_error(options, &err);
+        return show_error(options, &err);
     int status = command->run(&context);
     client_destroy(&context.client);
     run_paths_release(&context.paths);
@@ -186,7 +187,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (options_parse(argc, argv, &options, &err)) {
         struct options none = {0};
-        return print_error(&none, &err);
+        return show_error(&none, &err);
     }
     int status = dispatch(&options);
     options_release(&options);

@@ -289,9 +289,9 @@ int command_bench(struct context *context)
     for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
         if (strcmp(KINDS[i].kind, context->args[0]) != 0)
             continue;
-        return run_kind(context, i, &err) ? print_error(context->options, &err) : EXIT_OK;
+        return run_kind(context, i, &err) ? show_error(context->options, &err) : EXIT_OK;
     }
     err_set(&err, ERR_INVALID, "there is no bench \"%s\"", context->args[0]);
     err_fix(&err, "there are: steps, fan, route, agents");
-    return print_error(context->options, &err);
+    return show_error(context->options, &err);
 }

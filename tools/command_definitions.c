@@ -87,7 +87,7 @@ int command_init(struct context *context)
     }
     free(project);
     free(greet);
-    return rc ? print_error(context->options, &err) : EXIT_OK;
+    return rc ? show_error(context->options, &err) : EXIT_OK;
 }
 
 /* --- validate --------------------------------------------------------------------------------- */
@@ -124,7 +124,7 @@ int command_validate(struct context *context)
     struct definitions definitions = {0};
     struct diagnostics diagnostics = {0};
     if (read_definition_files(context->args, context->args_count, &files, &err))
-        return print_error(context->options, &err);
+        return show_error(context->options, &err);
     parse_definition_files(files, &definitions, &diagnostics);
     definitions_join_rules(&definitions, &diagnostics);
     definitions_cross_check(&definitions, NULL, NULL, &diagnostics);
@@ -168,7 +168,7 @@ static int apply_files(struct context *context, value_t **files_p, bool dry_run,
                              context_timeout_ms(context, 30000), ret_result, &detail, &err);
         if (rc && detail)
             print_diagnostics(value_get(detail, "diagnostics"));
-        status = rc ? print_error(context->options, &err) : EXIT_OK;
+        status = rc ? show_error(context->options, &err) : EXIT_OK;
     }
     value_destroy(&detail);
     value_destroy(&params);
@@ -181,7 +181,7 @@ int apply_paths(struct context *context, const char *const *paths, size_t count,
     struct err err = {0};
     value_t *files = NULL;
     if (read_definition_files(paths, count, &files, &err))
-        return print_error(context->options, &err);
+        return show_error(context->options, &err);
     return apply_files(context, &files, dry_run, ret_result);
 }
 

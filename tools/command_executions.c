@@ -1,6 +1,7 @@
 /* run, ask, and executions ls, show, wait, cancel. */
-#include "definitions/definitions.h"
+#include "base/utf8.h"
 #include "tools/commands.h"
+#include "tools/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -107,6 +108,16 @@ static int make_input(struct context *context, const char *workflow, value_t **r
 
 /* --- starting --------------------------------------------------------------------------------- */
 
+/* What it has cost, where it has cost anything. */
+static void hint_use(const struct options *options, const value_t *execution)
+{
+    struct buf use = {0};
+    describe_use(execution, &use);
+    if (use.size)
+        print_hint(options, "%s", buf_string(&use));
+    buf_release(&use);
+}
+
 static int report_outcome(struct context *context, const value_t *execution)
 {
     const struct options *options = context->options;
@@ -117,6 +128,8 @@ static int report_outcome(struct context *context, const value_t *execution)
     }
     if (options->tree)
         print_task_tree(execution, stderr);
+    else
+        hint_use(options, execution);
     if (status == EXIT_OK) {
         const value_t *output = value_get(execution, "output");
         if (output && value_type(output) != VALUE_NULL)
@@ -140,7 +153,7 @@ static int start(struct context *context, value_t **params_p)
             puts(id);
     } else {
         value_t *execution = NULL;
-        status = follow_execution(context, id, context->options->timeout_us, &execution);
+        status = follow_execution(context, id, LINES_PROGRESS, &execution);
         if (execution)
             status = report_outcome(context, execution);
         value_destroy(&execution);
@@ -174,7 +187,7 @@ static char *workflow_of_file(struct context *context, const char *path, int *re
     err_set(&err, ERR_INVALID, "%s holds %zu workflows, so which one to run is not clear", path,
             workflows);
     err_fix(&err, "apply it and run one by its name");
-    *ret_status = print_error(context->options, &err);
+    *ret_status = show_error(context->options, &err);
     free(name);
     return NULL;
 }
@@ -201,7 +214,7 @@ int command_run(struct context *context)
         return status;
     if (make_input(context, name, &input, &err)) {
         free(name);
-        return print_error(context->options, &err);
+        return show_error(context->options, &err);
     }
     value_t *params = value_map();
     value_set_string(params, "workflow", name);
@@ -215,10 +228,17 @@ int command_ask(struct context *context)
     struct err err = {0};
     struct buf text = {0};
     if (strcmp(context->args[1], "-") == 0) {
-        if (read_all("-", &text, &err))
-            return print_error(context->options, &err);
+        if (read_all("-", &text, &err)) {
+            buf_release(&text);
+            return show_error(context->options, &err);
+        }
     } else {
         buf_puts(&text, context->args[1]);
+    }
+    if (!utf8_valid(buf_string(&text), text.size)) {
+        buf_release(&text);
+        err_set(&err, ERR_INVALID, "what is asked is not a text: it must be UTF-8");
+        return show_error(context->options, &err);
     }
     value_t *params = value_map();
     value_t *input = value_string_n(buf_string(&text), text.size);
@@ -294,6 +314,7 @@ static void print_execution(const struct options *options, const value_t *execut
     const char *workflow = value_get_string(execution, "workflow", "");
     const char *agent = value_get_string(execution, "agent", "");
     const value_t *failure = value_get(execution, "failure");
+    struct buf use = {0};
     char took[32];
     printf("%s%s %s%s  %s\n", tone_on(stdout, status_tone(status)), status_mark(status), status,
            tone_off(stdout), value_get_string(execution, "id", "?"));
@@ -306,10 +327,17 @@ static void print_execution(const struct options *options, const value_t *execut
            print_duration(time_between(value_get_string(execution, "started_at", NULL),
                                        value_get_string(execution, "ended_at", NULL)),
                           took));
+    describe_use(execution, &use);
+    if (use.size && !options->tree)
+        printf("used      %s\n", buf_string(&use));
+    buf_release(&use);
     if (failure && value_type(failure) == VALUE_MAP)
         printf("failure   %s: %s\n", value_get_string(failure, "code", "?"),
                value_get_string(failure, "message", ""));
-    print_task_tree(execution, stdout);
+    if (options->tree)
+        print_task_tree(execution, stdout);
+    else
+        print_task_table(execution, stdout);
     const value_t *output = value_get(execution, "output");
     if (options->tree || !output || value_type(output) == VALUE_NULL)
         return;
@@ -328,7 +356,7 @@ static int show(struct context *context, const char *id)
     if (!client)
         return status;
     if (fetch_execution(client, id, &options, &execution, &err))
-        status = print_error(context->options, &err);
+        status = show_error(context->options, &err);
     else if (context->options->json)
         print_json(execution);
     else
@@ -340,7 +368,7 @@ static int show(struct context *context, const char *id)
 static int wait_for(struct context *context, const char *id)
 {
     value_t *execution = NULL;
-    int status = follow_execution(context, id, context->options->timeout_us, &execution);
+    int status = follow_execution(context, id, LINES_PROGRESS, &execution);
     if (execution)
         status = report_outcome(context, execution);
     value_destroy(&execution);
@@ -376,6 +404,6 @@ int command_executions(struct context *context)
     if (strcmp(verb, "cancel") == 0 && id)
         return cancel(context, id);
     err_set(&err, ERR_INVALID, "that is not how it goes");
-    err_fix(&err, "usage: agentctl executions [ls | show ID | wait ID | cancel ID]");
-    return print_error(context->options, &err);
+    err_fix(&err, "usage: agentctl executions [ls | show ID [--tree] | wait ID | cancel ID]");
+    return show_error(context->options, &err);
 }

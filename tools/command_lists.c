@@ -106,7 +106,7 @@ static int usage(struct context *context, const char *what, const char *how)
     struct err err;
     err_set(&err, ERR_INVALID, "%s", what);
     err_fix(&err, "usage: agentctl %s", how);
-    return print_error(context->options, &err);
+    return show_error(context->options, &err);
 }
 
 /* ls, show NAME, rm NAME of one kind of definition. */

@@ -10,61 +10,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE 200
-
-typedef int (*page_fn)(void *context, const value_t *items, struct err *err);
-
-/* Calls with each page of the journal, from the first event on. */
-static int each_page(struct context *context, const char *id, bool raw, page_fn call,
-                     void *argument, struct err *err)
-{
-    int64_t after = 0;
-    do {
-        value_t *params = value_map();
-        value_t *page = NULL;
-        value_set_string(params, "id", id);
-        value_set_int(params, "after", after);
-        value_set_int(params, "limit", PAGE);
-        value_set_bool(params, "raw", raw);
-        int rc = client_call(context->client, "executions.journal", params, NULL,
-                             context_timeout_ms(context, 30000), &page, NULL, err);
-        value_destroy(&params);
-        if (rc)
-            return rc;
-        const value_t *items = value_get(page, "items");
-        if (items)
-            rc = call(argument, items, err);
-        after = value_get_int(page, "next", 0);
-        value_destroy(&page);
-        if (rc)
-            return rc;
-    } while (after > 0);
-    return 0;
-}
-
 /* --- logs ------------------------------------------------------------------------------------- */
 
-static bool of_node(const struct options *options, const value_t *item)
-{
-    return !options->node ||
-           strcmp(value_get_string(item, "task", options->node), options->node) == 0;
-}
+struct printer {
+    const struct options *options;
+    lines_t *lines;
+};
 
 static int print_page(void *argument, const value_t *items, struct err *err)
 {
-    const struct options *options = argument;
+    const struct printer *self = argument;
     (void)err;
     for (size_t i = 0; i < value_size(items); i++) {
         const value_t *item = value_at(items, i);
-        if (!of_node(options, item))
+        if (!lines_take(self->lines, item))
             continue;
-        if (options->json) {
+        if (self->options->json) {
             print_json_line(item);
         } else {
             printf("%s%6lld %s%s ", tone_on(stdout, TONE_DIM),
                    (long long)value_get_int(item, "sequence", 0),
                    value_get_string(item, "time", ""), tone_off(stdout));
-            print_journal_line(item, stdout);
+            lines_print(self->lines, item, stdout);
         }
     }
     fflush(stdout);
@@ -79,14 +46,16 @@ int command_logs(struct context *context)
         return status;
     if (context->options->follow && !context->options->json) {
         value_t *execution = NULL;
-        status =
-            follow_execution(context, context->args[0], context->options->timeout_us, &execution);
+        status = follow_execution(context, context->args[0], LINES_ALL, &execution);
         value_destroy(&execution);
         return status;
     }
-    if (each_page(context, context->args[0], false, print_page, (void *)context->options, &err))
-        return print_error(context->options, &err);
-    return EXIT_OK;
+    const struct journal_options options = {.timeout_ms = context_timeout_ms(context, 30000)};
+    struct printer printer = {.options = context->options,
+                              .lines = lines_new(LINES_ALL, context->options->node)};
+    int rc = fetch_journal(context->client, context->args[0], &options, print_page, &printer, &err);
+    lines_destroy(&printer.lines);
+    return rc ? show_error(context->options, &err) : EXIT_OK;
 }
 
 /* --- replay ----------------------------------------------------------------------------------- */
@@ -160,6 +129,32 @@ static int fold_page(void *argument, const value_t *items, struct err *err)
     return rc;
 }
 
+static void set_pair(value_t *task, const char *key, uint64_t own, uint64_t subtree)
+{
+    value_t *pair = value_map();
+    value_set_int(pair, "own", (int64_t)own);
+    value_set_int(pair, "subtree", (int64_t)subtree);
+    value_set(task, key, &pair);
+}
+
+static uint64_t tokens_of(const struct usage *usage)
+{
+    return usage->input_tokens + usage->output_tokens;
+}
+
+/* Where the task stands in the tree of delegations, and what it used. */
+static void set_delegation(value_t *task, const struct task_view *view)
+{
+    value_set_string(task, "parent", view->parent ? view->parent : "");
+    value_set_int(task, "depth", view->depth);
+    value_set_bool(task, "hand_off", view->hand_off);
+    value_set_int(task, "turns", view->turns);
+    value_set_int(task, "children", view->children);
+    value_set_int(task, "calls_again", view->calls_again);
+    set_pair(task, "tokens", tokens_of(&view->own), tokens_of(&view->subtree));
+    set_pair(task, "cost_microusd", view->own.cost_microusd, view->subtree.cost_microusd);
+}
+
 static value_t *task_document(const struct task_view *view)
 {
     value_t *task = value_map();
@@ -172,6 +167,7 @@ static value_t *task_document(const struct task_view *view)
     value_set_string(task, "reason", view->reason);
     value_set_string(task, "error", view->failure.code);
     value_set_int(task, "output_bytes", (int64_t)datum_size(&view->output));
+    set_delegation(task, view);
     return task;
 }
 
@@ -186,6 +182,9 @@ static value_t *state_document(const struct replay *self, const struct execution
     value_set_string(state, "workflow", view->workflow);
     value_set_string(state, "agent", view->agent);
     value_set_int(state, "sequence", (int64_t)view->sequence);
+    value_set_int(state, "delegations", view->delegations);
+    value_set_int(state, "tokens", (int64_t)tokens_of(&view->used));
+    value_set_int(state, "cost_microusd", (int64_t)view->used.cost_microusd);
     value_set_string(state, "fingerprint", fingerprint);
     for (uint32_t i = 0; i < view->tasks; i++) {
         struct task_view task;
@@ -201,10 +200,10 @@ static value_t *state_document(const struct replay *self, const struct execution
 static void print_state(const value_t *state)
 {
     static const char *const titles[] = {"TASK", "AGENT", "STATUS", "ATTEMPT",
-                                         "STEP", "LOST",  "WHY"};
-    static const char *const counts[] = {"attempt", "step", "losses"};
+                                         "STEP", "LOST",  "TURNS",  "WHY"};
+    static const char *const counts[] = {"attempt", "step", "losses", "turns"};
     const value_t *tasks = value_get(state, "tasks");
-    table_t *table = table_new(7, titles);
+    table_t *table = table_new(8, titles);
     printf("%s after event %lld (fingerprint %s)\n", value_get_string(state, "status", "?"),
            (long long)value_get_int(state, "sequence", 0),
            value_get_string(state, "fingerprint", "?"));
@@ -214,7 +213,7 @@ static void print_state(const value_t *state)
         table_cell(table, value_get_string(task, "path", ""));
         table_cell(table, value_get_string(task, "agent", ""));
         table_cell(table, value_get_string(task, "status", ""));
-        for (size_t j = 0; j < 3; j++) {
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
             char text[32];
             snprintf(text, sizeof text, "%lld", (long long)value_get_int(task, counts[j], 0));
             table_cell(table, text);
@@ -228,12 +227,14 @@ static int replay(struct replay *self, const char *id, value_t **ret_state, stru
 {
     struct engine_config config = {
         .epoch = 1, .find_dag = find_dag, .read_blob = read_blob, .context = self};
+    const struct journal_options options = {.raw = true,
+                                            .timeout_ms = context_timeout_ms(self->context, 30000)};
     struct execution_view view;
     int rc = typeid_parse_as(id, "exec", &self->execution, err);
     if (rc)
         return rc;
     self->engine = engine_new(&config);
-    rc = each_page(self->context, id, true, fold_page, self, err);
+    rc = fetch_journal(self->context->client, id, &options, fold_page, self, err);
     if (rc == 0 && engine_execution(self->engine, self->execution, &view))
         rc = err_set(err, ERR_NOT_FOUND, "the journal of %s is empty", id);
     if (rc == 0)
@@ -253,7 +254,7 @@ int command_replay(struct context *context)
     if (!context_client(context, &status))
         return status;
     if (replay(&self, context->args[0], &state, &err))
-        return print_error(context->options, &err);
+        return show_error(context->options, &err);
     if (context->options->json)
         print_json(state);
     else

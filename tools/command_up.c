@@ -68,7 +68,7 @@ static int supervise(struct context *context, const char *agents, int ready_fd)
         run_remove_pid(&context->paths, SUPERVISOR);
         close(lock);
     }
-    return rc ? print_error(context->options, &err) : EXIT_OK;
+    return rc ? show_error(context->options, &err) : EXIT_OK;
 }
 
 /* Leaves a supervisor behind that belongs to no terminal; its messages go to a log. */
@@ -101,11 +101,11 @@ static int wait_for_coordinator(struct context *context, value_t **ret_status)
     if (rc == 0)
         return EXIT_OK;
     err_fix(&err, "the reasons are in %s/*.log", context->paths.log);
-    return print_error(context->options, &err);
+    return show_error(context->options, &err);
 }
 
 /* How many agents that should have instances have none yet. */
-static size_t agents_not_ready(struct context *context, client_t *client, size_t *ret_all)
+static size_t agents_not_ready(client_t *client, size_t *ret_all)
 {
     value_t *agents = NULL;
     size_t missing = 0;
@@ -120,7 +120,6 @@ static size_t agents_not_ready(struct context *context, client_t *client, size_t
         missing += wanted > 0 && value_get_int(instances, "ready", 0) < 1;
     }
     value_destroy(&agents);
-    (void)context;
     return missing;
 }
 
@@ -131,8 +130,7 @@ static size_t wait_for_agents(struct context *context, size_t *ret_all)
     client_t *client = context_client(context, &status);
     int64_t until = clock_monotonic_us() + AGENTS_MS * 1000LL;
     size_t missing;
-    while ((missing = agents_not_ready(context, client, ret_all)) > 0 &&
-           clock_monotonic_us() < until)
+    while ((missing = agents_not_ready(client, ret_all)) > 0 && clock_monotonic_us() < until)
         poll(NULL, 0, 20);
     return missing;
 }
@@ -188,7 +186,7 @@ static int up_detached(struct context *context, const char *agents)
     if (pid < 0) {
         struct err err;
         err_set(&err, ERR_IO, "can't start the supervisor: %s", strerror(errno));
-        return print_error(context->options, &err);
+        return show_error(context->options, &err);
     }
     return greet(context);
 }
@@ -220,7 +218,7 @@ int command_up(struct context *context)
     struct err err = {0};
     pid_t pid;
     if (run_paths_make(&context->paths, &err))
-        return print_error(context->options, &err);
+        return show_error(context->options, &err);
     if (supervisor_alive(&context->paths, &pid)) {
         print_hint(context->options, "already running (supervisor is process %d)", (int)pid);
         return greet(context);

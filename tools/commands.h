@@ -1,10 +1,11 @@
 /* The commands of agentctl: what each gets, and the table's entries. A command returns an exit status
- * and has printed its own errors by print_error. */
+ * and has printed its own errors by show_error. */
 #ifndef AF_TOOLS_COMMANDS_H
 #define AF_TOOLS_COMMANDS_H
 
 #include "base/run.h"
 #include "client/client.h"
+#include "tools/lines.h"
 #include "tools/options.h"
 #include "tools/output.h"
 
@@ -64,15 +65,22 @@ struct fetch_options {
 int fetch_execution(client_t *client, const char *id, const struct fetch_options *options,
                     value_t **ret_execution, struct err *err) MUST_CHECK;
 
-/* Follows an execution to its end, showing what happens on standard error. Returns the exit status
- * that tells its outcome; *ret_execution (the document of executions.get with outputs) is the
- * caller's when the execution ended. */
-int follow_execution(struct context *context, const char *id, int64_t timeout_us,
+/* Called with the items of each page; anything but 0 ends the walk with that. */
+typedef int (*fetch_page_fn)(void *context, const value_t *items, struct err *err);
+struct journal_options {
+    int64_t after; /* the last event that isn't wanted; 0: from the first one on */
+    bool raw;      /* with the stored records */
+    int timeout_ms; /* of each request */
+};
+/* Walks the journal of an execution, page by page, to its present end. */
+int fetch_journal(client_t *client, const char *id, const struct journal_options *options,
+                  fetch_page_fn call, void *argument, struct err *err) MUST_CHECK;
+
+/* Follows an execution to its end, for as long as --timeout says, showing what happens on standard
+ * error. Returns the exit status that tells its outcome; *ret_execution (the document of
+ * executions.get with outputs) is the caller's when the execution ended. */
+int follow_execution(struct context *context, const char *id, enum lines_detail detail,
                      value_t **ret_execution);
-/* Each task with its status, attempts, times and instance, as lines. */
-void print_task_tree(const value_t *execution, FILE *stream);
-/* One event of the journal as a line. */
-void print_journal_line(const value_t *event, FILE *stream);
 /* The exit status for a terminal execution document. */
 int outcome_status(const value_t *execution);
 

@@ -1,5 +1,7 @@
-/* Documents of executions, put together from as many answers as they take. */
+/* Documents and journals of executions, put together from as many answers as they take. */
 #include "tools/commands.h"
+
+#define PAGE 200
 
 static int get_page(client_t *client, const char *id, const struct fetch_options *options,
                     int64_t after, value_t **ret_page, struct err *err)
@@ -42,4 +44,37 @@ int fetch_execution(client_t *client, const char *id, const struct fetch_options
     value_set(page, "tasks", &tasks);
     *ret_execution = page;
     return client_resolve_blobs(client, ret_execution, options->timeout_ms, err);
+}
+
+/* --- journals --------------------------------------------------------------------------------- */
+
+static int get_events(client_t *client, const char *id, const struct journal_options *options,
+                      int64_t after, value_t **ret_page, struct err *err)
+{
+    value_t *params = value_map();
+    value_set_string(params, "id", id);
+    value_set_int(params, "after", after);
+    value_set_int(params, "limit", PAGE);
+    value_set_bool(params, "raw", options->raw);
+    int rc = client_call(client, "executions.journal", params, NULL, options->timeout_ms, ret_page,
+                         NULL, err);
+    value_destroy(&params);
+    return rc;
+}
+
+int fetch_journal(client_t *client, const char *id, const struct journal_options *options,
+                  fetch_page_fn call, void *argument, struct err *err)
+{
+    int rc;
+    int64_t after = options->after;
+    do {
+        value_t *page = NULL;
+        rc = get_events(client, id, options, after, &page, err);
+        const value_t *items = value_get(page, "items");
+        if (rc == 0 && items)
+            rc = call(argument, items, err);
+        after = value_get_int(page, "next", 0);
+        value_destroy(&page);
+    } while (rc == 0 && after > 0);
+    return rc;
 }

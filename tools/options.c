@@ -1,6 +1,7 @@
 #include "tools/options.h"
 
 #include "base/clock.h"
+#include "base/suggest.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -107,39 +108,12 @@ const char *option_bit_name(uint32_t bits)
     return "";
 }
 
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t row[65];
-    size_t n = strlen(b);
-    if (n > 64 || strlen(a) > 64)
-        return 64;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            size_t one = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            row[j] = change < one ? change : one;
-        }
-    }
-    return row[n];
-}
-
 const char *options_suggest(const char *typed, const char *const *names)
 {
-    const char *best = NULL;
-    size_t best_distance = strlen(typed) / 3 + 2;
-    for (; *names; names++) {
-        size_t distance = edit_distance(typed, *names);
-        if (distance < best_distance) {
-            best_distance = distance;
-            best = *names;
-        }
-    }
-    return best;
+    struct suggestion suggestion = SUGGESTION(typed);
+    for (; *names; names++)
+        suggestion_offer(&suggestion, *names);
+    return suggestion.nearest;
 }
 
 static int parse_number(const char *flag, const char *text, int64_t *ret_number, struct err *err)

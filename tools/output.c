@@ -1,10 +1,12 @@
 #include "tools/output.h"
 
 #include "base/buf.h"
+#include "tools/text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +28,13 @@ const char *tone_on(FILE *stream, enum tone tone)
 const char *tone_off(FILE *stream)
 {
     return coloured(stream) ? "\033[0m" : "";
+}
+
+size_t stream_width(FILE *stream)
+{
+    struct winsize size;
+    int fd = fileno(stream);
+    return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 static void print_document(const value_t *document, unsigned flags)
@@ -62,7 +71,7 @@ void print_output(const value_t *output)
     fflush(stdout);
 }
 
-int print_error(const struct options *options, const struct err *err)
+int show_error(const struct options *options, const struct err *err)
 {
     const char *what = err->what[0] ? err->what : err_text(err->code);
     fprintf(stderr, "%sagentctl:%s %s", tone_on(stderr, TONE_BAD), tone_off(stderr), what);
@@ -103,6 +112,7 @@ struct table {
     size_t columns;
     char **cells;
     size_t count;
+    bool cut_last;
 };
 
 table_t *table_new(size_t columns, const char *const *titles)
@@ -121,23 +131,43 @@ void table_cell(table_t *self, const char *text)
     self->cells[self->count++] = xstrdup(text ? text : "");
 }
 
-/* Characters rather than bytes: UTF-8 continuation bytes take no place. */
-static size_t width_of(const char *text)
+void table_cut_last(table_t *self)
 {
-    size_t width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xC0) != 0x80;
-    return width;
+    self->cut_last = true;
 }
 
-static void print_cell(const table_t *self, size_t index, size_t width, FILE *stream)
+static size_t width_of(const char *text)
 {
-    const char *text = self->cells[index];
-    bool last = index % self->columns == self->columns - 1;
+    return text_width(text, strlen(text));
+}
+
+#define LAST_LEAST 20 /* columns of a last cell that is cut; a narrower terminal breaks lines */
+
+/* What is left of the terminal's line for a last cell that may be cut; SIZE_MAX: all it wants. */
+static size_t room_for_last(const table_t *self, const size_t *widths, FILE *stream)
+{
+    size_t room = self->cut_last ? stream_width(stream) : 0;
+    size_t used = 0;
+    if (room == 0)
+        return SIZE_MAX;
+    for (size_t i = 0; i + 1 < self->columns; i++)
+        used += widths[i] + 2;
+    return room > used + LAST_LEAST ? room - used : LAST_LEAST;
+}
+
+static void print_last(const char *text, size_t room, FILE *stream)
+{
+    struct buf out = {0};
+    if (room < SIZE_MAX)
+        text_excerpt(&out, text, strlen(text), room);
+    fprintf(stream, "%s\n", room < SIZE_MAX ? buf_string(&out) : text);
+    buf_release(&out);
+}
+
+static void print_cell(const char *text, size_t width, FILE *stream)
+{
     fputs(text, stream);
-    if (last)
-        fputc('\n', stream);
-    for (size_t pad = width_of(text); !last && pad < width + 2; pad++)
+    for (size_t pad = width_of(text); pad < width + 2; pad++)
         fputc(' ', stream);
 }
 
@@ -150,10 +180,15 @@ void table_print(table_t **self_p, FILE *stream)
         if (width > widths[i % self->columns])
             widths[i % self->columns] = width;
     }
+    size_t room = room_for_last(self, widths, stream);
     for (size_t i = 0; i < self->count; i++) {
+        size_t column = i % self->columns;
         if (i == 0)
             fputs(tone_on(stream, TONE_DIM), stream);
-        print_cell(self, i, widths[i % self->columns], stream);
+        if (column + 1 == self->columns)
+            print_last(self->cells[i], room, stream);
+        else
+            print_cell(self->cells[i], widths[column], stream);
         if (i + 1 == self->columns)
             fputs(tone_off(stream), stream);
         free(self->cells[i]);

@@ -12,6 +12,8 @@ enum tone { TONE_PLAIN, TONE_BOLD, TONE_DIM, TONE_GOOD, TONE_BAD, TONE_WARN };
 /* Escape sequences for stream (stdout or stderr), or "" where colours are off. */
 const char *tone_on(FILE *stream, enum tone tone);
 const char *tone_off(FILE *stream);
+/* Columns of the terminal that stream is; 0 when it is none. */
+size_t stream_width(FILE *stream);
 
 /* One JSON document, indented on a terminal, and a newline. */
 void print_json(const value_t *document);
@@ -21,7 +23,7 @@ void print_json_line(const value_t *document);
 void print_output(const value_t *output);
 /* "agentctl: what (where)\n  fix" on standard error; with --json a document on standard output too.
  * Returns the exit status for the error. */
-int print_error(const struct options *options, const struct err *err);
+int show_error(const struct options *options, const struct err *err);
 /* A line on standard error unless --quiet. */
 void print_hint(const struct options *options, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -30,6 +32,7 @@ void print_hint(const struct options *options, const char *format, ...)
 typedef struct table table_t;
 table_t *table_new(size_t columns, const char *const *titles);
 void table_cell(table_t *self, const char *text); /* in reading order */
+void table_cut_last(table_t *self); /* on a terminal the last cells are cut to fit the line */
 void table_print(table_t **self_p, FILE *stream); /* consumes */
 
 /* "1.2 s", "340 ms", "2 min 05 s". Returns text. */

@@ -33,7 +33,7 @@ struct stack {
     struct daemon daemons[STACK_DAEMONS];
 };
 
-static const char *const NAMES[STACK_DAEMONS] = {"brokerd", "coordinatord", "hostd"};
+static const char *const NAMES[STACK_DAEMONS] = {"brokerd", "coordinatord", "egressd", "hostd"};
 
 const char *stack_name(int daemon)
 {
@@ -266,9 +266,8 @@ static void end_process(pid_t pid, int pidfd)
 
 void stack_stop(daemons_t *self)
 {
-    static const int order[] = {STACK_HOST, STACK_COORDINATOR, STACK_BROKER};
-    for (int i = 0; i < STACK_DAEMONS; i++) {
-        struct daemon *daemon = &self->daemons[order[i]];
+    for (int i = STACK_DAEMONS - 1; i >= 0; i--) {
+        struct daemon *daemon = &self->daemons[i];
         if (!daemon->pid)
             continue;
         end_process(daemon->pid, daemon->pidfd);

@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { STACK_BROKER, STACK_COORDINATOR, STACK_HOST, STACK_DAEMONS };
+/* In the order of their start. */
+enum { STACK_BROKER, STACK_COORDINATOR, STACK_EGRESS, STACK_HOST, STACK_DAEMONS };
 
 typedef struct stack daemons_t;
 struct stack_options {
@@ -31,7 +32,8 @@ int stack_start(daemons_t *self, struct err *err) MUST_CHECK;
 int stack_supervise(daemons_t *self);
 /* One look, waiting at most timeout_ms: restarts what is due. */
 void stack_tick(daemons_t *self, int timeout_ms);
-/* Ends all: hostd first (it stops its agents), then coordinatord, then brokerd; SIGKILL after 15 s. */
+/* Ends all, the last one started first: hostd stops its agents, which may still ask egressd and the
+ * coordinator. SIGKILL after 15 s. */
 void stack_stop(daemons_t *self);
 pid_t stack_pid(const daemons_t *self, int daemon); /* 0: not running */
 const char *stack_name(int daemon);                /* "brokerd" */

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from cases import main, run_cases
-from installation import BIN, Installation, alive, check, wait_until
+from installation import BIN, DAEMONS, Installation, alive, check, wait_until
 
 ID = re.compile(r"^exec_[0-9a-hjkmnp-tv-z]{26}$")
 GREETING = "Good day, Ada! Bonjour, Ada!"
@@ -66,7 +66,8 @@ def a_project_is_made(here):
 def everything_starts(here):
     out = here.ctl("up", "-d", "--apply", here.project, timeout=90)
     check("is up" in out and str(here.dir / "store") in out and "2 ready" in out, out)
-    first = {name: here.pid(name) for name in ("brokerd", "coordinatord", "hostd", "agentctl-up")}
+    wait_until(lambda: here.pid("egressd"), 10, "nobody waits for egressd before it is needed")
+    first = {name: here.pid(name) for name in (*DAEMONS, "agentctl-up")}
     check(all(first.values()), first)
     again = here.try_ctl("up", "-d", timeout=90)
     check(again.returncode == 0 and "already running" in again.stderr, again.stderr)
@@ -100,6 +101,10 @@ def runs_go_on_alone(here):
     check(here.json("executions", "wait", execution)["output"] == GREETING, "and as a document")
     shown = here.ctl("executions", "show", execution)
     check("succeeded" in shown and "french" in shown and GREETING in shown, shown)
+    tree = here.ctl("executions", "show", execution, "--tree")
+    check("in all  3 tasks, took" in tree and GREETING not in tree, tree)
+    check(here.json("executions", "show", execution, "--tree")
+          == here.json("executions", "show", execution), "the document is the same")
     document = here.json("executions", "show", execution)
     check(document["id"] == execution and len(document["tasks"]) == 3, document)
     check({task["output"] for task in document["tasks"]}
@@ -140,6 +145,7 @@ def journals_are_shown_and_folded(here):
             here.ctl("logs", execution, "--node", "both", "--json").splitlines()]
     check("both" in [event.get("task") for event in only], only)
     check("french" not in [event.get("task") for event in only], only)
+    check(only[-1]["kind"] == "ended", only)
     at_end = here.json("replay", execution)
     check(at_end["status"] == "succeeded" and at_end["sequence"] == len(journal), at_end)
     check(at_end == here.json("replay", execution, "--at", len(journal)), "the same fold again")
@@ -157,6 +163,15 @@ def one_agent_is_asked(here):
     check(here.ctl("ask", "repeater", "What? \"This\"") == 'What? "This"\n', "echo")
     piped = here.try_ctl("ask", "repeater", "-", stdin="from a pipe\nwith lines\n")
     check(piped.stdout == "from a pipe\nwith lines\n", piped)
+    followed = here.try_ctl("ask", "greeter", "Hi", "--tree")
+    check(followed.stdout == "Hi!\n" and "in all  1 task, took" in followed.stderr, followed)
+    quiet = here.try_ctl("ask", "greeter", "Hi", "--quiet")
+    check((quiet.stdout, quiet.stderr) == ("Hi!\n", ""), quiet)
+    execution = here.ctl("ask", "greeter", "Hi", "-d").strip()
+    check(ID.match(execution) and here.ctl("executions", "wait", execution) == "Hi!\n", execution)
+    garbage = subprocess.run([BIN / "agentctl", "ask", "repeater", "-"], env=here.env, timeout=60,
+                            input=b"\xff", capture_output=True, check=False)
+    check(garbage.returncode == 2 and b"UTF-8" in garbage.stderr, garbage)
     document = here.json("ask", "greeter", "Hi")
     check(document["agent"] == "greeter" and document["output"] == "Hi!", document)
 
@@ -183,7 +198,9 @@ def the_fleet_is_shown(here):
     status = here.json("status")
     check(status["agents"] == 2 and status["instances"] == 2 and status["hosts"] == 1, status)
     check(status["epoch"] == 1 and status["store"]["path"] == str(here.dir / "store"), status)
-    check("coordinatord" in here.ctl("status"), "the table")
+    lines = here.ctl("status").splitlines()
+    for line, name in zip(lines, DAEMONS):
+        check(re.fullmatch(rf"{name} +up \(process {here.pid(name)}\)", line), lines)
 
 
 def interrupt_detaches(here):
@@ -270,7 +287,7 @@ def nobody_listens(here):
 
 def everything_stops(here):
     agents = here.agentd_pids()
-    pids = [here.pid(name) for name in ("brokerd", "coordinatord", "hostd", "agentctl-up")]
+    pids = [here.pid(name) for name in (*DAEMONS, "agentctl-up")]
     check(agents and all(pids), "all run")
     check(here.json("down", timeout=90) == {"stopped": True}, "down")
     check(not [pid for pid in agents + pids if alive(pid)], "processes are left")
@@ -286,7 +303,7 @@ def the_store_is_kept(here):
         check(here.ctl("run", "hello", "-i", "name=Ada") == GREETING + "\n", "hello")
         check(here.json("status")["epoch"] == 2, "the second epoch")
         agents = here.agentd_pids()
-        pids = [here.pid(name) for name in ("brokerd", "coordinatord", "hostd")]
+        pids = [here.pid(name) for name in DAEMONS]
         status, _, error = interrupt(process)
         check(status == 0, f"exit {status}: {error}")
         check(not [pid for pid in agents + pids if alive(pid)], "processes are left")

@@ -13,7 +13,7 @@ from cases import Skip, main
 from installation import Installation, check, wait_until
 
 SIZE = "48m"
-DAEMONS = ("brokerd", "coordinatord", "hostd", "agentctl-up")
+DAEMONS = ("brokerd", "coordinatord", "egressd", "hostd", "agentctl-up")
 DEFINITIONS = """agent: sleeper
 builtin: sleep
 ---
@@ -86,8 +86,9 @@ def full(here):
 def disk_runs_full(here):
     starter = Starter(here)
     wait_until(lambda: len(here.agentd_pids()) == 2, 30, "agents are up")
+    wait_until(lambda: all(here.pid(name) for name in DAEMONS), 10, "daemons are up")
     pids = [here.pid(name) for name in DAEMONS] + sorted(here.agentd_pids())
-    check(all(pids) and len(pids) == 6, pids)
+    check(len(pids) == 7, pids)
     for _ in range(4):
         check(starter.start().returncode == 0, "there is room at first")
     fill(here.dir / "ballast")

@@ -14,7 +14,7 @@ import time
 
 BIN = pathlib.Path(os.environ["AF_BIN"])
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DAEMONS = ("brokerd", "coordinatord", "hostd")
+DAEMONS = ("brokerd", "coordinatord", "egressd", "hostd")
 
 
 class Failed(AssertionError):

@@ -198,6 +198,7 @@ static const char *apply_kind(struct model *self, const struct event *event, int
         }
         return NULL;
     case EVENT_ENDED: return apply_ended(self, &event->ended, ret_invariant);
+    default: break;
     }
     return "an event of an unknown kind";
 }

@@ -152,6 +152,7 @@ static enum model_status status_of(enum task_status status)
     case TASK_PENDING: return MODEL_PENDING;
     case TASK_READY:
     case TASK_RETRYING:
+    case TASK_WAITING:
     case TASK_RUNNING: return MODEL_ACTIVE;
     case TASK_SUCCEEDED: return MODEL_SUCCEEDED;
     case TASK_FAILED: return MODEL_FAILED;

@@ -18,8 +18,10 @@ static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
     struct buf packed = {0};
     struct err err;
     for (uint32_t i = 0; i < plan->agents_count; i++)
-        pins[i] = (struct pinned_agent){plan->agents[i].name, 1, plan->agents[i].timeout_us,
-                                        plan->agents[i].rerun_never};
+        pins[i] = (struct pinned_agent){.name = plan->agents[i].name,
+                                        .version = 1,
+                                        .timeout_us = plan->agents[i].timeout_us,
+                                        .rerun_never = plan->agents[i].rerun_never};
     value_t *value = value_map();
     value_set_int(value, "k", (int64_t)self->uuids);
     if (plan->large_inputs && prng_chance(&self->world->prng, 300)) {

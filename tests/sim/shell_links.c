@@ -373,7 +373,7 @@ void links_effect(struct shell *self, const struct stamp *stamp, const struct ef
     case EFFECT_WELCOME: release_welcome(self, &effect->welcome); break;
     case EFFECT_DISPATCH: release_dispatch(self, stamp, &effect->dispatch); break;
     case EFFECT_DROP: release_drop(self, &effect->drop); break;
-    case EFFECT_BLOB: break;
+    default: break;
     }
 }
 
