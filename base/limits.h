@@ -80,6 +80,12 @@
 #define LIMIT_INPUTS            1000
 #define LIMIT_ENUM              256
 #define LIMIT_TEXT_BYTES        (1u << 20) /* of one text: about, say, an expression */
+#define LIMIT_TOOLS             128  /* of one agent */
+#define LIMIT_DELEGATES         1024 /* names and globs of one agent */
+#define LIMIT_RULES             10000 /* of one script */
+#define LIMIT_RULE_EQUALS       256  /* comparisons of one rule */
+#define LIMIT_MODEL_TOKENS_MAX  10000000 /* of max_tokens */
+#define LIMIT_PRICE_MAX_USD     10000 /* for a million tokens */
 #define LIMIT_RETRY_BACKOFF_US  (1 * LIMIT_SECOND_US)   /* default */
 #define LIMIT_RETRY_FACTOR      2.0                     /* default */
 #define LIMIT_RETRY_FACTOR_MAX  1000.0

@@ -191,9 +191,9 @@ static int compile_message(struct compiler *self, const value_t *node, struct da
 
 static int compile_node(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
 {
-    static const char *const KEYS[] = {"id",       "agent",    "say",   "with",
-                                       "after",    "join",     "retry", "timeout_us",
-                                       "on_error", "disabled", "about", NULL};
+    static const char *const KEYS[] = {"id",    "agent",       "say",        "with",     "after",
+                                       "join",  "retry",       "timeout_us", "on_error", "disabled",
+                                       "about", "allow_again", NULL};
     self->node = NULL;
     if (value_type(node) != VALUE_MAP)
         return wrong(self, "nodes", "a list of objects");
@@ -220,7 +220,9 @@ static int compile_node(struct compiler *self, const value_t *node, struct dag_n
         code = compile_on_error(self, node, spec);
     if (code == 0)
         code = get_int(self, node, "timeout_us", 1, LIMIT_TIME_MAX_US, &spec->timeout_us);
-    return code == 0 ? get_bool(self, node, "disabled", &spec->disabled) : code;
+    if (code == 0)
+        code = get_bool(self, node, "disabled", &spec->disabled);
+    return code == 0 ? get_bool(self, node, "allow_again", &spec->allow_again) : code;
 }
 
 static int compile_nodes(struct compiler *self, const value_t *canonical, struct dag_spec *spec)
@@ -242,9 +244,10 @@ static int compile_nodes(struct compiler *self, const value_t *canonical, struct
 
 static int compile_limits(struct compiler *self, const value_t *canonical, struct dag_spec *spec)
 {
-    static const char *const KEYS[] = {"time_us", "parallel", NULL};
+    static const char *const KEYS[] = {"time_us",       "parallel", "tokens",
+                                       "cost_microusd", "depth",    NULL};
     const value_t *limits = NULL;
-    int64_t parallel = 0;
+    int64_t parallel = 0, tokens = 0, cost = 0, depth = 0;
     int code = get(self, canonical, "limits", VALUE_MAP, &limits);
     if (code == 0 && limits)
         code = check_keys(self, limits, KEYS);
@@ -252,7 +255,16 @@ static int compile_limits(struct compiler *self, const value_t *canonical, struc
         code = get_int(self, limits, "time_us", 1, LIMIT_TIME_MAX_US, &spec->time_us);
     if (code == 0)
         code = get_int(self, limits, "parallel", 1, LIMIT_NODES, &parallel);
+    if (code == 0)
+        code = get_int(self, limits, "tokens", 1, (int64_t)LIMIT_USAGE, &tokens);
+    if (code == 0)
+        code = get_int(self, limits, "cost_microusd", 1, (int64_t)LIMIT_USAGE, &cost);
+    if (code == 0)
+        code = get_int(self, limits, "depth", 1, LIMIT_DEPTH_MAX, &depth);
     spec->parallel = (uint32_t)parallel;
+    spec->tokens = (uint64_t)tokens;
+    spec->cost_microusd = (uint64_t)cost;
+    spec->depth = (uint32_t)depth;
     return code;
 }
 

@@ -68,13 +68,19 @@ void definition_hash(const value_t *canonical, uint8_t ret_hash[32]);
  * A map. Defaults are not filled in, shapes are normalised, empty objects are left out, and what is
  * a set is sorted, so that equal meaning gives an equal hash.
  *
- * agent:    agent, about, command [text] | builtin | external true, rerun, env {name: text},
- *           limits {time_us}, process {instances_min, instances_max, parallel, memory_bytes, idle_us,
- *           network}
+ * agent:    agent, about, command [text] | builtin | external true | model "script/FILE" with rules
+ *           {rules: [...]} (rules.c says its form), rerun, env {name: text}, instructions,
+ *           max_tokens, tools [{command: tool}], delegates [name or glob] (sorted), repeat_tools
+ *           [name] (sorted), output (schema), limits {time_us, turns, tokens, cost_microusd, depth,
+ *           delegations, same_delegation}, price {input_microusd, output_microusd} (for a million
+ *           tokens), process {instances_min, instances_max, parallel, memory_bytes, idle_us, network}
+ * tool:     name, about, argv [text], input "json" | "stdin" | "none", parameters {name: schema},
+ *           repeat "safe", timeout_us, network
  * workflow: workflow, about, input {name: schema} (also when empty), nodes [node] in the file's
- *           order, output, limits {time_us, parallel}, when_failed, priority, labels {name: text}
+ *           order, output, limits {time_us, parallel, tokens, cost_microusd, depth}, when_failed, priority, labels {name: text}
  * node:     id, agent, say | with, after [id] (sorted), join, retry {attempts, backoff_us, factor,
- *           max_us}, timeout_us, on_error "fail" | "continue" | {fallback: agent}, disabled, about
+ *           max_us}, timeout_us, on_error "fail" | "continue" | {fallback: agent}, disabled, about,
+ *           allow_again
  * schema:   JSON Schema's words: type, description, default, required (of an input itself: a
  *           boolean; of an object's members: sorted names), properties, items, enum, minimum, maximum */
 
@@ -90,7 +96,22 @@ int workflow_compile(const value_t *canonical, dag_t **ret_dag, struct err *err)
 int workflow_check_input(const value_t *canonical, const value_t *input,
                          value_t **ret_with_defaults, struct err *err) MUST_CHECK;
 
-enum agent_answers { AGENT_BUILTIN, AGENT_COMMAND, AGENT_EXTERNAL };
+enum agent_answers { AGENT_BUILTIN, AGENT_COMMAND, AGENT_EXTERNAL, AGENT_MODEL };
+
+/* What a tool's program gets on its standard input: all arguments as one line of JSON, the argument
+ * `input` alone (a text as it is, all else as JSON), or nothing. */
+enum tool_input { TOOL_INPUT_JSON, TOOL_INPUT_STDIN, TOOL_INPUT_NONE };
+struct agent_tool {
+    char *name;
+    char *about;
+    char **argv;         /* NULL-terminated */
+    enum tool_input input;
+    value_t *parameters; /* JSON Schema of the arguments, an object; NULL: any object */
+    bool repeat_safe;    /* may run again when its outcome is not known; repeat_tools included */
+    int64_t timeout_us;  /* 0: default */
+    bool network;
+};
+
 struct agent_def {
     char *name;
     char *about;
@@ -103,11 +124,32 @@ struct agent_def {
     int64_t idle_us;           /* 0: never stopped when idle */
     bool network;              /* commands may use the network */
     bool rerun_never;
-    int64_t timeout_us;        /* limits.time, or the default; of one attempt */
+    int64_t timeout_us;        /* limits.time, or the default; of one attempt; 0: none (of models) */
     char **env;                /* "NAME=value" or references "NAME=env:OTHER"; NULL-terminated */
+    /* for AGENT_MODEL; delegates and limits for AGENT_EXTERNAL, too */
+    char *model;               /* "script/FILE" */
+    value_t *rules;            /* of a script, canonical: {rules: [...]}; NULL: not joined yet */
+    char *instructions;        /* "" without any */
+    uint32_t max_tokens;       /* of one turn's output; 0: default */
+    struct agent_tool *tools;
+    size_t tools_count;
+    char **repeat_tools;       /* NULL-terminated */
+    char **delegates;          /* names or globs; NULL-terminated */
+    size_t delegates_count;
+    value_t *output;           /* JSON Schema of the answer, or NULL */
+    uint32_t turns, depth, delegations, same_delegation; /* 0: default */
+    uint64_t tokens, cost_microusd;     /* of one task and all below it; 0: none */
+    uint64_t input_price, output_price; /* microusd for a million tokens; 0: not known */
 };
 int agent_compile(const value_t *canonical, struct agent_def **ret_agent, struct err *err) MUST_CHECK;
 void agent_def_destroy(struct agent_def **self_p);
+/* Whether a name is one that `delegates` lists, or fits one of its globs (`*`, `?`). */
+bool agent_name_fits(const char *glob, const char *name);
+
+/* Does a value fit a JSON Schema in canonical form, such as `output` and a tool's `parameters`?
+ * ERR_INVALID with err->where being the path inside the value ("links[2].url", "" for itself). What
+ * the schema says in words that this version doesn't know is ERR_UNSUPPORTED. */
+int schema_check_value(const value_t *schema, const value_t *value, struct err *err) MUST_CHECK;
 
 /* --- generated documents ----------------------------------------------------------------------- */
 

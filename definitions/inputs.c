@@ -2,7 +2,6 @@
  * the inputs of executions. */
 #include "base/limits.h"
 #include "definitions/check.h"
-#include "definitions/instance.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +75,7 @@ static void check_example(struct check *self, const char *key, const struct node
                           const value_t *schema, const value_t *value)
 {
     struct err err = {0};
-    if (!node || node->kind == NODE_BAD || instance_check(schema, value, &err) == 0)
+    if (!node || node->kind == NODE_BAD || schema_check_value(schema, value, &err) == 0)
         return;
     size_t before = check_enter(self, key);
     check_error(self, node->place, "bad_value", "make it fit the rest of this schema",

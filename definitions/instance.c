@@ -1,12 +1,16 @@
+/* Values against schemas. It stands apart from the rest of the module, with base/ alone, because
+ * agentd links it. */
 #include "definitions/instance.h"
 
 #include "base/limits.h"
 #include "definitions/definitions.h"
-#include "definitions/diagnostics.h"
-#include "definitions/keys.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
+
+const struct type_name TYPE_NAMES[] = {
+    {"text", "string"}, {"number", "number"}, {"integer", "integer"}, {"boolean", "boolean"},
+    {"list", "array"},  {"object", "object"}, {NULL, NULL},
+};
 
 struct instance {
     struct buf path;
@@ -25,8 +29,8 @@ static int refuse(struct instance *self, int code, const char *fix)
 
 static int bad_schema(struct instance *self)
 {
-    int code = err_set(self->err, ERR_INVALID, "the stored schema of the input is not valid");
-    return refuse(self, code, "apply the workflow again with this version");
+    int code = err_set(self->err, ERR_INVALID, "the stored schema is not valid");
+    return refuse(self, code, "apply the definition again with this version");
 }
 
 static void leave(struct instance *self, size_t before)
@@ -36,7 +40,7 @@ static void leave(struct instance *self, size_t before)
         self->path.data[before] = '\0';
 }
 
-static const char *type_for_people(const char *schema_name)
+const char *type_for_people(const char *schema_name)
 {
     for (size_t i = 0; TYPE_NAMES[i].ours; i++)
         if (strcmp(TYPE_NAMES[i].schema, schema_name) == 0)
@@ -179,9 +183,7 @@ static int check_word(struct instance *self, const char *word, const value_t *ru
     if (strcmp(word, "default") == 0 || strcmp(word, "description") == 0)
         return 0;
     int code = err_set(self->err, ERR_UNSUPPORTED,
-                       "the stored schema of the input uses \"%.64s\", which this version does not "
-                       "run",
-                       word);
+                       "the stored schema uses \"%.64s\", which this version does not run", word);
     return refuse(self, code, "upgrade this program");
 }
 
@@ -200,7 +202,8 @@ static int check(struct instance *self, const value_t *schema, const value_t *va
     return code;
 }
 
-static int check_at(const char *path, const value_t *schema, const value_t *value, struct err *err)
+int instance_check_at(const char *path, const value_t *schema, const value_t *value,
+                      struct err *err)
 {
     struct instance self = {.err = err};
     buf_puts(&self.path, path);
@@ -209,96 +212,7 @@ static int check_at(const char *path, const value_t *schema, const value_t *valu
     return code;
 }
 
-int instance_check(const value_t *schema, const value_t *value, struct err *err)
+int schema_check_value(const value_t *schema, const value_t *value, struct err *err)
 {
-    return check_at("", schema, value, err);
-}
-
-/* --- inputs of executions ----------------------------------------------------------------------
- */
-
-static int unknown_input(const value_t *schemas, const char *name, struct err *err)
-{
-    struct suggestion suggestion = SUGGESTION(name);
-    char fix[160];
-    for (size_t i = 0; i < value_size(schemas); i++)
-        suggestion_offer(&suggestion, value_key_at(schemas, i, NULL));
-    int code = err_set(err, ERR_INVALID, "the workflow has no input \"%.64s\"", name);
-    err_where(err, "input.%.64s", name);
-    err_fix(err, "%s",
-            suggestion.nearest ? suggestion_text(&suggestion, fix, sizeof fix) : "leave it out");
-    return code;
-}
-
-static int missing_input(const value_t *schema, const char *name, struct err *err)
-{
-    const char *type = value_get_string(schema, "type", "");
-    int code = err_set(err, ERR_INVALID, "the workflow needs the input \"%.64s\"%s%s", name,
-                       *type ? ", of type " : "", type_for_people(type));
-    err_where(err, "input.%.64s", name);
-    err_fix(err, "give it, for example with -i %.64s=...", name);
-    return code;
-}
-
-/* Takes one input over, or its default. */
-static int take_input(const char *name, const value_t *schema, const value_t *input, value_t *into,
-                      struct err *err)
-{
-    char path[LIMIT_NAME_BYTES + 16];
-    const value_t *given = input ? value_get(input, name) : NULL;
-    if (!given) {
-        const value_t *fallback = value_get(schema, "default");
-        if (!fallback && value_get_bool(schema, "required", true))
-            return missing_input(schema, name, err);
-        if (fallback) {
-            value_t *copy = value_ref(fallback);
-            value_set(into, name, &copy);
-        }
-        return 0;
-    }
-    (void)snprintf(path, sizeof path, "input.%.64s", name);
-    int code = check_at(path, schema, given, err);
-    if (code == 0) {
-        value_t *copy = value_ref(given);
-        value_set(into, name, &copy);
-    }
-    return code;
-}
-
-static int take_inputs(const value_t *schemas, const value_t *input, value_t *into, struct err *err)
-{
-    for (size_t i = 0; input && i < value_size(input); i++)
-        if (!value_get(schemas, value_key_at(input, i, NULL)))
-            return unknown_input(schemas, value_key_at(input, i, NULL), err);
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < value_size(schemas); i++)
-        code = take_input(value_key_at(schemas, i, NULL), value_member_at(schemas, i), input, into,
-                          err);
-    return code;
-}
-
-int workflow_check_input(const value_t *canonical, const value_t *input,
-                         value_t **ret_with_defaults, struct err *err)
-{
-    const value_t *schemas = value_get(canonical, "input");
-    if (!schemas) {
-        *ret_with_defaults = input ? value_ref(input) : value_null();
-        return 0;
-    }
-    if (input && value_type(input) == VALUE_NULL)
-        input = NULL;
-    if (value_type(schemas) != VALUE_MAP || (input && value_type(input) != VALUE_MAP)) {
-        int code =
-            err_set(err, ERR_INVALID, "the input must be an object of the workflow's inputs");
-        err_where(err, "input");
-        err_fix(err, "give a JSON object, or -i name=value for each");
-        return code;
-    }
-    value_t *with_defaults = value_map();
-    int code = take_inputs(schemas, input, with_defaults, err);
-    if (code != 0)
-        value_destroy(&with_defaults);
-    else
-        *ret_with_defaults = with_defaults;
-    return code;
+    return instance_check_at("", schema, value, err);
 }

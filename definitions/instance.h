@@ -4,8 +4,16 @@
 
 #include "base/value.h"
 
-/* ERR_INVALID with err->where being the path inside the value ("links[2].url", "" for itself). What
- * the schema says in words that this version doesn't know is ERR_UNSUPPORTED. */
-int instance_check(const value_t *schema, const value_t *value, struct err *err) MUST_CHECK;
+/* Short words for types, and JSON Schema's: {"text", "string"}. */
+struct type_name {
+    const char *ours, *schema;
+};
+extern const struct type_name TYPE_NAMES[]; /* ends with {NULL, NULL} */
+/* Our word for JSON Schema's. */
+const char *type_for_people(const char *schema_name);
+
+/* As schema_check_value, for a value that stands at that path of a larger one. */
+int instance_check_at(const char *path, const value_t *schema, const value_t *value,
+                      struct err *err) MUST_CHECK;
 
 #endif

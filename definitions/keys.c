@@ -236,11 +236,6 @@ const char *owner_name(enum key_owner owner)
     return NAMES[owner];
 }
 
-const struct type_name TYPE_NAMES[] = {
-    {"text", "string"}, {"number", "number"}, {"integer", "integer"}, {"boolean", "boolean"},
-    {"list", "array"},  {"object", "object"}, {NULL, NULL},
-};
-
 const char *type_schema_name(const char *name)
 {
     for (size_t i = 0; TYPE_NAMES[i].ours; i++)

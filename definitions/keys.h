@@ -4,6 +4,7 @@
 #define AF_DEFINITIONS_KEYS_H
 
 #include "base/buf.h"
+#include "definitions/instance.h"
 
 enum key_owner {
     OWNER_AGENT,
@@ -73,11 +74,6 @@ const char *owner_name(enum key_owner owner); /* "an agent", "a node's retry" */
 void key_print_type(const struct key *self, struct buf *out);
 void key_print_cap(const struct key *self, struct buf *out);
 
-/* Short words for types, and JSON Schema's: {"text", "string"}. */
-struct type_name {
-    const char *ours, *schema;
-};
-extern const struct type_name TYPE_NAMES[]; /* ends with {NULL, NULL} */
 /* JSON Schema's word for either, or NULL. */
 const char *type_schema_name(const char *name);
 

@@ -25,6 +25,8 @@ struct dag {
     uint32_t parallel;
     bool finish;
     uint32_t priority;
+    uint64_t tokens, cost_microusd;
+    uint32_t depth;
 };
 
 /* What dag_new needs only while it works. */
@@ -120,6 +122,7 @@ static int add_node(struct builder *self, uint32_t index)
         .on_error = spec->on_error,
         .fallback_index = NONE,
         .disabled = spec->disabled,
+        .allow_again = spec->allow_again,
     };
     node->agent = dag->agents[node->agent_index];
     if (spec->on_error == DAG_FALLBACK) {
@@ -344,6 +347,9 @@ static dag_t *dag_alloc(const struct dag_spec *spec)
     dag->parallel = spec->parallel;
     dag->finish = spec->finish;
     dag->priority = spec->priority;
+    dag->tokens = spec->tokens;
+    dag->cost_microusd = spec->cost_microusd;
+    dag->depth = spec->depth;
     return dag;
 }
 
@@ -452,6 +458,21 @@ bool dag_finish(const dag_t *self)
 uint32_t dag_priority(const dag_t *self)
 {
     return self->priority;
+}
+
+uint64_t dag_tokens(const dag_t *self)
+{
+    return self->tokens;
+}
+
+uint64_t dag_cost_microusd(const dag_t *self)
+{
+    return self->cost_microusd;
+}
+
+uint32_t dag_depth(const dag_t *self)
+{
+    return self->depth;
 }
 
 size_t dag_agents(const dag_t *self)

@@ -31,6 +31,7 @@ struct dag_node_spec {
     enum dag_on_error on_error;
     const char *fallback;        /* agent, with DAG_FALLBACK */
     bool disabled;               /* skipped, with that reason */
+    bool allow_again;            /* its agent may stand twice on a path of delegations */
 };
 struct dag_spec {
     const char *name;
@@ -41,6 +42,9 @@ struct dag_spec {
     uint32_t parallel;           /* limits.parallel; 0: none */
     bool finish;                 /* when_failed: finish */
     uint32_t priority;           /* 0 to 9 */
+    uint64_t tokens;             /* limits.tokens, of all model calls; 0: none */
+    uint64_t cost_microusd;      /* limits.cost; 0: none */
+    uint32_t depth;              /* limits.depth, of delegation; 0: the default */
 };
 
 /* ERR_INVALID with err->where naming the node's field: unknown reference, cycle (err->what has the
@@ -62,6 +66,7 @@ struct dag_node {
     enum dag_on_error on_error;
     const char *fallback;
     bool disabled;
+    bool allow_again;
     const uint32_t *sources;       /* indexes of nodes it depends on, each once */
     uint32_t sources_count;
     const uint32_t *targets;
@@ -80,6 +85,9 @@ int64_t dag_time_us(const dag_t *self);
 uint32_t dag_parallel(const dag_t *self);
 bool dag_finish(const dag_t *self);
 uint32_t dag_priority(const dag_t *self);
+uint64_t dag_tokens(const dag_t *self);
+uint64_t dag_cost_microusd(const dag_t *self);
+uint32_t dag_depth(const dag_t *self);
 /* Distinct agents named by nodes and fallbacks, in order of appearance. */
 size_t dag_agents(const dag_t *self);
 const char *dag_agent(const dag_t *self, size_t index);
