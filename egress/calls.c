@@ -35,11 +35,12 @@ struct call {
     char *agent;
     uint32_t agent_version;
     uint64_t tokens, cost_microusd;
+    struct usage_prices prices; /* RUNNING */
 
     struct wire_run request_run; /* WAITING */
     uint8_t hash[DATUM_HASH_BYTES];
     struct buf request;
-    int64_t until_us;    /* WAITING */
+    int64_t until_us;     /* WAITING */
     uint64_t ready_order; /* when it became READY; 0: it didn't */
     struct asker *askers; /* the oldest first */
     size_t askers_count;
@@ -275,8 +276,7 @@ static void reply_held(const calls_t *self, const struct call *call, struct call
         .usage = call->usage,
     };
     memcpy(answer.request_hash, call->hash, sizeof answer.request_hash);
-    self->reply(self->context, asker.address, asker.correlation, &answer,
-                buf_bytes(&call->answer));
+    self->reply(self->context, asker.address, asker.correlation, &answer, buf_bytes(&call->answer));
 }
 
 void calls_answer(calls_t *self, uint64_t id, const struct wire_call_answer *answer,
@@ -304,10 +304,12 @@ void calls_answer(calls_t *self, uint64_t id, const struct wire_call_answer *ans
 
 static void take_grant(struct call *call, const struct wire_grant *grant)
 {
+    call->run = grant->run;
+    if (call->state == CALL_RUNNING || call->state == CALL_ANSWERED)
+        return;
     char *agent = xstrdup(grant->agent);
     free(call->agent);
     call->agent = agent;
-    call->run = grant->run;
     call->agent_version = grant->agent_version;
     call->tokens = grant->tokens;
     call->cost_microusd = grant->cost_microusd;
@@ -378,10 +380,8 @@ static void attach(const calls_t *self, struct call *call, struct calls_asker as
         free(call->askers[0].address);
         memmove(call->askers, call->askers + 1, --call->askers_count * sizeof call->askers[0]);
     }
-    call->askers =
-        xrealloc(call->askers, (call->askers_count + 1) * sizeof call->askers[0]);
-    call->askers[call->askers_count++] =
-        (struct asker){xstrdup(asker.address), asker.correlation};
+    call->askers = xrealloc(call->askers, (call->askers_count + 1) * sizeof call->askers[0]);
+    call->askers[call->askers_count++] = (struct asker){xstrdup(asker.address), asker.correlation};
 }
 
 /* The others hear that their run is void; the one that asks now takes its own place. */
@@ -406,8 +406,8 @@ static const char *too_much(const calls_t *self, size_t size, const struct call 
     const struct list *lists = self->lists;
     bool replaces = replaced && replaced->state == CALL_WAITING;
     size_t old = replaces ? replaced->request.size : 0;
-    size_t open = lists[CALL_WAITING].count + lists[CALL_READY].count +
-                  lists[CALL_RUNNING].count + lists[CALL_ANSWERED].count - replaces;
+    size_t open = lists[CALL_WAITING].count + lists[CALL_READY].count + lists[CALL_RUNNING].count +
+                  lists[CALL_ANSWERED].count - replaces;
     if (open >= self->limits.keys)
         return "too many calls are under way and answers held";
     if (self->answer_bytes >= self->limits.answer_bytes)
@@ -451,9 +451,9 @@ static enum calls_verdict take(calls_t *self, struct call *call, const struct wi
     return waits ? CALLS_WAITS : CALLS_START;
 }
 
-static enum calls_verdict ask_waiting(calls_t *self, struct call *call,
-                                      const struct wire_call *ask, const struct bytes *payload,
-                                      struct calls_asker asker, int64_t now_us)
+static enum calls_verdict ask_waiting(calls_t *self, struct call *call, const struct wire_call *ask,
+                                      const struct bytes *payload, struct calls_asker asker,
+                                      int64_t now_us)
 {
     int order = wire_run_compare(ask->run, call->request_run);
     bool same = memcmp(ask->request_hash, call->hash, sizeof call->hash) == 0;
@@ -515,6 +515,7 @@ static void view(const struct call *call, struct call_view *ret_call)
         .tokens = call->tokens,
         .cost_microusd = call->cost_microusd,
         .request = buf_bytes(&call->request),
+        .prices = call->prices,
     };
 }
 
@@ -533,11 +534,13 @@ bool calls_startable(const calls_t *self, bool lease, uint64_t after, struct cal
     return call != NULL;
 }
 
-void calls_start(calls_t *self, uint64_t id)
+void calls_start(calls_t *self, uint64_t id, struct usage_prices prices)
 {
     struct call *call = find_id(self, id);
-    if (call && call->state == CALL_READY)
-        set_state(self, call, CALL_RUNNING);
+    if (!call || call->state != CALL_READY)
+        return;
+    call->prices = prices;
+    set_state(self, call, CALL_RUNNING);
 }
 
 bool calls_find(const calls_t *self, uint64_t id, struct call_view *ret_call)

@@ -32,6 +32,7 @@
 #ifndef AF_EGRESS_CALLS_H
 #define AF_EGRESS_CALLS_H
 
+#include "egress/usage.h"
 #include "proto/wire.h"
 
 typedef struct calls calls_t;
@@ -59,6 +60,7 @@ struct call_view {
     uint32_t agent_version;
     uint64_t tokens, cost_microusd;
     struct bytes request;  /* READY and RUNNING */
+    struct usage_prices prices; /* as given at its start */
 };
 
 /* An answer to one asker, to be sent at once; all is borrowed. It must not call back. */
@@ -68,7 +70,8 @@ typedef void (*calls_reply_fn)(void *context, const char *to, uint64_t correlati
 calls_t *calls_new(const struct calls_limits *limits, calls_reply_fn reply, void *context);
 void calls_destroy(calls_t **self_p);
 
-/* A grant counts if its run is the newest of its key. ERR_LIMIT: there is no place for one more key;
+/* A grant counts if its run is the newest of its key; of a call that has started, the run alone
+ * does. ERR_LIMIT: there is no place for one more key;
  * it is not taken. */
 int calls_grant(calls_t *self, const struct wire_grant *grant, struct err *err) MUST_CHECK;
 /* Returns the id of the call that was under way and is to be aborted, or 0. */
@@ -89,7 +92,8 @@ enum calls_verdict calls_ask(calls_t *self, const struct wire_call *call,
 /* The first READY call after the one of this id (0: from the start), in the order in which they
  * became so; false: none, or no lease. */
 bool calls_startable(const calls_t *self, bool lease, uint64_t after, struct call_view *ret_call);
-void calls_start(calls_t *self, uint64_t id); /* READY -> RUNNING; others are left alone */
+/* READY -> RUNNING; others are left alone. */
+void calls_start(calls_t *self, uint64_t id, struct usage_prices prices);
 bool calls_find(const calls_t *self, uint64_t id, struct call_view *ret_call);
 
 /* The end of a call, READY or RUNNING: replied to its askers and held. key and request_hash of the

@@ -11,10 +11,10 @@ static const char DELEGATE[] = "delegate_to_agent";
 /* What is being answered, and the rule and item that are looked at. */
 struct scene {
     const value_t *request;
-    const value_t *turns;     /* of the request; NULL: none */
+    const value_t *turns; /* of the request; NULL: none */
     const value_t *rule;
-    size_t number;            /* of the rule, from 1 */
-    const value_t *item;      /* of a call's `for`; NULL: none */
+    size_t number;       /* of the rule, from 1 */
+    const value_t *item; /* of a call's `for`; NULL: none */
     size_t index;
 };
 
@@ -170,7 +170,8 @@ static bool has_called(const struct scene *scene, const char *tool, const char *
             const value_t *arguments = value_get(call, "arguments");
             if (strcmp(value_get_string(call, "tool", ""), tool) != 0)
                 continue;
-            if (!agent || (arguments && strcmp(value_get_string(arguments, "agent", ""), agent) == 0))
+            if (!agent ||
+                (arguments && strcmp(value_get_string(arguments, "agent", ""), agent) == 0))
                 return true;
         }
     }
@@ -200,8 +201,18 @@ static bool all_equal(struct scene *scene, const value_t *pairs)
 }
 
 enum condition {
-    WHEN_TURN, WHEN_ATTEMPT, WHEN_MESSAGE, WHEN_RESULTS, WHEN_CALLED, WHEN_NOT_CALLED,
-    WHEN_DELEGATED, WHEN_NOT_DELEGATED, WHEN_HAS, WHEN_LACKS, WHEN_EQUALS, CONDITIONS,
+    WHEN_TURN,
+    WHEN_ATTEMPT,
+    WHEN_MESSAGE,
+    WHEN_RESULTS,
+    WHEN_CALLED,
+    WHEN_NOT_CALLED,
+    WHEN_DELEGATED,
+    WHEN_NOT_DELEGATED,
+    WHEN_HAS,
+    WHEN_LACKS,
+    WHEN_EQUALS,
+    CONDITIONS,
 };
 static const struct {
     const char *key;
@@ -501,7 +512,7 @@ void script_evaluate(const value_t *rules, const value_t *request, struct script
         scene.rule = value_at(list, i);
         scene.number = i + 1;
         int rc = value_type(scene.rule) == VALUE_MAP ? fits(&scene, &err)
-                                                      : wrong(&err, "an object", scene.rule);
+                                                     : wrong(&err, "an object", scene.rule);
         if (rc == 0)
             continue;
         if (rc < 0)

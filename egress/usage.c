@@ -9,8 +9,8 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* In two halves of a division, so that nothing overflows: tokens is at most LIMIT_USAGE, and what it
- * is multiplied with at most a million. */
+/* In two halves of a division, so that nothing overflows: tokens is at most LIMIT_USAGE, and what
+ * it is multiplied with at most a million. */
 static uint64_t cost_of(uint64_t tokens, uint64_t price, uint64_t *rest)
 {
     uint64_t whole = price / PRICED_TOKENS, part = price % PRICED_TOKENS;
