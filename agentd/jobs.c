@@ -5,9 +5,9 @@
 #include "agentd/deadlines.h"
 #include "agentd/outcome.h"
 #include "agentd/transfer.h"
-#include "agentd/versions.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "definitions/versions.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -603,9 +603,10 @@ int jobs_receive(jobs_t *self, const struct message *message, struct err *err)
         receive_blob(self, message);
     if (message->body.kind != WIRE_REPLY)
         return 0;
-    struct err why = {0};
+    struct err why = {0}, refusal = {0};
+    bool refused = wire_reply_error(&message->body.reply, &refusal) != 0;
     struct version *version =
-        versions_receive(&self->versions, message->route.correlation, &message->body.reply,
+        versions_receive(&self->versions, message->route.correlation, refused ? &refusal : NULL,
                          message->payload, self->now_us, &why);
     if (version) {
         version->users++; /* holds it while its jobs end */
@@ -633,7 +634,7 @@ static void ask_for_versions(jobs_t *self)
     while ((version = versions_due(&self->versions, self->now_us))) {
         struct buf params = {0};
         struct wire_body body = {.kind = WIRE_REQUEST, .request = {.method = "agents.get"}};
-        versions_request(&self->versions, version, &self->correlation, self->now_us, &params);
+        versions_request(version, &self->correlation, self->now_us, &params);
         self->options.send(self->options.context, &body, version->correlation, buf_bytes(&params));
         buf_release(&params);
     }

@@ -2,7 +2,6 @@
 
 #include "agentd/builtin.h"
 #include "agentd/transfer.h"
-#include "agentd/versions.h"
 #include "base/limits.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -391,81 +390,6 @@ static void test_storing_a_value(void **state)
     buf_release(&whole);
 }
 
-/* --- versions ------------------------------------------------------------------------------------
- */
-
-static void give(struct versions *versions, uint64_t correlation, uint32_t number,
-                 const char *definition_json, struct version **ret_version)
-{
-    value_t *definition = NULL, *document = value_map();
-    assert_int_equal(value_from_json(definition_json, strlen(definition_json), &definition, NULL),
-                     0);
-    value_set_int(document, "version", number);
-    value_set(document, "definition", &definition);
-    struct buf payload = {0};
-    value_to_msgpack(document, &payload);
-    struct wire_reply reply = {.error = "", .what = "", .where = "", .fix = ""};
-    struct err err = {0};
-    *ret_version = versions_receive(versions, correlation, &reply, buf_bytes(&payload), 0, &err);
-    buf_release(&payload);
-    value_destroy(&document);
-}
-
-static void ask(struct versions *versions, uint64_t correlation, int64_t now_us)
-{
-    struct buf params = {0};
-    struct version *due = versions_due(versions, now_us);
-    assert_non_null(due);
-    versions_request(versions, due, &correlation, now_us, &params);
-    assert_true(params.size > 0);
-    buf_release(&params);
-}
-
-static void test_versions(void **state)
-{
-    (void)state;
-    const char *echo = "{\"agent\":\"a\",\"builtin\":\"echo\"}";
-    struct versions versions = {.agent = "a"};
-    struct version *newest = versions_use(&versions, 0, 0), *got = NULL;
-    ask(&versions, 1, 0);
-    assert_null(versions_due(&versions, LIMIT_RESEND_FIRST_US - 1));
-    ask(&versions, 2, LIMIT_RESEND_FIRST_US);
-    assert_int_equal(versions_deadline(&versions), 3 * LIMIT_RESEND_FIRST_US);
-    give(&versions, 2, 3, echo, &got);
-    assert_null(got);
-    give(&versions, 1, 3, "{\"agent\":\"a\"}", &got);
-    assert_null(got); /* not valid: it is asked again, under the same number */
-    give(&versions, 1, 3, echo, &got);
-    assert_ptr_equal(got, newest);
-    assert_ptr_equal(versions_ready(&versions, 3), newest);
-    assert_int_equal(versions_deadline(&versions), INT64_MAX);
-    struct version *missing = versions_use(&versions, 9, 0);
-    ask(&versions, 4, 0);
-    struct wire_reply refusal = {
-        .error = "not_found", .what = "no version 9", .where = "", .fix = ""};
-    struct err err = {0};
-    got = versions_receive(&versions, 4, &refusal, bytes_of(NULL, 0), 0, &err);
-    assert_ptr_equal(got, missing);
-    assert_int_equal(missing->state, VERSION_REFUSED);
-    assert_string_equal(missing->refusal.what, "no version 9");
-    versions_unuse(&versions, missing);
-    /* Of versions that nobody uses, a few are kept. */
-    for (uint32_t i = 20; i < 40; i++) {
-        struct version *version = versions_use(&versions, i, 0);
-        ask(&versions, i, 0);
-        give(&versions, i, i, echo, &got);
-        assert_ptr_equal(got, version);
-        versions_unuse(&versions, version);
-    }
-    size_t count = 0;
-    for (struct version *version = versions.first; version; version = version->next)
-        count++;
-    assert_int_equal(count, LIMIT_AGENTD_VERSIONS + 1);
-    assert_non_null(versions_ready(&versions, 3));
-    assert_non_null(versions_ready(&versions, 39));
-    versions_release(&versions);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,7 +404,6 @@ int main(void)
         cmocka_unit_test(test_getting_a_value),
         cmocka_unit_test(test_a_value_that_is_another),
         cmocka_unit_test(test_storing_a_value),
-        cmocka_unit_test(test_versions),
     };
     return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
 }

@@ -180,5 +180,14 @@
 /* egress */
 #define LIMIT_EGRESS_ANSWERS    10000      /* and as many grants */
 #define LIMIT_EGRESS_ANSWER_BYTES (256u << 20)
+#define LIMIT_EGRESS_REQUEST_BYTES (256u << 20) /* of requests whose calls have not ended */
+#define LIMIT_EGRESS_WAIT_US    (10 * LIMIT_SECOND_US) /* a request waits so long for its grant */
+#define LIMIT_EGRESS_WAITING    1024       /* requests that wait for their grants */
+#define LIMIT_EGRESS_WAITING_BYTES (64u << 20)
+#define LIMIT_EGRESS_ASKERS     8          /* who waits for one answer; the oldest asks again */
+#define LIMIT_EGRESS_VERSIONS   256        /* unused definitions that are kept */
+#define LIMIT_EGRESS_STARTS     64         /* calls started before messages are looked at */
+#define LIMIT_EGRESS_PIECES     256        /* deltas of a call that was due for many of them */
+#define LIMIT_EGRESS_DRAIN_US   (5 * LIMIT_SECOND_US) /* after SIGTERM, for calls under way */
 
 #endif

@@ -236,6 +236,17 @@ static int write_file(const char *path, const char *text, struct err *err)
     return good ? 0 : write_failed(path, err);
 }
 
+/* In one step: a reader sees the old text or the new one. */
+static int replace_file(const char *path, const char *text, struct err *err)
+{
+    char *draft = xasprintf("%s.new", path);
+    int rc = write_file(draft, text, err);
+    if (rc == 0 && rename(draft, path) != 0)
+        rc = write_failed(path, err);
+    free(draft);
+    return rc;
+}
+
 int run_write_pid(const struct run_paths *paths, const char *name, struct err *err)
 {
     uint64_t starttime = 0;
@@ -243,13 +254,9 @@ int run_write_pid(const struct run_paths *paths, const char *name, struct err *e
     if (rc)
         return rc;
     char *path = xasprintf("%s/%s.pid", paths->run, name);
-    char *draft = xasprintf("%s.new", path);
     char *text = xasprintf("%ld %" PRIu64 "\n", (long)getpid(), starttime);
-    rc = write_file(draft, text, err);
-    if (rc == 0 && rename(draft, path) != 0)
-        rc = write_failed(path, err);
+    rc = replace_file(path, text, err);
     free(text);
-    free(draft);
     free(path);
     return rc;
 }
@@ -314,6 +321,41 @@ int run_lock(const struct run_paths *paths, const char *name, int *ret_fd, struc
         close(fd);
     } else {
         *ret_fd = fd;
+    }
+    free(path);
+    return rc;
+}
+
+static int make_own_id(const char *path, const char *prefix, char ret_id[TYPEID_TEXT_SIZE],
+                       struct err *err)
+{
+    typeid_text(prefix, uuid_new(), ret_id);
+    char *text = xasprintf("%s\n", ret_id);
+    int rc = replace_file(path, text, err);
+    free(text);
+    return rc;
+}
+
+int run_own_id(const struct run_paths *paths, const char *file, const char *prefix,
+               char ret_id[TYPEID_TEXT_SIZE], struct err *err)
+{
+    char text[TYPEID_TEXT_SIZE + 1];
+    struct uuid id;
+    char *path = xasprintf("%s/%s", paths->dir, file);
+    int rc = 0;
+    ssize_t size = read_small(path, text, sizeof text);
+    if (size < 0 && errno == ENOENT) {
+        rc = make_own_id(path, prefix, ret_id, err);
+    } else if (size < 0) {
+        rc = err_set(err, ERR_IO, "the file can't be read: %s", strerror(errno));
+        err_where(err, "%s", path);
+    } else {
+        text[strcspn(text, "\n")] = '\0';
+        rc = typeid_parse_as(text, prefix, &id, err);
+        if (rc == 0)
+            memcpy(ret_id, text, strlen(text) + 1);
+        else
+            err_where(err, "%s", path);
     }
     free(path);
     return rc;

@@ -6,6 +6,7 @@
  *   DIR/run/publish.sock  publishers      (XSUB)    ipc://  coordinatord connects an XPUB
  *   DIR/run/NAME.pid      "PID STARTTIME" of a daemon, STARTTIME being field 22 of /proc/PID/stat
  *   DIR/run/instances/    one file for each agentd that hostd started (hostd alone)
+ *   DIR/host_id, DIR/egress_id  ids that outlive the processes that bear them
  *   DIR/log/NAME.log      standard error of daemons that `agentctl up` started
  *   DIR/scratch/          working directories of command tasks
  *   DIR/agents            agent directory by default: paths of commands are relative to it */
@@ -13,6 +14,7 @@
 #define AF_BASE_RUN_H
 
 #include "base/err.h"
+#include "base/typeid.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -46,6 +48,10 @@ void run_remove_pid(const struct run_paths *paths, const char *name);
  * programs. ERR_CONFLICT names the holder when another process has it. */
 int run_lock(const struct run_paths *paths, const char *name, int *ret_fd,
              struct err *err) MUST_CHECK;
+
+/* The installation's own id of a kind, kept in DIR/FILE: read, or made when there is none yet. */
+int run_own_id(const struct run_paths *paths, const char *file, const char *prefix,
+               char ret_id[TYPEID_TEXT_SIZE], struct err *err) MUST_CHECK;
 
 /* Raises the soft limit of open files to the hard one: a daemon serves a thousand peers. */
 void run_raise_open_files(void);

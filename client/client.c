@@ -125,18 +125,6 @@ static int next_message(client_t *self, int64_t until_us, struct err *err)
     }
 }
 
-static int reply_error(const struct wire_reply *reply, struct err *err)
-{
-    int code = err_set(err, err_from_name(reply->error), "%s", reply->what);
-    if (err) {
-        err_where(err, "%s", reply->where);
-        err_fix(err, "%s", reply->fix);
-        err->line = reply->line;
-        err->column = reply->column;
-    }
-    return code;
-}
-
 /* Makes a result (or an error with its detail) of the reply in self->message. */
 static int take_reply(client_t *self, value_t **ret_result, value_t **ret_detail, struct err *err)
 {
@@ -156,7 +144,7 @@ static int take_reply(client_t *self, value_t **ret_result, value_t **ret_detail
     if (ret_detail)
         *ret_detail = value_ref(document);
     value_destroy(&document);
-    return reply_error(reply, err);
+    return wire_reply_error(reply, err);
 }
 
 struct pending_call {

@@ -1,30 +1,17 @@
 #include "coordinator/publisher.h"
 
-#include "base/log.h"
-#include "base/map.h"
 #include "coordinator/events.h"
 #include "coordinator/executions.h"
+#include "proto/publish.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zmq.h>
 
 #define TOPIC_EXECUTION "execution."
 #define TOPIC_FLEET     "fleet"
-/* Of "execution.exec_" and a UUID in base32: a subscription of this size names one execution. */
-#define TOPIC_EXECUTION_BYTES (sizeof TOPIC_EXECUTION - 1 + 5 + 26)
-
-struct subscription {
-    struct bytes topic; /* of the map's key, for those that are short */
-    char *text;
-};
 
 struct publisher {
-    void *socket;
-    map_t *subscriptions;           /* topic -> struct subscription */
-    struct subscription **prefixes; /* those that may match several topics */
-    size_t prefixes_count;
-    bool everything; /* more subscriptions than are kept: all is published */
+    publish_t *events;
     struct buf document;
     struct doc doc;
 };
@@ -33,40 +20,22 @@ int publisher_new(void *zmq_context, const char *endpoint, struct publisher **re
                   struct err *err)
 {
     struct publisher *self = xcalloc(1, sizeof *self);
-    int linger = 0, hwm = LIMIT_EVENTS_HWM;
-
-    self->subscriptions = map_new();
-    self->socket = zmq_socket(zmq_context, ZMQ_XPUB);
-    if (self->socket == NULL || zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof linger) ||
-        zmq_setsockopt(self->socket, ZMQ_SNDHWM, &hwm, sizeof hwm) ||
-        zmq_connect(self->socket, endpoint) != 0) {
-        err_set(err, ERR_INVALID, "can't connect to %s: %s", endpoint, zmq_strerror(zmq_errno()));
+    int rc = publish_new(zmq_context, endpoint, &self->events, err);
+    if (rc != 0) {
         err_where(err, "--publish");
         publisher_destroy(&self);
-        return ERR_INVALID;
+        return rc;
     }
     *ret_publisher = self;
     return 0;
 }
 
-static void subscription_destroy(struct subscription *subscription)
-{
-    free(subscription->text);
-    free(subscription);
-}
-
 void publisher_destroy(struct publisher **self_p)
 {
     struct publisher *self = *self_p;
-    void *item;
     if (self == NULL)
         return;
-    if (self->socket != NULL)
-        zmq_close(self->socket);
-    for (size_t position = 0; (item = map_next(self->subscriptions, &position, NULL)) != NULL;)
-        subscription_destroy(item);
-    map_destroy(&self->subscriptions);
-    free(self->prefixes);
+    publish_destroy(&self->events);
     buf_release(&self->document);
     free(self);
     *self_p = NULL;
@@ -74,86 +43,22 @@ void publisher_destroy(struct publisher **self_p)
 
 void *publisher_socket(struct publisher *self)
 {
-    return self->socket;
-}
-
-/* --- subscriptions ---------------------------------------------------------------------------- */
-
-static bool is_prefix(const struct subscription *subscription)
-{
-    return subscription->topic.size != TOPIC_EXECUTION_BYTES;
-}
-
-/* The broker says of each topic once that somebody wants it, and once that nobody does any more. */
-static void subscribe(struct publisher *self, struct bytes topic)
-{
-    if (map_get(self->subscriptions, topic.data, topic.size) != NULL)
-        return;
-    if (topic.size > LIMIT_TOPIC_BYTES || map_size(self->subscriptions) >= LIMIT_SUBSCRIPTIONS) {
-        self->everything = true;
-        return;
-    }
-    struct subscription *subscription = xcalloc(1, sizeof *subscription);
-    subscription->text = xstrndup((const char *)topic.data, topic.size);
-    subscription->topic = bytes_of(subscription->text, topic.size);
-    map_put(self->subscriptions, topic.data, topic.size, subscription);
-    if (!is_prefix(subscription))
-        return;
-    self->prefixes = xrealloc(self->prefixes, (self->prefixes_count + 1) * sizeof(*self->prefixes));
-    self->prefixes[self->prefixes_count++] = subscription;
-}
-
-static void unsubscribe(struct publisher *self, struct bytes topic)
-{
-    struct subscription *subscription = map_remove(self->subscriptions, topic.data, topic.size);
-    if (subscription == NULL)
-        return;
-    for (size_t i = 0; i < self->prefixes_count; i++)
-        if (self->prefixes[i] == subscription)
-            self->prefixes[i--] = self->prefixes[--self->prefixes_count];
-    subscription_destroy(subscription);
+    return publish_socket(self->events);
 }
 
 void publisher_receive(struct coordinator *self)
 {
-    struct publisher *publisher = self->publisher;
-    zmq_msg_t message;
-    int rounds = LIMIT_ROUND_MESSAGES;
-
-    zmq_msg_init(&message);
-    while (rounds-- > 0 && zmq_msg_recv(&message, publisher->socket, ZMQ_DONTWAIT) >= 0) {
-        const uint8_t *data = zmq_msg_data(&message);
-        size_t size = zmq_msg_size(&message);
-        if (size == 0 || zmq_msg_more(&message) != 0)
-            continue;
-        if (data[0] == 1)
-            subscribe(publisher, bytes_of(data + 1, size - 1));
-        else if (data[0] == 0)
-            unsubscribe(publisher, bytes_of(data + 1, size - 1));
-    }
-    zmq_msg_close(&message);
+    publish_receive(self->publisher->events);
 }
 
 static bool wanted(const struct publisher *self, const char *topic)
 {
-    size_t size = strlen(topic);
-    if (self->everything)
-        return true;
-    if (map_size(self->subscriptions) == 0)
-        return false;
-    if (map_get(self->subscriptions, topic, size) != NULL)
-        return true;
-    for (size_t i = 0; i < self->prefixes_count; i++) {
-        struct bytes prefix = self->prefixes[i]->topic;
-        if (prefix.size <= size && memcmp(prefix.data, topic, prefix.size) == 0)
-            return true;
-    }
-    return false;
+    return publish_wanted(self->events, topic);
 }
 
 static bool anything_wanted(const struct publisher *self)
 {
-    return self->everything || map_size(self->subscriptions) > 0;
+    return publish_any_wanted(self->events);
 }
 
 bool publisher_sends(const struct coordinator *self)
@@ -188,8 +93,7 @@ static struct doc *begin(struct publisher *self, const char *type)
 static void finish(struct publisher *self, const char *topic)
 {
     doc_end(&self->doc);
-    if (zmq_send(self->socket, topic, strlen(topic), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0)
-        zmq_send(self->socket, self->document.data, self->document.size, ZMQ_DONTWAIT);
+    publish_send(self->events, topic, buf_bytes(&self->document));
 }
 
 static const char *step_type(const struct event_step *step)

@@ -119,33 +119,7 @@ int record_each(const struct run_paths *paths, record_fn visit, void *context, s
     return rc;
 }
 
-static int make_host_id(const char *path, char ret_id[TYPEID_TEXT_SIZE], struct err *err)
-{
-    typeid_text("host", uuid_new(), ret_id);
-    char *text = xasprintf("%s\n", ret_id);
-    int rc = replace_file(path, text, err);
-    free(text);
-    return rc;
-}
-
 int record_host_id(const struct run_paths *paths, char ret_id[TYPEID_TEXT_SIZE], struct err *err)
 {
-    char text[TYPEID_TEXT_SIZE + 1];
-    struct uuid id;
-    char *path = xasprintf("%s/host_id", paths->dir);
-    int rc = 0;
-    ssize_t size = read_file(path, text, sizeof text);
-    if (size < 0 && errno == ENOENT) {
-        rc = make_host_id(path, ret_id, err);
-    } else if (size < 0) {
-        rc = failed("the file can't be read", path, err);
-    } else {
-        text[strcspn(text, "\n")] = '\0';
-        rc = typeid_parse_as(text, "host", &id, err);
-        if (rc == 0)
-            memcpy(ret_id, text, strlen(text) + 1);
-        err_where(err, "%s", path);
-    }
-    free(path);
-    return rc;
+    return run_own_id(paths, "host_id", "host", ret_id, err);
 }

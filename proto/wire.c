@@ -156,3 +156,19 @@ void wire_encode_body(const struct wire_body *body, struct buf *out)
     if (message)
         pb_encode(message, (const uint8_t *)body + offset, out);
 }
+
+int wire_reply_error(const struct wire_reply *reply, struct err *ret_err)
+{
+    if (!reply->error || !reply->error[0])
+        return 0;
+    int code = err_from_name(reply->error);
+    const char *what = reply->what && reply->what[0] ? reply->what : err_text(code);
+    (void)err_set(ret_err, code, "%s", what);
+    if (!ret_err)
+        return code;
+    err_where(ret_err, "%s", reply->where ? reply->where : "");
+    err_fix(ret_err, "%s", reply->fix ? reply->fix : "");
+    ret_err->line = reply->line;
+    ret_err->column = reply->column;
+    return code;
+}

@@ -46,6 +46,9 @@ struct wire_undeliverable { enum wire_kind kind; const char *to, *reason, *text;
 struct wire_request { const char *method, *idempotency_key; };
 struct wire_reply { const char *error, *what, *where, *fix; uint32_t line, column, retry_after_ms; };
 
+/* The error that a reply brings, in ret_err; 0: it brings none. */
+int wire_reply_error(const struct wire_reply *reply, struct err *ret_err) MUST_CHECK;
+
 struct wire_claim {
     struct uuid execution;
     const char *path;

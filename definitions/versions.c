@@ -1,13 +1,15 @@
-#include "agentd/versions.h"
+#include "definitions/versions.h"
 
 #include "base/limits.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum { UNDELIVERED_PAUSE_US = 100 * 1000 };
 
 static void version_destroy(struct version *version)
 {
     agent_def_destroy(&version->def);
+    free(version->agent);
     free(version);
 }
 
@@ -20,21 +22,23 @@ void versions_release(struct versions *self)
     }
 }
 
-static struct version *find(const struct versions *self, uint32_t number)
+struct version *versions_find(const struct versions *self, const char *agent, uint32_t number)
 {
     struct version *version = self->first;
-    while (version && version->number != number)
+    while (version && (version->number != number || strcmp(version->agent, agent) != 0))
         version = version->next;
     return version;
 }
 
 /* Number 0 is found only while it has not been answered: afterwards the newest is known by its own
  * number. */
-struct version *versions_use(struct versions *self, uint32_t number, int64_t now_us)
+struct version *versions_use_of(struct versions *self, const char *agent, uint32_t number,
+                                int64_t now_us)
 {
-    struct version *version = find(self, number);
+    struct version *version = versions_find(self, agent, number);
     if (!version) {
         version = xcalloc(1, sizeof *version);
+        version->agent = xstrdup(agent);
         version->number = number;
         version->ask_us = now_us;
         version->next = self->first;
@@ -43,6 +47,11 @@ struct version *versions_use(struct versions *self, uint32_t number, int64_t now
     version->users++;
     version->used = ++self->uses;
     return version;
+}
+
+struct version *versions_use(struct versions *self, uint32_t number, int64_t now_us)
+{
+    return versions_use_of(self, self->agent, number, now_us);
 }
 
 static void evict(struct versions *self)
@@ -56,7 +65,7 @@ static void evict(struct versions *self)
         if (!oldest || (*link)->used < (*oldest)->used)
             oldest = link;
     }
-    if (unused <= LIMIT_AGENTD_VERSIONS)
+    if (unused <= (self->kept_max ? self->kept_max : LIMIT_AGENTD_VERSIONS))
         return;
     struct version *version = *oldest;
     *oldest = version->next;
@@ -85,7 +94,7 @@ void versions_unuse(struct versions *self, struct version *version)
 
 struct version *versions_ready(const struct versions *self, uint32_t number)
 {
-    struct version *version = find(self, number);
+    struct version *version = versions_find(self, self->agent, number);
     return version && version->state == VERSION_READY ? version : NULL;
 }
 
@@ -105,11 +114,11 @@ static void pause_until(struct version *version, int64_t now_us)
     version->ask_us = now_us + version->pause_us;
 }
 
-void versions_request(const struct versions *self, struct version *version, uint64_t *correlation,
-                      int64_t now_us, struct buf *out)
+void versions_request(struct version *version, uint64_t *correlation, int64_t now_us,
+                      struct buf *out)
 {
     value_t *params = value_map();
-    value_set_string(params, "name", self->agent);
+    value_set_string(params, "name", version->agent);
     if (version->number)
         value_set_int(params, "version", version->number);
     value_to_msgpack(params, out);
@@ -150,15 +159,6 @@ static int compile(const struct version *version, struct bytes payload, uint32_t
     return rc;
 }
 
-static int refusal_of(const struct wire_reply *reply, struct err *err)
-{
-    int code = err_set(err, err_from_name(reply->error), "%s",
-                       reply->what[0] ? reply->what : err_text(err_from_name(reply->error)));
-    err_where(err, "%s", reply->where);
-    err_fix(err, "%s", reply->fix);
-    return code;
-}
-
 static bool is_passing(int code)
 {
     return code == ERR_BUSY || code == ERR_AGAIN || code == ERR_UNREACHABLE || code == ERR_TIMEOUT;
@@ -180,15 +180,17 @@ void versions_undelivered(struct versions *self, uint64_t correlation, int64_t n
 }
 
 struct version *versions_receive(struct versions *self, uint64_t correlation,
-                                 const struct wire_reply *reply, struct bytes payload,
-                                 int64_t now_us, struct err *err)
+                                 const struct err *refusal, struct bytes payload, int64_t now_us,
+                                 struct err *err)
 {
     struct version *version = correlation ? find_correlation(self, correlation) : NULL;
     if (!version)
         return NULL;
     struct err why = {0};
-    int rc = reply->error[0] ? refusal_of(reply, &why)
-                             : compile(version, payload, &version->number, &version->def, &why);
+    if (refusal)
+        why = *refusal;
+    int rc =
+        refusal ? refusal->code : compile(version, payload, &version->number, &version->def, &why);
     if (!rc) {
         version->state = VERSION_READY;
         return version;
