@@ -27,7 +27,7 @@
 #define LIMIT_TRACE_BYTES       128        /* a W3C traceparent has 55 */
 #define LIMIT_METHOD_BYTES      64         /* name of a request's method */
 #define LIMIT_CLAIMS            65536      /* tasks in the inventory of one hello */
-#define LIMIT_CLAIM_STEPS       1024       /* unacknowledged steps of one claim */
+#define LIMIT_CLAIM_STEPS       2048       /* unacknowledged steps of one claim: a turn and all its results */
 #define LIMIT_PLANNED_AGENTS    65536      /* agents in the plan of one host */
 #define LIMIT_LINK_UNACKED_BYTES (64u << 20) /* of them */
 #define LIMIT_SOCKET_HWM        100000     /* messages queued by libzmq for one peer */
