@@ -382,6 +382,29 @@ static void name_missing(struct err *err, struct buf *missing, const char *name)
     err_fix(err, "apply the definitions of these agents first");
 }
 
+void catalog_pin_of(const struct catalog_entry *entry, struct pinned_agent *ret_pin)
+{
+    const struct agent_def *agent = entry->agent;
+    *ret_pin = (struct pinned_agent){
+        .name = entry->name,
+        .version = entry->version,
+        .timeout_us = agent->timeout_us,
+        .rerun_never = agent->rerun_never,
+        .takes_turns = agent->answers == AGENT_MODEL,
+        .delegates = (const char *const *)agent->delegates,
+        .delegates_count = agent->delegates_count,
+        .turns = agent->turns,
+        .depth = agent->depth,
+        .delegations = agent->delegations,
+        .same_delegation = agent->same_delegation,
+        .max_tokens = agent->max_tokens,
+        .tokens = agent->tokens,
+        .cost_microusd = agent->cost_microusd,
+        .input_price = agent->input_price,
+        .output_price = agent->output_price,
+    };
+}
+
 int catalog_pin(struct coordinator *self, const dag_t *dag, struct arena *arena,
                 const struct pinned_agent **ret_agents, size_t *ret_count, struct err *err)
 {
@@ -396,10 +419,7 @@ int catalog_pin(struct coordinator *self, const dag_t *dag, struct arena *arena,
             name_missing(err, &missing, name);
             continue;
         }
-        pins[i] = (struct pinned_agent){.name = name,
-                                        .version = entry->version,
-                                        .timeout_us = entry->agent->timeout_us,
-                                        .rerun_never = entry->agent->rerun_never};
+        catalog_pin_of(entry, &pins[i]);
     }
     bool complete = missing.size == 0;
     buf_release(&missing);

@@ -53,6 +53,8 @@ int catalog_remove(struct coordinator *self, enum definition_kind kind, const ch
 /* For engine_config: context is the coordinator. */
 dag_t *catalog_find_dag(void *context, const char *workflow, uint32_t version, const char *agent,
                         struct err *err);
+/* What an execution keeps of an agent. All texts and lists are borrowed from the entry. */
+void catalog_pin_of(const struct catalog_entry *entry, struct pinned_agent *ret_pin);
 /* The newest versions of all agents that the graph names; ERR_INVALID naming those that are not
  * there. The array is the arena's. */
 int catalog_pin(struct coordinator *self, const dag_t *dag, struct arena *arena,

@@ -272,6 +272,33 @@ static void test_invalid_definitions(void **state)
     harness_refused(harness, "agents.get", "{\"name\":\"good\"}", "not_found");
 }
 
+/* The rules of a script come in a file of their own, and are part of the agent's version. */
+static void test_rules_of_a_script(void **state)
+{
+#define AGENT_FILE      "{\"name\":\"dir/a.yaml\",\"text\":\"agent: lead\\nmodel: script/../r.yaml\\n\"}"
+#define RULES_FILE(say) "{\"name\":\"r.yaml\",\"rules\":true,\"text\":\"rules: [{say: " say "}]\"}"
+    static const char *const APPLY[] = {"{\"files\":[" AGENT_FILE "," RULES_FILE("hi") "]}",
+                                        "{\"files\":[" RULES_FILE("hi") "," AGENT_FILE "]}",
+                                        "{\"files\":[" RULES_FILE("ho") "," AGENT_FILE "]}"};
+    static const int VERSIONS[] = {1, 1, 2};
+    struct harness *harness = *state;
+    harness_start(harness, NULL);
+    for (size_t i = 0; i < 3; i++) {
+        value_t *applied = harness_call(harness, "definitions.apply", APPLY[i]);
+        const value_t *items = value_get(applied, "applied");
+        assert_int_equal(value_size(items), 1);
+        assert_int_equal(value_get_int(value_at(items, 0), "version", 0), VERSIONS[i]);
+        value_destroy(&applied);
+    }
+    value_t *agent = harness_call(harness, "agents.get", "{\"name\":\"lead\",\"version\":1}");
+    const value_t *rules = value_get(value_get(value_get(agent, "definition"), "rules"), "rules");
+    assert_string_equal(value_get_string(value_at(rules, 0), "say", ""), "hi");
+    value_destroy(&agent);
+    harness_refused(harness, "definitions.apply", "{\"files\":[" AGENT_FILE "]}", "invalid");
+#undef AGENT_FILE
+#undef RULES_FILE
+}
+
 static void test_removed_agents_are_named(void **state)
 {
     struct harness *harness = *state;
@@ -547,6 +574,7 @@ int main(void)
         TEST(test_idempotency),
         TEST(test_versions),
         TEST(test_invalid_definitions),
+        TEST(test_rules_of_a_script),
         TEST(test_removed_agents_are_named),
         TEST(test_a_needed_agent_stays),
         TEST(test_unknown_agent_is_refused),

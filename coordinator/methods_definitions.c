@@ -10,14 +10,19 @@ static int read_file(const value_t *file, struct definitions *definitions,
                      struct diagnostics *diagnostics, struct err *err)
 {
     const value_t *name = value_get(file, "name"), *text = value_get(file, "text");
-    if (name == NULL || text == NULL || value_type(name) != VALUE_STRING ||
-        value_type(text) != VALUE_STRING) {
-        err_set(err, ERR_INVALID, "a file is {name: text, text: text}");
+    const value_t *rules = value_get(file, "rules");
+    if ((rules != NULL && value_type(rules) != VALUE_BOOL) || name == NULL || text == NULL ||
+        value_type(name) != VALUE_STRING || value_type(text) != VALUE_STRING) {
+        err_set(err, ERR_INVALID, "a file is {name: text, text: text, rules?: boolean}");
         err_where(err, "files");
         return ERR_INVALID;
     }
-    definitions_parse(value_as_string(text), value_size(text), value_as_string(name), definitions,
-                      diagnostics);
+    if (rules != NULL && value_as_bool(rules))
+        definitions_parse_rules(value_as_string(text), value_size(text), value_as_string(name),
+                                definitions, diagnostics);
+    else
+        definitions_parse(value_as_string(text), value_size(text), value_as_string(name),
+                          definitions, diagnostics);
     return 0;
 }
 
@@ -118,6 +123,7 @@ int method_definitions_apply(struct coordinator *self, const struct request *req
     if (rc == 0)
         rc = read_files(request, &definitions, &diagnostics, err);
     if (rc == 0) {
+        definitions_join_rules(&definitions, &diagnostics);
         definitions_cross_check(&definitions, known, self, &diagnostics);
         rc = apply(self, request, &definitions, &diagnostics, dry_run, doc, err);
     }

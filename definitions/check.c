@@ -359,6 +359,19 @@ static value_t *canonical_of(struct check *self, const struct key *key, const st
     case TYPE_REQUIRED: return check_required(self, node);
     case TYPE_VALUE: return node_value(node);
     case TYPE_VALUES: return check_values(self, key, node);
+    case TYPE_MODEL: return check_model(self, node);
+    case TYPE_TOOLS: return check_tools(self, key, node);
+    case TYPE_TOOL_NAME: return check_tool_name(self, node);
+    case TYPE_TOOL_NAMES: return check_tool_names(self, key, node);
+    case TYPE_DELEGATES: return check_delegates(self, key, node);
+    case TYPE_ANSWER: return check_answer(self, node);
+    case TYPE_PARAMETERS: return check_parameters(self, key, node);
+    case TYPE_DOLLARS: return check_dollars(self, key, node);
+    case TYPE_RULES: return check_rules(self, key, node);
+    case TYPE_CALLS: return check_calls(self, key, node);
+    case TYPE_SPAN: return check_span(self, key, node);
+    case TYPE_ANYTHING: return check_anything(self, node);
+    case TYPE_EQUALS: return check_equals(self, key, node);
     case TYPE_RANGE:
     case TYPE_OTHER: break;
     }
@@ -375,7 +388,10 @@ void check_value(struct check *self, const struct key *key, const struct node *n
     }
     value_t *value = canonical_of(self, key, node);
     bool is_empty_map = value && value_type(value) == VALUE_MAP && value_size(value) == 0;
-    if (is_empty_map && key->type != TYPE_INPUTS) /* which says that there are none */
+    /* Inputs that are empty say that there are none; a message may be an empty object. */
+    bool has_meaning =
+        key->type == TYPE_INPUTS || key->type == TYPE_ANYTHING || key->type == TYPE_PARAMETERS;
+    if (is_empty_map && !has_meaning)
         value_destroy(&value);
     if (value)
         value_set(into, key_canonical(key), &value);

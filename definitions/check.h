@@ -17,6 +17,7 @@ struct check {
     struct buf path;           /* of the node in hand: nodes.find.retry */
     size_t effort_left;        /* for suggestions, which must not cost more than the check itself */
     struct graph *graph;       /* while in a workflow */
+    const struct node *loop;   /* the `for` of the call in hand, while in a rules file */
 };
 #define CHECK_EFFORT (20u << 20) /* compared pairs of characters */
 
@@ -69,6 +70,10 @@ value_t *check_size(struct check *self, const struct key *key, const struct node
 value_t *check_argv(struct check *self, const struct node *node);
 value_t *check_env(struct check *self, const struct key *key, const struct node *node);
 value_t *check_labels(struct check *self, const struct key *key, const struct node *node);
+value_t *check_dollars(struct check *self, const struct key *key, const struct node *node);
+value_t *check_span(struct check *self, const struct key *key, const struct node *node);
+/* [a-z][a-z0-9_-]*, not too long */
+bool is_definition_name(const char *text, size_t size);
 void check_range(struct check *self, const struct key *key, const struct node *node, value_t *into);
 /* inputs.c */
 value_t *check_inputs(struct check *self, const struct key *key, const struct node *node);
@@ -76,6 +81,20 @@ value_t *check_schema(struct check *self, const struct node *node);
 value_t *check_schema_type(struct check *self, const struct node *node);
 value_t *check_schemas(struct check *self, const struct key *key, const struct node *node);
 value_t *check_required(struct check *self, const struct node *node);
+value_t *check_answer(struct check *self, const struct node *node);
+value_t *check_parameters(struct check *self, const struct key *key, const struct node *node);
+/* agent.c */
+value_t *check_model(struct check *self, const struct node *node);
+value_t *check_tools(struct check *self, const struct key *key, const struct node *node);
+value_t *check_tool_name(struct check *self, const struct node *node);
+value_t *check_tool_names(struct check *self, const struct key *key, const struct node *node);
+value_t *check_delegates(struct check *self, const struct key *key, const struct node *node);
+/* Texts, sorted; one that stands twice is reported. */
+value_t *check_sorted(struct check *self, const struct node **items, size_t count);
+/* rules.c */
+value_t *check_rules(struct check *self, const struct key *key, const struct node *node);
+value_t *check_calls(struct check *self, const struct key *key, const struct node *node);
+value_t *check_equals(struct check *self, const struct key *key, const struct node *node);
 /* workflow.c */
 value_t *check_nodes(struct check *self, const struct key *key, const struct node *node);
 value_t *check_after(struct check *self, const struct node *node);
@@ -84,10 +103,14 @@ value_t *check_on_error(struct check *self, const struct key *key, const struct 
 /* expressions.c: references that are found go to self->graph. */
 value_t *check_template(struct check *self, const struct node *node);
 value_t *check_templates(struct check *self, const struct node *node);
+value_t *check_anything(struct check *self, const struct node *node);
 value_t *check_expression(struct check *self, const struct node *node);
+/* Every expression of a text that is a template, or is one expression. */
+void expressions_check(struct check *check, const struct node *node, bool is_template);
 
 /* One whole document: its canonical form, or NULL when there was any error. */
 value_t *check_agent(struct check *self, const struct node *root);
 value_t *check_workflow(struct check *self, const struct node *root);
+value_t *check_rules_file(struct check *self, const struct node *root);
 
 #endif

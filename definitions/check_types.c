@@ -44,13 +44,18 @@ static bool is_name(const char *text)
     return *text >= 'a' && *text <= 'z' && text[strspn(text, LETTERS)] == '\0';
 }
 
+bool is_definition_name(const char *text, size_t size)
+{
+    return size <= LIMIT_NAME_BYTES && is_name(text);
+}
+
 value_t *check_name(struct check *self, const struct node *node)
 {
     if (node->kind != NODE_TEXT) {
         check_wrong_type(self, node, "a name", text_fix(node));
         return NULL;
     }
-    if (node->size > LIMIT_NAME_BYTES || !is_name(node->text)) {
+    if (!is_definition_name(node->text, node->size)) {
         check_error(self, node->place, "bad_value",
                     "begin with a small letter, go on with small letters, digits, _ and -",
                     "\"%s\" is not a name of at most %d characters", check_shown(self, node->text),
@@ -118,6 +123,22 @@ value_t *check_number(struct check *self, const struct key *key, const struct no
         return value_int(node->integer);
     bool whole = floor(number) == number && fabs(number) < 0x1p53;
     return whole ? value_int((int64_t)number) : value_double(number);
+}
+
+/* Millionths of a dollar, which are whole. */
+value_t *check_dollars(struct check *self, const struct key *key, const struct node *node)
+{
+    if (node->kind != NODE_INT && node->kind != NODE_FLOAT) {
+        check_wrong_type(self, node, "a number of US dollars", number_fix(node));
+        return NULL;
+    }
+    double dollars = node->kind == NODE_INT ? (double)node->integer : node->number;
+    if (dollars < key->least || dollars > key->most) {
+        check_error(self, node->place, "bad_value", NULL, "%s is not from %s to %.0f US dollars",
+                    check_shown(self, node->text), key->least > 0 ? "0.000001" : "0", key->most);
+        return NULL;
+    }
+    return value_int(llround(dollars * 1e6));
 }
 
 value_t *check_boolean(struct check *self, const struct node *node)
@@ -217,6 +238,32 @@ void check_range(struct check *self, const struct key *key, const struct node *n
     }
     value_set_int(into, "instances_min", least);
     value_set_int(into, "instances_max", most);
+}
+
+value_t *check_span(struct check *self, const struct key *key, const struct node *node)
+{
+    static const char FIX[] = "write a number such as 2, or first..last such as 2..5";
+    int64_t least = 0, most = 0;
+    if (node->kind == NODE_INT) {
+        least = most = node->integer;
+    } else if (node->kind != NODE_TEXT) {
+        check_wrong_type(self, node, "a number or a range", FIX);
+        return NULL;
+    } else if (!parse_range(node->text, &least, &most)) {
+        check_error(self, node->place, "bad_value", FIX, "\"%s\" is not a range",
+                    check_shown(self, node->text));
+        return NULL;
+    }
+    if ((double)least < key->least || (double)most > key->most || least > most) {
+        check_error(self, node->place, "bad_value", FIX,
+                    "%s must lie within %.0f..%.0f, and not end below its beginning",
+                    check_shown(self, node->text), key->least, key->most);
+        return NULL;
+    }
+    value_t *span = value_list(), *first = value_int(least), *last = value_int(most);
+    value_append(span, &first);
+    value_append(span, &last);
+    return span;
 }
 
 value_t *check_argv(struct check *self, const struct node *node)

@@ -15,7 +15,14 @@ void definitions_release(struct definitions *self)
         free(item->source);
         free(item->file);
     }
+    for (size_t i = 0; i < self->files_count; i++) {
+        free(self->files[i].name);
+        free(self->files[i].source);
+        value_destroy(&self->files[i].rules);
+        value_destroy(&self->files[i].tools);
+    }
     free(self->items);
+    free(self->files);
     *self = (struct definitions){0};
 }
 
@@ -23,7 +30,9 @@ struct parse {
     struct check check;
     struct definitions *definitions;
     map_t *names; /* kind and name -> index + 1 of the definitions so far */
-    bool found;   /* some document */
+    struct definition_file *file;
+    bool rules_only;
+    bool found; /* some document */
 };
 
 static void name_key(enum definition_kind kind, const char *name, struct buf *out)
@@ -67,7 +76,12 @@ static bool guess_kind(const struct node *root, enum definition_kind *ret_kind)
     }
     *ret_kind = DEFINITION_AGENT;
     return node_get(root, "agent") || node_get(root, "command") || node_get(root, "builtin") ||
-           node_get(root, "external");
+           node_get(root, "external") || node_get(root, "model");
+}
+
+static bool is_rules_file(const struct node *root)
+{
+    return node_get(root, "rules") && !node_get(root, "agent") && !node_get(root, "workflow");
 }
 
 static void report_no_kind(struct parse *self, const struct node *root)
@@ -79,6 +93,7 @@ static void report_no_kind(struct parse *self, const struct node *root)
         struct suggestion suggestion = SUGGESTION(item->key->text);
         check_offer(&self->check, &suggestion, "agent");
         check_offer(&self->check, &suggestion, "workflow");
+        check_offer(&self->check, &suggestion, "rules");
         if (!suggestion.nearest || (nearest.nearest && suggestion.distance >= nearest.distance))
             continue;
         nearest = suggestion;
@@ -160,6 +175,22 @@ static void check_definition(struct parse *self, enum definition_kind kind,
     value_destroy(&canonical);
 }
 
+static void check_rules_document(struct parse *self, const struct document *document)
+{
+    struct check *check = &self->check;
+    struct definition_file *file = self->file;
+    value_t *rules = check_rules_file(check, document->root);
+    if (file->source) {
+        check_error(check, document->root->place, "duplicate_name", "keep one of them",
+                    "the file holds rules before, in line %u", file->line);
+        value_destroy(&rules);
+        return;
+    }
+    file->source = xstrndup(check->source->text + document->begin, document->end - document->begin);
+    file->line = document->root->place.line;
+    file->rules = rules;
+}
+
 static void check_document(struct parse *self, const struct document *document)
 {
     struct check *check = &self->check;
@@ -175,6 +206,11 @@ static void check_document(struct parse *self, const struct document *document)
     if (root->kind != NODE_MAP)
         check_wrong_type(check, root, "an object",
                          "begin with \"agent: NAME\" or \"workflow: NAME\"");
+    else if (is_rules_file(root))
+        check_rules_document(self, document);
+    else if (self->rules_only)
+        check_error(check, root->place, "missing_rules", "keep nothing but \"rules:\" in it",
+                    "a model names this file for its rules, and this is something else");
     else if (!guess_kind(root, &kind))
         report_no_kind(self, root);
     else
@@ -188,16 +224,29 @@ static struct bytes without_mark(const char *text, size_t size)
     return marked ? bytes_of(text + 3, size - 3) : bytes_of(text, size);
 }
 
-void definitions_parse(const char *text, size_t size, const char *file,
+static struct definition_file *add_file(struct definitions *all, const char *name)
+{
+    if ((all->files_count & (all->files_count - 1)) == 0) {
+        size_t capacity = all->files_count > 0 ? all->files_count * 2 : 1;
+        all->files = xrealloc(all->files, capacity * sizeof *all->files);
+    }
+    struct definition_file *file = &all->files[all->files_count++];
+    *file = (struct definition_file){.name = xstrdup(name)};
+    return file;
+}
+
+static void parse_file(struct bytes bytes, const char *file, bool rules_only,
                        struct definitions *definitions, struct diagnostics *diagnostics)
 {
-    struct bytes bytes = without_mark(size > 0 ? text : "", size);
     struct source source;
     struct tree tree;
     size_t errors = diagnostics->errors;
     source_init(&source, (const char *)bytes.data, bytes.size, file);
     tree_parse(&tree, &source, diagnostics);
-    struct parse parse = {.definitions = definitions, .names = map_new()};
+    struct parse parse = {.definitions = definitions,
+                          .names = map_new(),
+                          .file = add_file(definitions, file),
+                          .rules_only = rules_only};
     check_init(&parse.check, &source, &tree, diagnostics);
     for (size_t i = 0; i < definitions->count; i++)
         note_name(parse.names, &definitions->items[i], i);
@@ -207,8 +256,23 @@ void definitions_parse(const char *text, size_t size, const char *file,
         check_error(&parse.check, (struct place){1, 1}, "missing_key",
                     "begin with \"agent: NAME\" or \"workflow: NAME\"",
                     "the file holds no definition");
+    parse.file->has_errors = diagnostics->errors > errors;
+    if (parse.file->has_errors)
+        value_destroy(&parse.file->rules);
     check_release(&parse.check);
     map_destroy(&parse.names);
     tree_release(&tree);
     source_release(&source);
+}
+
+void definitions_parse(const char *text, size_t size, const char *file,
+                       struct definitions *definitions, struct diagnostics *diagnostics)
+{
+    parse_file(without_mark(size > 0 ? text : "", size), file, false, definitions, diagnostics);
+}
+
+void definitions_parse_rules(const char *text, size_t size, const char *file,
+                             struct definitions *definitions, struct diagnostics *diagnostics)
+{
+    parse_file(without_mark(size > 0 ? text : "", size), file, true, definitions, diagnostics);
 }

@@ -42,20 +42,49 @@ struct definition {
     char *file;
     unsigned line;
 };
+/* A file that was parsed. Rules of scripts are no definitions: they belong to the agents that name
+ * their file by `model: script/FILE`. */
+struct definition_file {
+    char *name;
+    bool has_errors;
+    value_t *rules; /* canonical, when it holds rules that are right; see rules.c */
+    value_t *tools; /* names of tools in them; for definitions_join_rules */
+    char *source;   /* the text of that document, or NULL */
+    unsigned line;
+};
 struct definitions {
     struct definition *items;
     size_t count;
+    struct definition_file *files;
+    size_t files_count;
 };
 void definitions_release(struct definitions *self);
 
-/* Parses and checks one text. Adds to *definitions what is valid and to *diagnostics what is wrong;
+/* Parses and checks one text. A document with `rules` at its top is kept among the files. Adds to *definitions what is valid and to *diagnostics what is wrong;
  * both are initialised by the caller with {0} and may be filled by several calls (several files). */
 void definitions_parse(const char *text, size_t size, const char *file,
                        struct definitions *definitions, struct diagnostics *diagnostics);
 
+/* The same for a file that is read because an agent names it as its rules: it must hold nothing
+ * else. */
+void definitions_parse_rules(const char *text, size_t size, const char *file,
+                             struct definitions *definitions, struct diagnostics *diagnostics);
+
+/* The path of the file that holds an agent's rules: FILE of `model: script/FILE`, seen from the
+ * agent's own file, without "." and ".." where that can be. NULL: it has none. The caller frees. */
+char *definition_rules_path(const struct definition *self);
+/* The paths of all that are named and not among the files parsed so far, each once: a list of texts,
+ * the caller's. Whoever has the disk at hand reads them, and parses them too. */
+value_t *definitions_missing_rules(const struct definitions *self);
+/* When all files are parsed: puts the rules into the agents that name them, which changes their
+ * hashes. Rules that aren't there are errors; tools in rules that the agent doesn't have are
+ * warnings. Before the cross-checks; once. */
+void definitions_join_rules(struct definitions *self, struct diagnostics *diagnostics);
+
 /* Cross-checks: agents and sub-workflows that are named must be in the set or known through the
  * callback. Where there is nobody to ask (validate offline), known is NULL and only what the files
- * themselves contradict is reported. A file given alone may name agents that are applied elsewhere. */
+ * themselves contradict is reported. A file given alone may name agents that are applied elsewhere.
+ * A delegate that isn't known is a warning at most: whom to delegate to is decided at run time. */
 typedef bool (*definition_known_fn)(void *context, enum definition_kind kind, const char *name);
 void definitions_cross_check(const struct definitions *definitions, definition_known_fn known,
                              void *context, struct diagnostics *diagnostics);

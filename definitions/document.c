@@ -27,6 +27,16 @@ static const char INTRODUCTION[] =
     "limits: {time: 2m}\n"
     "process: {instances: 1..4, parallel: 8, memory: 256M, idle: 10m}\n"
     "---\n"
+    "agent: lead\n"
+    "about: Leads the research\n"
+    "model: script/rules/lead.yaml\n"
+    "instructions: Ask the scouts, then sum up.\n"
+    "tools:\n"
+    "  - command: {name: wc, about: Counts words of a text, argv: [wc, -w], input: stdin}\n"
+    "delegates: [critic, \"scout*\"]\n"
+    "output: {type: object, required: [links], properties: {links: list}}\n"
+    "limits: {turns: 12, tokens: 20000, cost: 0.10, depth: 3, delegations: 10}\n"
+    "---\n"
     "workflow: brief\n"
     "about: Researches a topic\n"
     "input:\n"
@@ -42,6 +52,46 @@ static const char INTRODUCTION[] =
     "    with: {links: \"{{find.links}}\", topic: \"{{input.topic}}\"}\n"
     "output: publish\n"
     "```\n"
+    "\n";
+
+static const char SCRIPTS[] =
+    "## Rules of a script\n"
+    "\n"
+    "`model: script/FILE` lets a script answer in place of a language model, for tests and\n"
+    "demonstrations: it takes turns, calls tools and delegates as a model does, by rules that "
+    "stand in\n"
+    "FILE. Its path counts from the file that the agent is in. `agentctl validate` and `apply` "
+    "read it\n"
+    "along; it is part of the agent's definition, which gets a new version when its rules change.\n"
+    "\n"
+    "```yaml\n"
+    "rules:\n"
+    "  - name: ask the scouts\n"
+    "    when: {turn: 1}\n"
+    "    calls:\n"
+    "      - tool: wc\n"
+    "        with: {input: \"{{message}}\"}\n"
+    "      - delegate: scout\n"
+    "        message: Find links on {{message}}\n"
+    "  - when: {delegated: scout, lacks: \"results[1].output.links\"}\n"
+    "    fail: {code: no_links, message: The scout found nothing, permanent: true}\n"
+    "  - say: {links: \"{{results[1].output.links}}\"}\n"
+    "    usage: {input: 1200, output: 80}\n"
+    "```\n"
+    "\n"
+    "For each turn the first rule answers whose `when` holds in all its parts; a rule without "
+    "`when`\n"
+    "always does. When none fits, the attempt fails for good, with the code `no_rule`. A turn "
+    "without\n"
+    "`calls` is the last one: what it says is the answer of the task.\n"
+    "\n"
+    "Variables of expressions: `message` (the task's), `agent`, `turn`, `attempt`, `results` (of "
+    "the\n"
+    "last turn's calls, in order: `{output}` or `{error: {code, message}}`), `turns` (all before "
+    "this\n"
+    "one: `{content, calls: [{tool, arguments}], results}`), and in a call with `for` its `item` "
+    "and\n"
+    "`index`.\n"
     "\n";
 
 static const char RULES[] =
@@ -63,9 +113,12 @@ static const char RULES[] =
     "## Values\n"
     "\n"
     "- **name**: of an agent or workflow, `[a-z][a-z0-9_-]*`.\n"
+    "- **glob**: a name in which `*` stands for any characters and `?` for any one.\n"
     "- **duration**: a whole number and `ms`, `s`, `m`, `h` or `d`.\n"
     "- **size**: a whole number and `K`, `M`, `G` or `T` (of 1024).\n"
     "- **range**: `1..4`, or a number for both ends.\n"
+    "- **tool name**: `[a-zA-Z_][a-zA-Z0-9_-]*`, but none of `delegate_to_agent`, `list_agents`,\n"
+    "  `context_get` and `context_set`, which every model has.\n"
     "- **type**: `text`, `number`, `integer`, `boolean`, `list`, `object` (or JSON Schema's words\n"
     "  `string` and `array`).\n"
     "\n"
@@ -91,12 +144,16 @@ static const struct kind KINDS[] = {
     {"unsupported", "a word of the language that this version does not run"},
     {"expression", "an expression that isn't one"},
     {"unknown_node", "a name that is neither a node nor a variable"},
+    {"unknown_variable", "a name in a script's rules that is no variable"},
+    {"unknown_tool", "a tool in a script's rules that the agent doesn't have (a warning)"},
+    {"missing_rules", "a model whose file of rules isn't there, or holds none"},
     {"unknown_input", "an input that isn't declared"},
     {"cycle", "nodes that wait for each other"},
     {"join", "a join that has no effect, or that never starts (a warning)"},
-    {"duplicate_name", "two agents or two workflows of one name"},
+    {"duplicate_name", "two agents, workflows or tools of one name, or rules twice in a file"},
     {"not_compiled", "what passed the checks and yet can't be made into a graph: a defect of ours"},
-    {"unknown_agent", "an agent that doesn't exist (a warning where only files are known)"},
+    {"unknown_agent", "an agent that doesn't exist (a warning where only files are known, and of "
+                      "delegates)"},
 };
 
 static void print_kinds(struct buf *out)
@@ -159,9 +216,12 @@ void definitions_document(struct buf *out)
 {
     buf_puts(out, INTRODUCTION);
     buf_puts(out, "## Keys\n\n");
-    for (int owner = 0; owner < OWNER_COUNT; owner++)
+    for (int owner = 0; owner < OWNER_RULES_FILE; owner++)
         print_owner((enum key_owner)owner, out);
     print_reserved(out);
+    buf_puts(out, SCRIPTS);
+    for (int owner = OWNER_RULES_FILE; owner < OWNER_COUNT; owner++)
+        print_owner((enum key_owner)owner, out);
     buf_puts(out, RULES);
     print_limits(out);
     print_kinds(out);

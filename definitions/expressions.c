@@ -124,6 +124,42 @@ static void note_variable(const struct expression *self, const char *variable)
     graph_add_reference(self->check, &reference);
 }
 
+static const char *const RULE_VARIABLES[] = {"message", "agent", "turn",  "attempt", "results",
+                                             "turns",   "item",  "index", NULL};
+
+static bool is_rule_variable(const struct check *check, const char *name, const struct node *node)
+{
+    bool has_item = check->loop && check->loop != node;
+    for (size_t i = 0; RULE_VARIABLES[i]; i++)
+        if (strcmp(RULE_VARIABLES[i], name) == 0)
+            return has_item || (strcmp(name, "item") != 0 && strcmp(name, "index") != 0);
+    return false;
+}
+
+/* Rules have variables alone, and no nodes. */
+static void check_rule_variable(const struct expression *self, const char *variable)
+{
+    struct check *check = self->check;
+    size_t size = strcspn(variable, ".");
+    const char *name = arena_strndup(check->arena, variable, size);
+    struct suggestion suggestion = SUGGESTION(name);
+    char fix[160];
+    if (is_rule_variable(check, name, self->node))
+        return;
+    for (size_t i = 0; RULE_VARIABLES[i]; i++)
+        if (is_rule_variable(check, RULE_VARIABLES[i], self->node))
+            check_offer(check, &suggestion, RULE_VARIABLES[i]);
+    suggestion_text(&suggestion, fix, sizeof fix);
+    bool is_item = strcmp(name, "item") == 0 || strcmp(name, "index") == 0;
+    check_error(check, place_at(check, self->node, self->start + find_variable(self, name, size)),
+                "unknown_variable",
+                is_item ? "it is one within a call that has for: LIST"
+                : suggestion.nearest
+                    ? fix
+                    : "variables are message, agent, turn, attempt, results, turns",
+                "refers to \"%s\", which is no variable here", check_shown(check, name));
+}
+
 static void check_one(const struct expression *self)
 {
     cel_t *program = NULL;
@@ -132,8 +168,12 @@ static void check_one(const struct expression *self)
         report(self, &err);
         return;
     }
-    for (size_t i = 0; i < cel_variables(program); i++)
-        note_variable(self, cel_variable(program, i));
+    for (size_t i = 0; i < cel_variables(program); i++) {
+        if (self->check->graph)
+            note_variable(self, cel_variable(program, i));
+        else
+            check_rule_variable(self, cel_variable(program, i));
+    }
     cel_destroy(&program);
 }
 
@@ -238,9 +278,17 @@ static void check_texts(struct check *self, const struct node *node)
 value_t *check_templates(struct check *self, const struct node *node)
 {
     if (node->kind != NODE_MAP) {
-        check_wrong_type(self, node, "an object", "for a text, write say instead of with");
+        check_wrong_type(self, node, "an object",
+                         self->graph ? "for a text, write say instead of with"
+                                     : "write {name: value, ...}");
         return NULL;
     }
+    check_texts(self, node);
+    return node_value(node);
+}
+
+value_t *check_anything(struct check *self, const struct node *node)
+{
     check_texts(self, node);
     return node_value(node);
 }

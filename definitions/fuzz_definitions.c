@@ -1,5 +1,5 @@
-/* Any bytes as a definition file. What is accepted must compile, also after a round trip through
- * MessagePack, under the same hash. */
+/* Any bytes as a definition file. What is accepted, rules too, must compile, also after a round
+ * trip through MessagePack, under the same hash. */
 #include "base/err.h"
 #include "definitions/definitions.h"
 #include <string.h>
@@ -32,6 +32,46 @@ static void check_accepted(const struct definition *item)
     buf_release(&bytes);
 }
 
+/* What may hold expressions in a rule that was accepted compiles. */
+static void check_template(const value_t *map, const char *key)
+{
+    const value_t *literal = map ? value_get(map, key) : NULL;
+    cel_template_t *template = NULL;
+    if (!literal)
+        return;
+    CHECK(cel_template_compile(literal, &template, NULL) == 0);
+    cel_template_destroy(&template);
+}
+
+static void check_path(const value_t *map, const char *key)
+{
+    const value_t *text = map ? value_get(map, key) : NULL;
+    cel_t *program = NULL;
+    if (!text)
+        return;
+    CHECK(cel_compile(value_as_string(text), value_size(text), &program, NULL) == 0);
+    cel_destroy(&program);
+}
+
+static void check_rules(const value_t *rules)
+{
+    for (size_t i = 0; i < value_size(rules); i++) {
+        const value_t *rule = value_at(rules, i), *calls = value_get(rule, "calls");
+        check_template(rule, "say");
+        check_path(value_get(rule, "when"), "has");
+        check_path(value_get(rule, "when"), "lacks");
+        for (size_t j = 0; calls && j < value_size(calls); j++) {
+            const value_t *call = value_at(calls, j);
+            check_template(call, "with");
+            check_template(call, "delegate");
+            check_template(call, "message");
+            check_template(call, "context");
+            check_path(call, "for");
+            check_path(call, "if");
+        }
+    }
+}
+
 /* The checks let nothing pass that doesn't compile. */
 static void check_complete(const struct diagnostics *diagnostics)
 {
@@ -47,7 +87,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     definitions_parse((const char *)data, size, "f", &definitions, &diagnostics);
     for (size_t i = 0; i < definitions.count; i++)
         check_accepted(&definitions.items[i]);
-    CHECK(definitions.count > 0 || diagnostics.errors > 0);
+    CHECK(definitions.count > 0 || diagnostics.errors > 0 || definitions.files[0].rules);
+    if (definitions.files[0].rules)
+        check_rules(value_get(definitions.files[0].rules, "rules"));
+    value_t *missing = definitions_missing_rules(&definitions);
+    value_destroy(&missing);
+    definitions_join_rules(&definitions, &diagnostics);
+    for (size_t i = 0; i < definitions.count; i++)
+        check_accepted(&definitions.items[i]);
     definitions_cross_check(&definitions, NULL, NULL, &diagnostics);
     check_complete(&diagnostics);
     diagnostics_format(&diagnostics, &lines);

@@ -164,3 +164,54 @@ value_t *check_inputs(struct check *self, const struct key *key, const struct no
     }
     return check_schemas(self, key, node);
 }
+
+/* --- schemas that a model gets to see ----------------------------------------------------------
+ */
+
+/* There, `required` is JSON Schema's: of an object, a list of names. Whether an input itself must
+ * be given, which is ours, makes no sense within one. */
+static void check_plain(struct check *self, const struct node *schema, bool is_parameter)
+{
+    const struct node *required = node_get(schema, "required");
+    const struct node *properties = node_get(schema, "properties");
+    const struct node *items = node_get(schema, "items");
+    if (required && required->kind == NODE_BOOL && !is_parameter) {
+        size_t before = check_enter(self, "required");
+        check_error(self, required->place, "bad_value",
+                    "name it in the list `required` of the object that it is a member of",
+                    "only a parameter or an input says of itself whether it is required");
+        check_leave(self, before);
+    }
+    size_t before = check_enter(self, "properties");
+    for (const struct node *item = properties && properties->kind == NODE_MAP ? properties->first
+                                                                              : NULL;
+         item && !check_is_full(self); item = item->next) {
+        size_t inside = check_enter(self, item->key->text);
+        check_plain(self, item, false);
+        check_leave(self, inside);
+    }
+    check_leave(self, before);
+    before = check_enter(self, "items");
+    if (items)
+        check_plain(self, items, false);
+    check_leave(self, before);
+}
+
+value_t *check_answer(struct check *self, const struct node *node)
+{
+    value_t *schema = check_schema(self, node);
+    check_plain(self, node, false);
+    return schema;
+}
+
+value_t *check_parameters(struct check *self, const struct key *key, const struct node *node)
+{
+    value_t *schemas = check_inputs(self, key, node);
+    for (const struct node *item = schemas ? node->first : NULL; item && !check_is_full(self);
+         item = item->next) {
+        size_t before = check_enter(self, item->key->text);
+        check_plain(self, item, true);
+        check_leave(self, before);
+    }
+    return schemas;
+}

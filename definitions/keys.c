@@ -14,6 +14,12 @@ static const char *const JOINS[] = {"all", "any", "done", NULL};
 static const char *const ON_ERRORS[] = {"fail", "continue", NULL};
 static const char *const WHEN_FAILED[] = {"stop", "finish", NULL};
 
+static const char *const TOOL_INPUTS[] = {"json", "stdin", "none", NULL};
+static const char *const REPEATS[] = {"safe", NULL};
+
+#define TOKENS  TYPE_INTEGER, .least = 1, .most = (double)LIMIT_USAGE
+#define DOLLARS TYPE_DOLLARS, .least = 0.000001, .most = (double)LIMIT_USAGE / 1e6
+
 static const struct key AGENT[] = {
     {"agent", TYPE_NAME, .required = true, .about = "The agent's name"},
     {"about", TYPE_TEXT, .about = "What it is for, in one sentence", .fallback = "empty"},
@@ -23,7 +29,9 @@ static const struct key AGENT[] = {
     {"builtin", TYPE_CHOICE, .choices = BUILTINS,
      .about = "Answered by the agent's process itself, for tests and benchmarks"},
     {"external", TYPE_TRUE, .about = "A program of yours answers, which connects by itself"},
-    {"model", LATER("text"), .about = "The language model that answers"},
+    {"model", TYPE_MODEL,
+     .about = "The model that answers: `script/FILE` is a script, whose rules are in that file, "
+              "relative to this one; `openai/`, `anthropic/` and addresses come later"},
     {"a2a", LATER("text"), .about = "A remote agent answers, over A2A"},
     {"rerun", TYPE_CHOICE, .choices = RERUNS,
      .about = "`never`: a task whose instance was lost fails, instead of being run again",
@@ -34,26 +42,139 @@ static const struct key AGENT[] = {
      .about = "Environment of the command: texts, or references `env:NAME` to the environment of "
               "the agent's process, so that no secret stands in a definition",
      .fallback = "empty"},
-    {"instructions", LATER("text"), .about = "What the model is told first"},
+    {"instructions", TYPE_TEXT, .about = "What the model is told first", .fallback = "empty"},
+    {"max_tokens", TYPE_INTEGER, .least = 1, .most = LIMIT_MODEL_TOKENS_MAX, .fallback = "4096",
+     .about = "Of one answer of the model"},
+    {"tools", TYPE_TOOLS, .most = LIMIT_TOOLS, .child = OWNER_TOOL_KINDS, .fallback = "none",
+     .about = "What the model may use, each an object of one key, its kind"},
+    {"delegates", TYPE_DELEGATES, .most = LIMIT_DELEGATES, .fallback = "none",
+     .about = "Agents that it may delegate to: names, or globs with `*` and `?`"},
+    {"output", TYPE_ANSWER, .child = OWNER_INPUT,
+     .about = "What an answer must look like; the model is told what is wrong with it",
+     .fallback = "anything"},
+    {"repeat_tools", TYPE_TOOL_NAMES, .most = LIMIT_TOOLS, .fallback = "none",
+     .about = "Its tools that are safe to repeat when their outcome is not known"},
+    {"price", TYPE_OBJECT, .child = OWNER_PRICE, .about = "Prices of the model",
+     .fallback = "not known"},
     {"temperature", LATER("number"), .about = "Of the model"},
-    {"max_tokens", LATER("integer"), .about = "Of one answer of the model"},
-    {"tools", LATER("list"), .about = "What the model may use"},
-    {"delegates", LATER("list of names or globs"), .about = "Agents that it may delegate to"},
-    {"output", LATER("JSON Schema"), .about = "What an answer must look like"},
-    {"repeat_tools", LATER("list of names"), .about = "Tools that are safe to repeat"},
     {"ask", LATER("list of names"), .about = "Tools that need a person's consent"},
-    {"price", LATER("object"), .about = "Prices of the model"},
 };
 
 static const struct key AGENT_LIMITS[] = {
     {"time", DURATION, .canonical = "time_us", .about = "Of one attempt, unless its node says less",
-     .fallback = "1h"},
-    {"turns", LATER("integer"), .about = "Turns with the model"},
-    {"tokens", LATER("integer"), .about = "Tokens of the model"},
-    {"cost", LATER("number"), .about = "Cost in US dollars"},
-    {"depth", LATER("integer"), .about = "Depth of delegation"},
-    {"delegations", LATER("integer"), .about = "Number of delegations"},
-    {"same_delegation", LATER("integer"), .about = "The same delegation on one path"},
+     .fallback = "1h; none for models"},
+    {"turns", TYPE_INTEGER, .least = 1, .most = LIMIT_TURNS_MAX, .fallback = "100",
+     .about = "Turns of the model in one attempt"},
+    {"tokens", TOKENS, .about = "Tokens of models, of one task and all that it delegates",
+     .fallback = "none"},
+    {"cost", DOLLARS, .canonical = "cost_microusd",
+     .about = "Cost in US dollars, of one task and all that it delegates", .fallback = "none"},
+    {"depth", TYPE_INTEGER, .least = 1, .most = LIMIT_DEPTH_MAX, .fallback = "8",
+     .about = "Levels of delegation below one task"},
+    {"delegations", TYPE_INTEGER, .least = 1, .most = LIMIT_EXECUTION_TASKS, .fallback = "1000",
+     .about = "Delegations of one task"},
+    {"same_delegation", TYPE_INTEGER, .least = 1, .most = LIMIT_EXECUTION_TASKS, .fallback = "2",
+     .about = "The same message to the same agent, by one task"},
+};
+
+static const struct key PRICE[] = {
+    {"input", TYPE_DOLLARS, .canonical = "input_microusd", .least = 0, .most = LIMIT_PRICE_MAX_USD,
+     .about = "Of what the model reads, in US dollars for a million tokens",
+     .fallback = "not known"},
+    {"output", TYPE_DOLLARS, .canonical = "output_microusd", .least = 0,
+     .most = LIMIT_PRICE_MAX_USD, .about = "Of what it writes, in US dollars for a million tokens",
+     .fallback = "not known"},
+};
+
+static const struct key TOOL_KINDS[] = {
+    {"command", TYPE_OBJECT, .child = OWNER_TOOL, .about = "A program, run once for each call"},
+    {"http_get", LATER("object"), .about = "Fetches pages"},
+    {"mcp", LATER("object"), .about = "The tools of an MCP server"},
+};
+
+static const struct key TOOL[] = {
+    {"name", TYPE_TOOL_NAME, .required = true,
+     .about = "What the model calls it: `[a-zA-Z_][a-zA-Z0-9_-]*`, once in an agent"},
+    {"about", TYPE_TEXT, .about = "What it does, for the model", .fallback = "empty"},
+    {"argv", TYPE_ARGV, .required = true,
+     .about = "Program and arguments; a relative path counts from the host's agent directory"},
+    {"input", TYPE_CHOICE, .choices = TOOL_INPUTS, .fallback = "json",
+     .about = "What stands on its standard input: all arguments as one line of JSON, the argument "
+              "`input` alone, or nothing"},
+    {"parameters", TYPE_PARAMETERS, .most = LIMIT_INPUTS, .child = OWNER_INPUT,
+     .fallback = "anything; with `input: stdin` the text `input`",
+     .about = "Its arguments by name, each a type or schema"},
+    {"repeat", TYPE_CHOICE, .choices = REPEATS, .fallback = "not safe",
+     .about = "`safe`: it may run again when its outcome is not known"},
+    {"timeout", DURATION, .canonical = "timeout_us", .about = "Of one call",
+     .fallback = "that of the task"},
+    {"network", TYPE_BOOLEAN, .about = "Whether it may use the network", .fallback = "false"},
+};
+
+static const struct key RULES_FILE[] = {
+    {"rules", TYPE_RULES, .required = true, .most = LIMIT_RULES, .child = OWNER_RULE,
+     .about = "Asked in order for each turn: the first one that fits answers"},
+};
+
+static const struct key RULE[] = {
+    {"name", TYPE_TEXT, .about = "For people, and for errors", .fallback = "none"},
+    {"when", TYPE_OBJECT, .child = OWNER_WHEN, .about = "All of it must hold",
+     .fallback = "always"},
+    {"say", TYPE_ANYTHING, .about = "What it answers; texts in it may hold `{{expressions}}`",
+     .fallback = "null"},
+    {"calls", TYPE_CALLS, .most = LIMIT_TURN_CALLS, .child = OWNER_CALL,
+     .about = "Tools that it calls; without any, the turn is the last one", .fallback = "none"},
+    {"delay", DURATION, .canonical = "delay_us", .about = "Before the answer", .fallback = "none"},
+    {"stream", DURATION, .canonical = "stream_us",
+     .about = "The answer's text comes word by word, with this pause", .fallback = "at once"},
+    {"usage", TYPE_OBJECT, .child = OWNER_USAGE, .about = "Tokens that it is taken to have used",
+     .fallback = "one for every 4 bytes"},
+    {"fail", TYPE_OBJECT, .child = OWNER_FAILURE, .about = "Fail, instead of answering"},
+};
+
+static const struct key WHEN[] = {
+    {"turn", TYPE_SPAN, .least = 1, .most = LIMIT_TURNS_MAX, .about = "The turn, from 1"},
+    {"attempt", TYPE_SPAN, .least = 1, .most = LIMIT_ATTEMPTS, .about = "The attempt, from 1"},
+    {"message", TYPE_TEXT, .about = "The task's message, as text, holds this"},
+    {"results", TYPE_TEXT, .about = "A result of the last turn, as JSON, holds this"},
+    {"called", TYPE_TEXT, .about = "A turn so far called this tool"},
+    {"not_called", TYPE_TEXT, .about = "No turn so far called this tool"},
+    {"delegated", TYPE_TEXT, .about = "A turn so far delegated to this agent"},
+    {"not_delegated", TYPE_TEXT, .about = "No turn so far delegated to this agent"},
+    {"has", TYPE_EXPRESSION,
+     .about = "It is there, and is not null, false, 0, an empty text, list or object"},
+    {"lacks", TYPE_EXPRESSION, .about = "The opposite of `has`"},
+    {"equals", TYPE_EQUALS, .most = LIMIT_RULE_EQUALS,
+     .about = "Expressions and the values that they must have"},
+};
+
+static const struct key CALL[] = {
+    {"tool", TYPE_TEXT, .about = "The tool's name"},
+    {"with", TYPE_TEMPLATES, .about = "Its arguments; texts in it may hold `{{expressions}}`",
+     .fallback = "empty"},
+    {"delegate", TYPE_TEMPLATE,
+     .about = "Instead of `tool`: the agent to delegate to (the tool `delegate_to_agent`)"},
+    {"message", TYPE_ANYTHING, .about = "Of a delegation, which needs it"},
+    {"context", TYPE_ANYTHING, .about = "Of a delegation: what else the agent gets",
+     .fallback = "none"},
+    {"hand_off", TYPE_BOOLEAN, .about = "Of a delegation: its answer is the task's",
+     .fallback = "false"},
+    {"for", TYPE_EXPRESSION,
+     .about = "A list: one call for each item; `item` and `index` are variables then"},
+    {"if", TYPE_EXPRESSION, .about = "Call only when this, as `has` asks, is there"},
+};
+
+static const struct key USAGE[] = {
+    {"input", TYPE_INTEGER, .least = 0, .most = (double)LIMIT_USAGE, .about = "Tokens read",
+     .fallback = "0"},
+    {"output", TYPE_INTEGER, .least = 0, .most = (double)LIMIT_USAGE, .about = "Tokens written",
+     .fallback = "0"},
+};
+
+static const struct key FAILURE[] = {
+    {"code", TYPE_NAME, .required = true, .about = "Such as `overloaded`"},
+    {"message", TYPE_TEXT, .about = "What went wrong", .fallback = "empty"},
+    {"permanent", TYPE_BOOLEAN, .about = "Whether another attempt is in vain", .fallback = "false"},
 };
 
 static const struct key PROCESS[] = {
@@ -98,9 +219,11 @@ static const struct key WORKFLOW_LIMITS[] = {
      .fallback = "none"},
     {"parallel", TYPE_INTEGER, .least = 1, .most = LIMIT_NODES, .about = "Tasks at a time",
      .fallback = "none"},
-    {"cost", LATER("number"), .about = "Cost in US dollars"},
-    {"tokens", LATER("integer"), .about = "Tokens of models"},
-    {"depth", LATER("integer"), .about = "Depth of delegation"},
+    {"cost", DOLLARS, .canonical = "cost_microusd", .about = "Cost of models in US dollars",
+     .fallback = "none"},
+    {"tokens", TOKENS, .about = "Tokens of models", .fallback = "none"},
+    {"depth", TYPE_INTEGER, .least = 1, .most = LIMIT_DEPTH_MAX, .fallback = "8",
+     .about = "Levels of delegation below a node"},
 };
 
 static const struct key INPUT[] = {
@@ -157,6 +280,8 @@ static const struct key NODE[] = {
      .about = "When it failed for good: `fail` the execution, `continue` with null as output, or "
               "ask another agent"},
     {"disabled", TYPE_BOOLEAN, .about = "Skip it", .fallback = "false"},
+    {"allow_again", TYPE_BOOLEAN, .fallback = "false",
+     .about = "Whether an agent may stand twice on a path of delegations below this node"},
     {"about", TYPE_TEXT, .about = "What it is for", .fallback = "empty"},
     {"workflow", LATER("name"), .about = "Another workflow, as a node"},
     {"approve", LATER("text"), .about = "Wait for a person's decision"},
@@ -167,7 +292,6 @@ static const struct key NODE[] = {
     {"parallel", LATER("integer"), .about = "Items at a time, of `for`"},
     {"show", LATER("expression"), .about = "What the person sees, of `approve`"},
     {"on_expiry", LATER("fail or value"), .about = "When nobody decided in time"},
-    {"allow_again", LATER("boolean"), .about = "May appear twice on a path of delegations"},
 };
 
 static const struct key RETRY[] = {
@@ -200,6 +324,15 @@ const struct key *keys_of(enum key_owner owner, size_t *ret_count)
         [OWNER_NODE] = {NODE, COUNT(NODE)},
         [OWNER_RETRY] = {RETRY, COUNT(RETRY)},
         [OWNER_FALLBACK] = {FALLBACK, COUNT(FALLBACK)},
+        [OWNER_TOOL_KINDS] = {TOOL_KINDS, COUNT(TOOL_KINDS)},
+        [OWNER_TOOL] = {TOOL, COUNT(TOOL)},
+        [OWNER_PRICE] = {PRICE, COUNT(PRICE)},
+        [OWNER_RULES_FILE] = {RULES_FILE, COUNT(RULES_FILE)},
+        [OWNER_RULE] = {RULE, COUNT(RULE)},
+        [OWNER_WHEN] = {WHEN, COUNT(WHEN)},
+        [OWNER_CALL] = {CALL, COUNT(CALL)},
+        [OWNER_USAGE] = {USAGE, COUNT(USAGE)},
+        [OWNER_FAILURE] = {FAILURE, COUNT(FAILURE)},
     };
     *ret_count = TABLES[owner].count;
     return TABLES[owner].keys;
@@ -228,10 +361,19 @@ const char *owner_name(enum key_owner owner)
         [OWNER_PROCESS] = "an agent's process",
         [OWNER_WORKFLOW] = "a workflow",
         [OWNER_WORKFLOW_LIMITS] = "a workflow's limits",
-        [OWNER_INPUT] = "an input's schema",
+        [OWNER_INPUT] = "a schema",
         [OWNER_NODE] = "a node",
         [OWNER_RETRY] = "a node's retry",
         [OWNER_FALLBACK] = "a node's on_error",
+        [OWNER_TOOL_KINDS] = "an agent's tools",
+        [OWNER_TOOL] = "a command tool",
+        [OWNER_PRICE] = "a model's price",
+        [OWNER_RULES_FILE] = "a rules file",
+        [OWNER_RULE] = "a rule",
+        [OWNER_WHEN] = "a rule's when",
+        [OWNER_CALL] = "a rule's call",
+        [OWNER_USAGE] = "a rule's usage",
+        [OWNER_FAILURE] = "a rule's fail",
     };
     return NAMES[owner];
 }
@@ -287,6 +429,19 @@ void key_print_type(const struct key *self, struct buf *out)
         [TYPE_REQUIRED] = "boolean or list of names",
         [TYPE_VALUE] = "any",
         [TYPE_VALUES] = "list",
+        [TYPE_MODEL] = "`script/FILE`",
+        [TYPE_TOOLS] = "list of tools",
+        [TYPE_TOOL_NAME] = "tool name",
+        [TYPE_TOOL_NAMES] = "list of tool names",
+        [TYPE_DELEGATES] = "list of names or globs",
+        [TYPE_ANSWER] = "type or schema",
+        [TYPE_PARAMETERS] = "object of types or schemas",
+        [TYPE_DOLLARS] = "number",
+        [TYPE_RULES] = "list of rules",
+        [TYPE_CALLS] = "list of calls",
+        [TYPE_SPAN] = "integer or range",
+        [TYPE_ANYTHING] = "any",
+        [TYPE_EQUALS] = "object of values",
     };
     if (self->type == TYPE_OTHER) {
         buf_puts(out, self->shape);
@@ -303,6 +458,7 @@ void key_print_cap(const struct key *self, struct buf *out)
 {
     char most[CLOCK_TEXT_SIZE];
     switch (self->type) {
+    case TYPE_TOOL_NAME:
     case TYPE_NAME: buf_printf(out, "%d bytes", LIMIT_NAME_BYTES); break;
     case TYPE_TEXT:
     case TYPE_TEMPLATE: buf_printf(out, "%u KiB", LIMIT_TEXT_BYTES >> 10); break;
@@ -310,7 +466,11 @@ void key_print_cap(const struct key *self, struct buf *out)
     case TYPE_DURATION: buf_puts(out, duration_format((int64_t)self->most, most)); break;
     case TYPE_INTEGER:
     case TYPE_RANGE:
+    case TYPE_SPAN:
     case TYPE_RETRY: buf_printf(out, "%.0f to %.0f", self->least, self->most); break;
+    case TYPE_DOLLARS:
+        buf_printf(out, "%s to %.0f", self->least > 0 ? "0.000001" : "0", self->most);
+        break;
     case TYPE_NUMBER:
         if (self->most < 1e300)
             buf_printf(out, "%g to %g", self->least, self->most);

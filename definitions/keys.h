@@ -16,6 +16,15 @@ enum key_owner {
     OWNER_NODE,
     OWNER_RETRY,
     OWNER_FALLBACK,
+    OWNER_TOOL_KINDS,
+    OWNER_TOOL,
+    OWNER_PRICE,
+    OWNER_RULES_FILE, /* from here on, of files that a script's rules are in */
+    OWNER_RULE,
+    OWNER_WHEN,
+    OWNER_CALL,
+    OWNER_USAGE,
+    OWNER_FAILURE,
     OWNER_COUNT,
 };
 
@@ -48,6 +57,19 @@ enum key_type {
     TYPE_REQUIRED,
     TYPE_VALUE,
     TYPE_VALUES,     /* list of any values */
+    TYPE_MODEL,      /* script/FILE */
+    TYPE_TOOLS,
+    TYPE_TOOL_NAME,
+    TYPE_TOOL_NAMES, /* of this agent */
+    TYPE_DELEGATES,  /* names or globs */
+    TYPE_ANSWER,     /* a schema of what an agent answers */
+    TYPE_PARAMETERS, /* object of schemas of a tool's arguments */
+    TYPE_DOLLARS,    /* kept as millionths */
+    TYPE_RULES,
+    TYPE_CALLS,
+    TYPE_SPAN,       /* 3 or 2..5, kept as [least, most] */
+    TYPE_ANYTHING,   /* any value whose texts may hold {{expressions}} */
+    TYPE_EQUALS,     /* object of expressions and values */
     TYPE_OTHER,      /* only of keys that this version doesn't run; `shape` says what it is */
 };
 

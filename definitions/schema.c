@@ -8,6 +8,8 @@
 
 #define NAME_PATTERN     "^[a-z][a-z0-9_-]*$"
 #define ID_PATTERN       "^[a-z][a-z0-9_]*$"
+#define GLOB_PATTERN     "^[a-z0-9_*?-]+$"
+#define TOOL_PATTERN     "^[a-zA-Z_][a-zA-Z0-9_-]*$"
 #define VARIABLE_PATTERN "^[A-Za-z_][A-Za-z0-9_]*$"
 
 static const char *const OWNER_IDS[OWNER_COUNT] = {
@@ -20,6 +22,15 @@ static const char *const OWNER_IDS[OWNER_COUNT] = {
     [OWNER_NODE] = "node",
     [OWNER_RETRY] = "retry",
     [OWNER_FALLBACK] = "fallback",
+    [OWNER_TOOL_KINDS] = "tool",
+    [OWNER_TOOL] = "command_tool",
+    [OWNER_PRICE] = "price",
+    [OWNER_RULES_FILE] = "rules_file",
+    [OWNER_RULE] = "rule",
+    [OWNER_WHEN] = "when",
+    [OWNER_CALL] = "call",
+    [OWNER_USAGE] = "usage",
+    [OWNER_FAILURE] = "failure",
 };
 
 static value_t *typed(const char *type)
@@ -91,6 +102,14 @@ static value_t *numeric(const struct key *key, const char *type)
     return schema;
 }
 
+static value_t *dollars(const struct key *key)
+{
+    value_t *schema = typed("number");
+    value_set_double(schema, "minimum", key->least);
+    value_set_int(schema, "maximum", (int64_t)key->most);
+    return schema;
+}
+
 static value_t *text(size_t most)
 {
     value_t *schema = typed("string");
@@ -142,23 +161,36 @@ static value_t *schema_of(const struct key *key)
     case TYPE_CHOICE: return words(key->choices);
     case TYPE_DURATION: return pattern("^[0-9]+(ms|s|m|h|d)$");
     case TYPE_SIZE: return pattern("^[0-9]+[KMGT]$");
+    case TYPE_SPAN:
     case TYPE_RANGE: return either(numeric(key, "integer"), pattern("^[0-9]+\\.\\.[0-9]+$"));
     case TYPE_ARGV: return list_of(typed("string"), 1);
     case TYPE_ENV: return object_of(VARIABLE_PATTERN, typed("string"), key);
     case TYPE_LABELS: return object_of(".", text(LIMIT_NAME_BYTES), key);
     case TYPE_OBJECT: return reference(key->child);
     case TYPE_INPUTS:
+    case TYPE_PARAMETERS:
     case TYPE_SCHEMAS:
-        return object_of(key->type == TYPE_INPUTS ? VARIABLE_PATTERN : ".",
+        return object_of(key->type == TYPE_SCHEMAS ? "." : VARIABLE_PATTERN,
                          either(type_words(), reference(key->child)), key);
     case TYPE_NODES: return object_of(ID_PATTERN, reference(key->child), key);
     case TYPE_AFTER: return list_of(pattern(ID_PATTERN), 0);
     case TYPE_RETRY: return either(numeric(key, "integer"), reference(key->child));
     case TYPE_ON_ERROR: return either(words(key->choices), reference(key->child));
+    case TYPE_ANSWER:
     case TYPE_SCHEMA: return either(type_words(), reference(key->child));
     case TYPE_SCHEMA_TYPE: return type_words();
     case TYPE_REQUIRED: return either(typed("boolean"), list_of(typed("string"), 0));
     case TYPE_VALUES: return typed("array");
+    case TYPE_MODEL: return pattern("^script/.+$");
+    case TYPE_TOOL_NAME: return pattern(TOOL_PATTERN);
+    case TYPE_TOOL_NAMES: return list_of(pattern(TOOL_PATTERN), 0);
+    case TYPE_DELEGATES: return list_of(pattern(GLOB_PATTERN), 0);
+    case TYPE_DOLLARS: return dollars(key);
+    case TYPE_TOOLS:
+    case TYPE_RULES:
+    case TYPE_CALLS: return list_of(reference(key->child), 0);
+    case TYPE_EQUALS: return typed("object");
+    case TYPE_ANYTHING:
     case TYPE_VALUE:
     case TYPE_OTHER: break;
     }
@@ -196,7 +228,8 @@ value_t *definitions_json_schema(void)
     value_set_string(schema, "$schema", "https://json-schema.org/draft/2020-12/schema");
     value_set_string(schema, "title", "AgentFactory definition");
     value_t *kinds = either(reference(OWNER_AGENT), reference(OWNER_WORKFLOW));
-    value_t *list = value_copy(value_get(kinds, "anyOf"));
+    value_t *list = value_copy(value_get(kinds, "anyOf")), *rules = reference(OWNER_RULES_FILE);
+    value_append(list, &rules);
     value_destroy(&kinds);
     value_set(schema, "oneOf", &list);
     value_set(schema, "$defs", &parts);

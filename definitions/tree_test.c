@@ -208,7 +208,8 @@ static void test_schema_for_editors(void **state)
     const value_t *node = value_get(parts, "node"), *agent = value_get(parts, "agent");
     assert_non_null(value_get(value_get(node, "properties"), "retry"));
     assert_null(value_get(value_get(node, "properties"), "approve"));
-    assert_null(value_get(value_get(agent, "properties"), "model"));
+    assert_null(value_get(value_get(agent, "properties"), "a2a"));
+    assert_non_null(value_get(value_get(agent, "properties"), "model"));
     assert_false(value_get_bool(node, "additionalProperties", true));
     struct buf text = {0};
     value_to_json(schema, VALUE_JSON_COMPACT, &text);
@@ -220,7 +221,7 @@ static void test_schema_for_editors(void **state)
         assert_non_null(value_get(parts, name));
         free(name);
     }
-    assert_true(references >= 9);
+    assert_true(references >= 18);
     buf_release(&text);
     value_destroy(&schema);
 }

@@ -101,14 +101,6 @@ value_t *check_nodes(struct check *self, const struct key *key, const struct nod
 /* --- after -------------------------------------------------------------------------------------
  */
 
-static int compare_texts(const void *a, const void *b)
-{
-    const struct node *left = *(const struct node *const *)a;
-    const struct node *right = *(const struct node *const *)b;
-    int order = strcmp(left->text, right->text);
-    return order != 0 ? order : (left->offset > right->offset) - (left->offset < right->offset);
-}
-
 static bool check_after_item(struct check *self, const struct node *item)
 {
     if (item->kind == NODE_MAP && (node_get(item, "node") || node_get(item, "if"))) {
@@ -131,22 +123,6 @@ static bool check_after_item(struct check *self, const struct node *item)
     return true;
 }
 
-static value_t *sorted_ids(struct check *self, const struct node **items, size_t count)
-{
-    value_t *ids = value_list();
-    qsort(items, count, sizeof *items, compare_texts);
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0 && strcmp(items[i - 1]->text, items[i]->text) == 0) {
-            check_error(self, items[i]->place, "bad_value", "keep one of them",
-                        "names \"%s\" twice", check_shown(self, items[i]->text));
-            continue;
-        }
-        value_t *id = value_string(items[i]->text);
-        value_append(ids, &id);
-    }
-    return ids;
-}
-
 value_t *check_after(struct check *self, const struct node *node)
 {
     if (node->kind != NODE_LIST) {
@@ -161,7 +137,7 @@ value_t *check_after(struct check *self, const struct node *node)
             items[count++] = item;
         check_leave(self, before);
     }
-    value_t *ids = sorted_ids(self, items, count);
+    value_t *ids = check_sorted(self, items, count);
     free(items);
     if (value_size(ids) == 0)
         value_destroy(&ids);
@@ -228,36 +204,6 @@ value_t *check_workflow(struct check *self, const struct node *root)
     graph_check(self);
     self->graph = NULL;
     graph_release(&graph);
-    if (self->diagnostics->errors > errors)
-        value_destroy(&canonical);
-    return canonical;
-}
-
-/* An agent is answered in exactly one way. */
-static void check_answers(struct check *self, const struct node *root)
-{
-    static const char *const WAYS[] = {"command", "builtin", "external", "model", "a2a"};
-    const struct node *first = NULL;
-    for (size_t i = 0; i < sizeof WAYS / sizeof WAYS[0]; i++) {
-        const struct node *way = node_get(root, WAYS[i]);
-        if (way && first)
-            check_error(self, way->key->place, "bad_value", "keep one of them",
-                        "an agent is answered in one way, not by both %s and %s", first->key->text,
-                        way->key->text);
-        first = first ? first : way;
-    }
-    if (!first)
-        check_error(self, root->place, "missing_key",
-                    "write command: [program, argument, ...], external: true or builtin: echo",
-                    "an agent needs a key that says how it answers");
-}
-
-value_t *check_agent(struct check *self, const struct node *root)
-{
-    size_t errors = self->diagnostics->errors;
-    value_t *canonical = value_map();
-    check_members(self, root, OWNER_AGENT, root->place, canonical);
-    check_answers(self, root);
     if (self->diagnostics->errors > errors)
         value_destroy(&canonical);
     return canonical;

@@ -43,7 +43,4 @@ void graph_add_reference(struct check *check, const struct reference *reference)
 /* Checks references, cycles and joins. */
 void graph_check(struct check *check);
 
-/* Every expression of a text that is a template, or is one expression. */
-void expressions_check(struct check *check, const struct node *node, bool is_template);
-
 #endif

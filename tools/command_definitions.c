@@ -92,18 +92,6 @@ int command_init(struct context *context)
 
 /* --- validate --------------------------------------------------------------------------------- */
 
-static void parse_files(const value_t *files, struct definitions *definitions,
-                        struct diagnostics *diagnostics)
-{
-    for (size_t i = 0; i < value_size(files); i++) {
-        const value_t *text = value_get(value_at(files, i), "text");
-        definitions_parse(value_as_string(text), value_size(text),
-                          value_get_string(value_at(files, i), "name", "?"), definitions,
-                          diagnostics);
-    }
-    definitions_cross_check(definitions, NULL, NULL, diagnostics);
-}
-
 static void report_validation(const struct context *context, const struct definitions *definitions,
                               const struct diagnostics *diagnostics)
 {
@@ -137,7 +125,9 @@ int command_validate(struct context *context)
     struct diagnostics diagnostics = {0};
     if (read_definition_files(context->args, context->args_count, &files, &err))
         return print_error(context->options, &err);
-    parse_files(files, &definitions, &diagnostics);
+    parse_definition_files(files, &definitions, &diagnostics);
+    definitions_join_rules(&definitions, &diagnostics);
+    definitions_cross_check(&definitions, NULL, NULL, &diagnostics);
     report_validation(context, &definitions, &diagnostics);
     int status = diagnostics.errors ? EXIT_USAGE : EXIT_OK;
     value_destroy(&files);

@@ -44,10 +44,16 @@ int command_bench(struct context *context);
  * definitions.apply on EXIT_OK. */
 int apply_paths(struct context *context, const char *const *paths, size_t count, bool dry_run,
                 value_t **ret_result);
-/* {name, text} of each definition file below the paths, in order of name. ERR_NOT_FOUND names a path
- * that isn't there. */
+/* {name, text} of each definition file below the paths, in order of name; then {name, text, rules} of
+ * what models name for their rules and isn't among them. ERR_NOT_FOUND names a path that isn't
+ * there. */
 int read_definition_files(const char *const *paths, size_t count, value_t **ret_files,
                           struct err *err) MUST_CHECK;
+
+struct definitions;
+struct diagnostics;
+void parse_definition_files(const value_t *files, struct definitions *definitions,
+                            struct diagnostics *diagnostics);
 
 struct fetch_options {
     bool outputs; /* of the tasks, too */

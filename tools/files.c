@@ -1,5 +1,6 @@
 /* Definition files below paths that a person gave. */
 #include "base/limits.h"
+#include "definitions/definitions.h"
 #include "tools/commands.h"
 
 #include <dirent.h>
@@ -29,7 +30,8 @@ static int read_failed(const char *path, struct err *err)
                    strerror(errno));
 }
 
-static int read_file(const char *path, value_t *files, struct err *err)
+/* rules: it is one that a model names for its rules. */
+static int read_file(const char *path, bool rules, value_t *files, struct err *err)
 {
     struct buf text = {0};
     char chunk[65536];
@@ -49,6 +51,8 @@ static int read_file(const char *path, value_t *files, struct err *err)
         value_set_string(file, "name", path);
         value_t *content = value_string_n(buf_string(&text), text.size);
         value_set(file, "text", &content);
+        if (rules)
+            value_set_bool(file, "rules", true);
         value_append(files, &file);
     }
     if (fd >= 0)
@@ -65,7 +69,7 @@ static int read_path(const char *path, int depth, value_t *files, struct err *er
     if (stat(path, &info))
         return read_failed(path, err);
     if (!S_ISDIR(info.st_mode))
-        return read_file(path, files, err);
+        return read_file(path, false, files, err);
     int count = scandir(path, &entries, filter, alphasort);
     if (count < 0)
         return read_failed(path, err);
@@ -80,6 +84,41 @@ static int read_path(const char *path, int depth, value_t *files, struct err *er
     return rc;
 }
 
+void parse_definition_files(const value_t *files, struct definitions *definitions,
+                            struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < value_size(files); i++) {
+        const value_t *file = value_at(files, i), *text = value_get(file, "text");
+        const char *name = value_get_string(file, "name", "?");
+        if (value_get_bool(file, "rules", false))
+            definitions_parse_rules(value_as_string(text), value_size(text), name, definitions,
+                                    diagnostics);
+        else
+            definitions_parse(value_as_string(text), value_size(text), name, definitions,
+                              diagnostics);
+    }
+}
+
+/* Files that models name for their rules go along wherever they are. One that isn't there is left
+ * to the validator, which knows where it is named. */
+static int read_rules(value_t *files, struct err *err)
+{
+    struct definitions definitions = {0};
+    struct diagnostics diagnostics = {0};
+    int rc = 0;
+    parse_definition_files(files, &definitions, &diagnostics);
+    value_t *missing = definitions_missing_rules(&definitions);
+    for (size_t i = 0; rc == 0 && i < value_size(missing); i++) {
+        const char *path = value_as_string(value_at(missing, i));
+        if (access(path, F_OK) == 0)
+            rc = read_file(path, true, files, err);
+    }
+    value_destroy(&missing);
+    definitions_release(&definitions);
+    diagnostics_release(&diagnostics);
+    return rc;
+}
+
 int read_definition_files(const char *const *paths, size_t count, value_t **ret_files,
                           struct err *err)
 {
@@ -90,6 +129,8 @@ int read_definition_files(const char *const *paths, size_t count, value_t **ret_
     if (rc == 0 && value_size(files) == 0)
         rc = err_set(err, ERR_NOT_FOUND, "there is no definition (*.yaml, *.yml, *.json) in %s",
                      paths[0]);
+    if (rc == 0)
+        rc = read_rules(files, err);
     if (rc) {
         value_destroy(&files);
         return rc;

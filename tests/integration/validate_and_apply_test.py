@@ -10,7 +10,7 @@ from cases import main, run_cases
 from installation import ROOT, Installation, check, wait_until
 
 DATA = ROOT / "tests" / "data" / "definitions"
-WARNINGS = {"join", "unknown_agent"}  # of file names: no errors before they are applied
+WARNINGS = {"join", "unknown_agent", "unknown_tool"}  # of file names: no errors before they are applied
 KEYS = {"severity", "file", "line", "column", "path", "kind", "message", "fix"}
 
 GATE = """#!/bin/sh
@@ -97,6 +97,29 @@ def apply_refuses_all_or_nothing(here):
     check(here.try_ctl("agents", "show", "bystander").returncode == 3, "the good one was applied")
 
 
+def rules_go_along(here):
+    folder = here.base / "script"
+    (folder / "rules").mkdir(parents=True)
+    rules = folder / "rules" / "lead.yaml"
+    (folder / "lead.yaml").write_text("agent: lead\nmodel: script/rules/lead.yaml\n")
+    done = here.try_ctl("apply", folder / "lead.yaml")
+    check(done.returncode == 2 and f"there is no file {rules}" in done.stderr
+          and "lead.yaml:2:8: " in done.stderr, done.stderr)
+    for version, text in enumerate(("hello", "good day"), 1):
+        rules.write_text(f"rules:\n  - say: {text}\n")
+        for path in (folder / "lead.yaml", folder):
+            applied = here.json("apply", path)["applied"]
+            check([(item["name"], item["version"]) for item in applied] == [("lead", version)],
+                  applied)
+        shown = here.json("agents", "show", "lead")
+        check(shown["definition"]["rules"] == {"rules": [{"say": text}]}, shown)
+    rules.write_text("agent: stowaway\nbuiltin: echo\n")
+    done = here.try_ctl("apply", folder / "lead.yaml")
+    check(done.returncode == 2 and "something else" in done.stderr, done.stderr)
+    check(here.try_ctl("agents", "show", "stowaway").returncode == 3, "it was applied")
+    here.ctl("agents", "rm", "lead")
+
+
 def unchanged_definitions_keep_their_version(here):
     before = here.json("workflows")["items"] + here.json("agents")["items"]
     for text in (FIRST, "# a comment\n" + FIRST.replace("about: first", "about:   'first'")):
@@ -138,7 +161,7 @@ def removed_definitions_are_gone(here):
 
 
 CASES = (broken_files_are_explained, good_files_are_accepted, a_cycle_is_told_with_its_path,
-         apply_refuses_all_or_nothing, unchanged_definitions_keep_their_version,
+         apply_refuses_all_or_nothing, rules_go_along, unchanged_definitions_keep_their_version,
          running_executions_keep_their_version, removed_definitions_are_gone)
 
 
