@@ -59,8 +59,8 @@ static void set_failure(struct pending *pending, const char *code, const char *m
                         const char *detail, bool permanent)
 {
     pending->code = xstrdup(code);
-    pending->message = xstrdup(message ? message : "");
-    pending->detail = xstrdup(detail ? detail : "");
+    pending->message = clean_text(message);
+    pending->detail = clean_text(detail);
     pending->report.failure = (struct wire_failure){.code = pending->code,
                                                     .message = pending->message,
                                                     .detail = pending->detail,

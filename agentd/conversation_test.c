@@ -1,5 +1,6 @@
 #include "agentd/conversation_fixture.h"
 #include "base/limits.h"
+#include "base/utf8.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -293,6 +294,31 @@ static void test_the_answer_has_to_fit_the_output(void **state)
     talk_expect_result(self, "{\"score\":1}");
 }
 
+/* What is wrong is said in a bounded text, which may be cut anywhere. */
+static void test_messages_are_valid_utf8(void **state)
+{
+    struct talk *self = *state;
+    for (size_t before = 0; before < 3; before++) {
+        struct buf schema = {0};
+        buf_printf(&schema, "{\"enum\":[\"%.*s", (int)before, "ab");
+        for (int i = 0; i < 200; i++)
+            buf_puts(&schema, "\xe2\x82\xac");
+        buf_puts(&schema, "\"]}");
+        value_destroy(&self->def.output);
+        self->def.output = talk_json(buf_string(&schema));
+        buf_release(&schema);
+        talk_begin(self, 1);
+        talk_expect_call(self, 1);
+        talk_answer(self, TURN_FINAL);
+        talk_expect_turn(self, 1, 0);
+        const char *message = talk_expect_report(self, CONVERSATION_TOOL_RESULT)->failure.message;
+        assert_true(utf8_valid(message, strlen(message)));
+        talk_expect_error(self, 0, "output", "must be one of");
+        conversation_granted(self->conversation, 2);
+        talk_expect_call(self, 2);
+    }
+}
+
 static void test_a_text_that_reads_as_json_may_be_what_is_wanted(void **state)
 {
     struct talk *self = *state;
@@ -319,6 +345,7 @@ int main(void)
         TEST(test_failures_of_calls),
         TEST(test_a_conversation_that_is_too_large),
         TEST(test_the_answer_has_to_fit_the_output),
+        TEST(test_messages_are_valid_utf8),
         TEST(test_a_text_that_reads_as_json_may_be_what_is_wanted),
     };
     return cmocka_run_group_tests_name("conversation", tests, NULL, NULL);
