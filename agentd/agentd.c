@@ -58,23 +58,23 @@ static const char *const COORDINATOR = "coordinator";
 
 /* What the socket doesn't take is lost here, and sent again by the link's or the job's own rules.
  */
-static void send_body(struct agentd *self, const struct wire_body *body, uint64_t correlation,
-                      struct bytes payload)
+static void send_body(struct agentd *self, const char *to, const struct wire_body *body,
+                      uint64_t correlation, struct bytes payload)
 {
-    struct wire_route route = {.kind = body->kind, .to = COORDINATOR, .correlation = correlation};
+    struct wire_route route = {.kind = body->kind, .to = to, .correlation = correlation};
     struct err err;
     (void)!peer_send(self->peer, &route, body, payload, &err);
 }
 
 static void send_link(void *context, const struct wire_body *body)
 {
-    send_body(context, body, 0, bytes_of(NULL, 0));
+    send_body(context, COORDINATOR, body, 0, bytes_of(NULL, 0));
 }
 
-static void send_job(void *context, const struct wire_body *body, uint64_t correlation,
-                     struct bytes payload)
+static void send_job(void *context, const char *to, const struct wire_body *body,
+                     uint64_t correlation, struct bytes payload)
 {
-    send_body(context, body, correlation, payload);
+    send_body(context, to, body, correlation, payload);
 }
 
 static void fill_hello(void *context, struct wire_hello *hello)
@@ -90,18 +90,17 @@ static void fill_hello(void *context, struct wire_hello *hello)
     tasks_inventory(self->tasks, &self->claims, &hello->inventory, &hello->inventory_count);
 }
 
-/* Gathers the steps that were not sent yet, up to a frame's bounds, with the credit they free.
+/* Gathers the reports that were not sent yet, up to a frame's bounds, with the credit they free.
  * Returns whether there was something to send and the link took it. */
 static bool send_frame(struct agentd *self)
 {
     size_t count = 0;
     buf_clear(&self->frame);
-    struct task *first = tasks_finished(self->tasks);
-    for (struct task *task = first; task && count < LIMIT_LINK_ITEMS;
-         task = tasks_finished_next(task)) {
-        if (count && self->frame.size + task->step.size > LIMIT_LINK_FRAME_BYTES)
+    for (const struct report *report = tasks_unsent(self->tasks);
+         report && count < LIMIT_LINK_ITEMS; report = tasks_unsent_next(report)) {
+        if (count && self->frame.size + report->item.size > LIMIT_LINK_FRAME_BYTES)
             break;
-        buf_append_bytes(&self->frame, buf_bytes(&task->step));
+        buf_append_bytes(&self->frame, buf_bytes(&report->item));
         count++;
     }
     uint64_t credit = tasks_credit(self->tasks);
@@ -114,8 +113,7 @@ static bool send_frame(struct agentd *self)
         return false;
     self->credit_sent = credit;
     self->credit_due = false;
-    while (count--)
-        tasks_sent(self->tasks, tasks_finished(self->tasks), sequence);
+    tasks_sent(self->tasks, count, sequence);
     return true;
 }
 
@@ -123,7 +121,7 @@ static void flush(struct agentd *self)
 {
     if (!self->link || link_state(self->link) != LINK_OPEN)
         return;
-    while (send_frame(self) && tasks_finished(self->tasks)) {
+    while (send_frame(self) && tasks_unsent(self->tasks)) {
     }
 }
 
@@ -166,6 +164,13 @@ static void take_drop(struct agentd *self, const struct wire_drop *drop)
         tasks_drop(self->tasks, &task);
 }
 
+static void take_granted(struct agentd *self, const struct wire_granted *granted)
+{
+    struct task *task = tasks_find(self->tasks, granted->execution, granted->path);
+    if (task && wire_run_compare(task->run, granted->run) == 0)
+        jobs_granted(self->jobs, task, granted);
+}
+
 static void take_items(struct agentd *self, struct bytes bytes)
 {
     struct wire_items items;
@@ -185,6 +190,8 @@ static void take_items(struct agentd *self, struct bytes bytes)
             take_dispatch(self, &item->dispatch);
         else if (item->kind == WIRE_ITEM_DROP)
             take_drop(self, &item->drop);
+        else if (item->kind == WIRE_ITEM_GRANTED)
+            take_granted(self, &item->granted);
     }
 }
 
@@ -283,6 +290,7 @@ static void dispatch_message(struct agentd *self)
     case WIRE_REPLY:
     case WIRE_BLOB_CHUNK:
     case WIRE_BLOB_STORED:
+    case WIRE_CALL_ANSWER:
     case WIRE_UNDELIVERABLE:
         if (jobs_receive(self->jobs, &self->message, &err))
             log_definition_error(self, &err);
