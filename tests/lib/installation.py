@@ -186,6 +186,10 @@ class Installation:
     def start(self, workflow, *args):
         return self.ctl("run", workflow, "-d", *args).strip()
 
+    def start_agent(self, agent, text):
+        """An execution of one agent alone, whose task is "ask"."""
+        return self.ctl("ask", agent, text, "-d").strip()
+
     def wait(self, execution, seconds=120):
         """The execution's document, once it has ended."""
         done = self.try_ctl("executions", "wait", execution, "--json", "--quiet", "--timeout",
