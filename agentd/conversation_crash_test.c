@@ -28,6 +28,7 @@ enum { TURNS = sizeof script / sizeof script[0], CALLS = 3 };
 
 struct world {
     struct talk *talk;
+    conversation_t *parked; /* another instance's, of a run long ago */
     uint32_t random;
     unsigned crashes, calls;
     uint8_t hashes[TURNS + 1][DATUM_HASH_BYTES];
@@ -145,7 +146,7 @@ static void give_out(struct world *self, bool in_memory)
     size_t open = 0;
     uint32_t turn = last_turn(talk, &at, &open);
     in_memory = in_memory && talk->conversation;
-    uint32_t from = in_memory ? at : any(self, talk->past_count + 1);
+    uint32_t from = in_memory && any(self, 2) ? at : any(self, talk->past_count + 1);
     struct wire_dispatch dispatch = talk_dispatch_of(talk, open ? 0 : turn + 1, from, 0);
     dispatch.history_here = talk->past_count - from;
     if (in_memory) {
@@ -177,8 +178,10 @@ static void start(struct world *self, const struct conversation_next *next)
     if (!next->tool->repeat_safe)
         assert_int_equal(self->started[next->turn][next->call], 1);
     conversation_started(self->talk->conversation, next->call);
+    char output[16]; /* another one each time: only that of the journal counts */
+    snprintf(output, sizeof output, "%u", self->random);
     if (any(self, 4))
-        talk_tool_gives(self->talk, next->call, "\"out\"");
+        talk_tool_gives(self->talk, next->call, output);
 }
 
 /* One thing; false: the run is over, or nothing follows unless it crashes. */
@@ -229,6 +232,11 @@ static void run(struct world *self)
             return;
         self->crashes++;
         in_memory = any(self, 2);
+        if (any(self, 3) == 0) {
+            conversation_t *before = self->parked;
+            self->parked = self->talk->conversation;
+            self->talk->conversation = before;
+        }
         answer_said(self);
     }
 }
@@ -244,6 +252,7 @@ static void test_crashes_anywhere(void **state)
         talk->past_count = 0;
         seed_now = seed;
         run(&self);
+        conversation_destroy(&self.parked);
         crashes += self.crashes;
         assert_true(self.calls >= TURNS);
     }
