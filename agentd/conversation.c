@@ -646,6 +646,19 @@ uint32_t conversation_calling(const conversation_t *self)
     return self->turns_count ? self->turns[self->turns_count - 1].number + 1 : 1;
 }
 
+struct bytes conversation_request(conversation_t *self)
+{
+    CHECK(self->state == TALK_CALLING);
+    if (!self->request.size)
+        CHECK(request_write(self, next_turn(self), &self->request, NULL) == 0);
+    return buf_bytes(&self->request);
+}
+
+void conversation_forget_request(conversation_t *self)
+{
+    buf_release(&self->request);
+}
+
 static void report_turn(conversation_t *self, struct bytes bytes, const struct wire_usage *usage)
 {
     const struct turn *turn = last_turn(self);

@@ -88,6 +88,24 @@ static void test_a_grant_said_again_asks_again(void **state)
     talk_expect_call(self, 1);
 }
 
+static void test_a_request_that_was_forgotten(void **state)
+{
+    struct talk *self = *state;
+    struct buf first = {0};
+    talk_begin(self, 1);
+    talk_expect(self, CONVERSATION_CALL);
+    buf_append_bytes(&first, self->next.request);
+    conversation_called(self->conversation);
+    assert_true(bytes_equal(conversation_request(self->conversation), buf_bytes(&first)));
+    conversation_forget_request(self->conversation);
+    assert_true(bytes_equal(conversation_request(self->conversation), buf_bytes(&first)));
+    conversation_forget_request(self->conversation);
+    talk_answer(self, TURN_FINAL);
+    talk_expect_turn(self, 1, 0);
+    talk_expect_result(self, "\"done\"");
+    buf_release(&first);
+}
+
 static void test_commands_wait_for_their_turn_to_be_journaled(void **state)
 {
     struct talk *self = *state;
@@ -338,6 +356,7 @@ int main(void)
         TEST(test_tools_are_offered_as_the_agent_may_use_them),
         TEST(test_nothing_is_asked_for_without_a_grant),
         TEST(test_a_grant_said_again_asks_again),
+        TEST(test_a_request_that_was_forgotten),
         TEST(test_commands_wait_for_their_turn_to_be_journaled),
         TEST(test_calls_that_make_no_sense),
         TEST(test_wrong_arguments_of_builtin_tools),

@@ -46,7 +46,6 @@ struct turns {
     uint32_t history_from;
     bool with_payload;    /* the next time the call is said, the request goes along */
     uint8_t request_hash[DATUM_HASH_BYTES];
-    struct bytes request; /* that is asked for; the conversation's */
     struct buf value;     /* that is fetched or stored */
     bool stores, stored;  /* the output of the report that is next */
     struct tool *tools;

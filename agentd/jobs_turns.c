@@ -217,9 +217,11 @@ static void say_call(jobs_t *self, struct job *job)
                                               .turn = conversation_calling(turns->conversation)},
                                       .run = task->run}};
     memcpy(body.call.request_hash, turns->request_hash, sizeof turns->request_hash);
+    struct bytes request =
+        turns->with_payload ? conversation_request(turns->conversation) : bytes_of(NULL, 0);
     jobs_ask(self, &turns->call, LIMIT_CALL_FIRST_US, LIMIT_CALL_MAX_US);
-    jobs_send(self, turns->egress, &body, turns->call.correlation,
-              turns->with_payload ? turns->request : bytes_of(NULL, 0));
+    jobs_send(self, turns->egress, &body, turns->call.correlation, request);
+    conversation_forget_request(turns->conversation);
     turns->with_payload = false;
 }
 
@@ -232,7 +234,6 @@ static void run(jobs_t *self, struct job *job)
 static void call(jobs_t *self, struct job *job, const struct conversation_next *next)
 {
     struct turns *turns = job->turns;
-    turns->request = next->request;
     datum_hash(next->request, turns->request_hash);
     turns->call = (struct asking){0};
     turns->with_payload = true;

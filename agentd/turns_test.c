@@ -200,6 +200,31 @@ static void test_what_tools_give(void **state)
     assert_string_equal(by_call[5]->code, "invalid_arguments");
 }
 
+/* More than run at a time: the others wait for a place. */
+static void test_many_tools_of_one_turn(void **state)
+{
+    struct world *self = *state;
+    enum { COUNT = LIMIT_AGENTD_TOOLS + 6 };
+    struct buf turn = {0};
+    bool seen[COUNT] = {false};
+    begin(self);
+    buf_puts(&turn, "{\"calls\":[");
+    for (int i = 0; i < COUNT; i++)
+        buf_printf(&turn, "%s{\"tool\":\"count\",\"arguments\":{\"input\":\"a b\"}}", i ? "," : "");
+    buf_puts(&turn, "]}");
+    dispatch(self, 1, 0);
+    fake_egress_wait(&self->egress, 1);
+    answer(self, 0, buf_string(&turn));
+    fake_wait_steps(self->fake, COUNT + 1);
+    for (size_t i = 1; i <= COUNT; i++) {
+        assert_int_equal(self->fake->steps[i].number, i + 1);
+        fixture_assert_output(&self->fake->steps[i], "\"2\"");
+        assert_false(seen[self->fake->steps[i].call]);
+        seen[self->fake->steps[i].call] = true;
+    }
+    buf_release(&turn);
+}
+
 static void test_a_yield_goes_on_elsewhere(void **state)
 {
     struct world *self = *state;
@@ -454,6 +479,7 @@ int main(int argc, char **argv)
         TEST(test_two_turns_with_a_tool),
         TEST(test_commands_wait_for_the_journal),
         TEST(test_what_tools_give),
+        TEST(test_many_tools_of_one_turn),
         TEST(test_a_yield_goes_on_elsewhere),
         TEST(test_a_yield_goes_on_from_memory),
         TEST(test_killed_in_the_middle_of_a_call),
