@@ -25,10 +25,10 @@ REFUSALS = {
                "delegate to: nobody"),
     "selfish": ("delegates: [selfish]", ["selfish"], "cycle", "selfish -> selfish"),
     "busy": ("delegates: [echoer]\nlimits: {delegations: 1}", ["echoer", "echoer"], "delegations",
-             '"busy" has delegated 1 times, its limits.delegations'),
+             'the delegations of "busy" are used up: its limits.delegations is 1'),
     "again": ("delegates: [echoer]\nlimits: {same_delegation: 1}", ["echoer", "echoer"],
-              "same_delegation", '"echoer" was asked just that 1 times on this path, and 1 is '
-              "limits.same_delegation: again -> echoer"),
+              "same_delegation", '"echoer" was asked just that on this path as often as '
+              "limits.same_delegation allows, 1: again -> echoer"),
     "torn": ("delegates: [echoer]", ["echoer", "echoer hand_off"], "hand_off",
              "a hand-off must be the only call of its turn"),
 }
