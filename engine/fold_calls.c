@@ -41,7 +41,7 @@ static void release(engine_t *self, struct exec *exec, uint32_t index)
         self->released = xrealloc(self->released, self->released_capacity * sizeof *self->released);
     }
     self->released[self->released_count++] =
-        (struct released){index, exec->tasks[index].attempt, held->turn, held->egress};
+        (struct released){index, exec->tasks[index].attempt, held->turn, held->boot, held->egress};
     held->egress = NULL;
 }
 
@@ -203,6 +203,8 @@ void fold_turn(engine_t *self, struct exec *exec, uint32_t index, const struct e
         const struct reservation nothing = {0};
         ledger_settle(exec, index, &nothing, &step->usage);
     }
+    if (talk->since_us == 0)
+        talk->since_us = step->started_us; /* of an agent that reserves nothing */
     talk->turn = step->turn;
     talk->turns++;
     take_calls(talk, step);

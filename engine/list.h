@@ -1,5 +1,5 @@
-/* Intrusive doubly linked lists for queues inside the engine. A head is a struct list of its own; an
- * item that is in no list points to itself. Private to engine/. */
+/* Intrusive doubly linked lists for queues inside the engine. A head is a struct list of its own;
+ * an item that is in no list points to itself. Private to engine/. */
 #ifndef AF_ENGINE_LIST_H
 #define AF_ENGINE_LIST_H
 
@@ -38,6 +38,18 @@ static inline void list_push_back(struct list *head, struct list *item)
 static inline void list_push_front(struct list *head, struct list *item)
 {
     list_insert_after(head, item);
+}
+
+/* Behind what the other head has; the first one is empty then. */
+static inline void list_move_all(struct list *from, struct list *head)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = head->prev;
+    head->prev->next = from->next;
+    from->prev->next = head;
+    head->prev = from->prev;
+    list_init(from);
 }
 
 static inline void list_remove(struct list *item)
