@@ -12,38 +12,38 @@ enum dag_join { DAG_JOIN_ALL, DAG_JOIN_ANY, DAG_JOIN_DONE };
 enum dag_on_error { DAG_FAIL, DAG_CONTINUE, DAG_FALLBACK };
 
 struct dag_retry {
-    uint32_t attempts; /* at least 1 */
+    uint32_t attempts;   /* at least 1 */
     int64_t backoff_us;
-    double factor;  /* at least 1 */
-    int64_t max_us; /* of one pause */
+    double factor;       /* at least 1 */
+    int64_t max_us;      /* of one pause */
 };
 
 /* What a node is, as the validator made it. Strings are borrowed by dag_new, which copies. */
 struct dag_node_spec {
     const char *id;
     const char *agent;
-    const value_t *message;   /* literal with templates; NULL: null */
-    const char *const *after; /* ids, order alone; references make edges by themselves */
+    const value_t *message;      /* literal with templates; NULL: null */
+    const char *const *after;    /* ids, order alone; references make edges by themselves */
     size_t after_count;
     enum dag_join join;
     struct dag_retry retry;
-    int64_t timeout_us; /* 0: the agent's */
+    int64_t timeout_us;          /* 0: the agent's */
     enum dag_on_error on_error;
-    const char *fallback; /* agent, with DAG_FALLBACK */
-    bool disabled;        /* skipped, with that reason */
-    bool allow_again;     /* its agents may appear twice on a path of delegations */
+    const char *fallback;        /* agent, with DAG_FALLBACK */
+    bool disabled;               /* skipped, with that reason */
+    bool allow_again;            /* its agents may appear twice on a path of delegations */
 };
 struct dag_spec {
     const char *name;
     const struct dag_node_spec *nodes;
     size_t nodes_count;
-    const char *output;             /* expression, or NULL: an object of what nothing depends on */
-    int64_t time_us;                /* limits.time; 0: none */
-    uint32_t parallel;              /* limits.parallel; 0: none */
-    bool finish;                    /* when_failed: finish */
-    uint32_t priority;              /* 0 to 9 */
+    const char *output;          /* expression, or NULL: an object of what nothing depends on */
+    int64_t time_us;             /* limits.time; 0: none */
+    uint32_t parallel;           /* limits.parallel; 0: none */
+    bool finish;                 /* when_failed: finish */
+    uint32_t priority;           /* 0 to 9 */
     uint64_t tokens, cost_microusd; /* limits of models; 0: none */
-    uint32_t depth;                 /* of delegation; 0: LIMIT_DEPTH */
+    uint32_t depth;              /* of delegation; 0: LIMIT_DEPTH */
 };
 
 /* ERR_INVALID with err->where naming the node's field: unknown reference, cycle (err->what has the
@@ -66,12 +66,12 @@ struct dag_node {
     const char *fallback;
     bool disabled;
     bool allow_again;
-    const uint32_t *sources; /* indexes of nodes it depends on, each once */
+    const uint32_t *sources;       /* indexes of nodes it depends on, each once */
     uint32_t sources_count;
     const uint32_t *targets;
     uint32_t targets_count;
-    uint32_t agent_index;    /* of agent, for dag_agent() */
-    uint32_t fallback_index; /* of fallback; UINT32_MAX without one */
+    uint32_t agent_index;          /* of agent, for dag_agent() */
+    uint32_t fallback_index;       /* of fallback; UINT32_MAX without one */
 };
 
 const char *dag_name(const dag_t *self);
@@ -93,7 +93,6 @@ const char *dag_agent(const dag_t *self, size_t index);
 
 /* Finds a cycle among edges (pairs of indexes: from, to) of count nodes. Fills *ret_cycle (heap
  * array, first element not repeated) and its length; 0 when there is none. Iterative. */
-size_t dag_cycle(uint32_t nodes, const uint32_t (*edges)[2], size_t edges_count,
-                 uint32_t **ret_cycle);
+size_t dag_cycle(uint32_t nodes, const uint32_t (*edges)[2], size_t edges_count, uint32_t **ret_cycle);
 
 #endif

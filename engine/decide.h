@@ -124,8 +124,7 @@ void input_credit(struct call *call, const struct input_credit *in);
 void dispatch_all(struct call *call);
 /* When the present attempt of a task has had its time; INT64_MAX: never. */
 int64_t attempt_until(const struct exec *exec, uint32_t index);
-/* The instance holds the task under this run from now on, watched by the backstop of its timeout.
- */
+/* The instance holds the task under this run from now on, watched by the backstop of its timeout. */
 void hand_over(struct call *call, struct live *live, struct instance *instance, struct run run);
 /* Takes the dispatch of this RUNNING live back, if it stands in the decisions that are still being
  * gathered: what was stopped in the same batch must not start after its commit. The live is to be

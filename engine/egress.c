@@ -51,10 +51,12 @@ static bool turn_is_due(const struct exec *exec, uint32_t index)
     return task_pin(exec, index)->as.takes_turns && turn_may_follow(exec->tasks[index].talk);
 }
 
-/* An egress that is not there may come back and have the answer; or it did, as another process. */
+/* An egress that is not there may come back and have the answer, if it hasn't as a later process.
+ */
 static bool may_come_back(const struct call *call, const struct reservation *held)
 {
-    return !find(call->engine, held->egress) && call->now_us < call->engine->gone_until_us;
+    const struct egress *egress = find(call->engine, held->egress);
+    return call->now_us < call->engine->gone_until_us && !(egress && egress->boot > held->boot);
 }
 
 bool lacks_egress(const struct call *call, const struct exec *exec, uint32_t index)

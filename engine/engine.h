@@ -2,11 +2,11 @@
  * socket, clock, disk, thread or randomness; time comes in with each input, ids and seeds with the
  * start. One thread. Lives as long as its coordinator.
  *
- * State is in two parts. Folded: what engine_apply makes of the journal, and nothing else.
- * Volatile: which instances there are, who holds which run, what waits in the ready queues; a
- * restart loses it and claims bring it back. engine_decide turns one input into new events, each
- * already applied by engine_apply when it returns, and effects, which the shell releases only after
- * the commit of the batch that holds those events and of all earlier ones. */
+ * State is in two parts. Folded: what engine_apply makes of the journal, and nothing else. Volatile:
+ * which instances there are, who holds which run, what waits in the ready queues; a restart loses it
+ * and claims bring it back. engine_decide turns one input into new events, each already applied by
+ * engine_apply when it returns, and effects, which the shell releases only after the commit of the
+ * batch that holds those events and of all earlier ones. */
 #ifndef AF_ENGINE_ENGINE_H
 #define AF_ENGINE_ENGINE_H
 
@@ -25,14 +25,11 @@ struct engine_config {
      * The shell also knows the blobs of batches that it has not committed yet. */
     int (*read_blob)(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct bytes *ret_bytes,
                      struct err *err);
-    /* The newest version of an agent, for a delegation to it; ERR_NOT_FOUND. Borrowed until the
-     * next callback. NULL: there is none. */
-    int (*pin_agent)(void *context, const char *name, struct pinned_agent *ret_pin,
-                     struct err *err);
-    /* The agents that there are, for list_agents; position starts at 0; false at the end. NULL:
-     * none. */
-    bool (*next_agent)(void *context, size_t *position, const char **ret_name,
-                       const char **ret_about);
+    /* The newest version of an agent, for a delegation to it; ERR_NOT_FOUND. Borrowed until the next
+     * callback. NULL: there is none. */
+    int (*pin_agent)(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err);
+    /* The agents that there are, for list_agents; position starts at 0; false at the end. NULL: none. */
+    bool (*next_agent)(void *context, size_t *position, const char **ret_name, const char **ret_about);
     void *context;
 };
 
@@ -49,28 +46,25 @@ void engine_forget(engine_t *self, struct uuid execution);
 /* --- inputs ----------------------------------------------------------------------------------- */
 
 enum input_kind {
-    INPUT_RESUME, /* once, after the fold of all unfinished journals, before anything else */
+    INPUT_RESUME,        /* once, after the fold of all unfinished journals, before anything else */
     INPUT_START,
     INPUT_CANCEL,
     INPUT_INSTANCE_UP,   /* a hello was accepted */
     INPUT_INSTANCE_DOWN, /* its link ended */
     INPUT_CREDIT,
     INPUT_STEP,
-    INPUT_DELEGATE,    /* a call of delegate_to_agent in the last turn */
-    INPUT_TOOL_CALL,   /* a call of another tool that the coordinator answers */
-    INPUT_EGRESS_UP,   /* a hello was accepted */
-    INPUT_EGRESS_DOWN, /* its link ended */
-    INPUT_TICK,        /* engine_deadline has come */
+    INPUT_DELEGATE,      /* a call of delegate_to_agent in the last turn */
+    INPUT_TOOL_CALL,     /* a call of another tool that the coordinator answers */
+    INPUT_EGRESS_UP,     /* a hello was accepted */
+    INPUT_EGRESS_DOWN,   /* its link ended */
+    INPUT_TICK,          /* engine_deadline has come */
 };
 
 struct input_start {
     struct uuid execution;
     struct event_started started; /* pins chosen by the shell; deadline computed from limits */
 };
-struct input_cancel {
-    struct uuid execution;
-    const char *by, *why;
-};
+struct input_cancel { struct uuid execution; const char *by, *why; };
 
 struct claim {
     struct uuid execution;
@@ -81,24 +75,20 @@ struct claim {
     size_t unacknowledged_count;
 };
 struct input_instance_up {
-    uint64_t handle;      /* of the new link; never used again */
-    uint64_t old_handle;  /* the link of the same instance that this one replaces; 0: none. What was
-                           * held under it and is not claimed now is lost at once */
-    const char *instance; /* inst_… */
+    uint64_t handle;       /* of the new link; never used again */
+    uint64_t old_handle;   /* the link of the same instance that this one replaces; 0: none. What was
+                            * held under it and is not claimed now is lost at once */
+    const char *instance;  /* inst_… */
     const char *agent;
-    uint64_t credit; /* total; claims that are kept count as sent */
+    uint64_t credit;       /* total; claims that are kept count as sent */
     const struct claim *claims;
     size_t claims_count;
 };
 struct input_instance_down {
     uint64_t handle;
-    const char *reason; /* "exited", "silence", "bye" */
+    const char *reason;    /* "exited", "silence", "bye" */
 };
-struct input_credit {
-    uint64_t handle;
-    uint64_t credit;
-    bool draining;
-};
+struct input_credit { uint64_t handle; uint64_t credit; bool draining; };
 struct input_step {
     uint64_t handle;
     struct uuid execution;
@@ -110,7 +100,7 @@ struct input_delegate {
     uint64_t handle;
     struct uuid execution;
     struct call_place by;
-    const char *agent;             /* as the model wrote it */
+    const char *agent;     /* as the model wrote it */
     struct datum message, context; /* context absent: none */
     bool hand_off;
 };
@@ -128,16 +118,14 @@ struct call_key {
     uint32_t attempt, turn;
 };
 struct input_egress_up {
-    uint64_t handle;     /* of the new link; never used again */
-    uint64_t old_handle; /* the link that this one replaces; 0: none */
-    const char *egress;  /* address */
+    uint64_t handle;       /* of the new link; never used again */
+    uint64_t old_handle;   /* the link that this one replaces; 0: none */
+    const char *egress;    /* address */
     uint64_t boot;
     const struct call_key *held; /* of which it has grants, calls or answers */
     size_t held_count;
 };
-struct input_egress_down {
-    uint64_t handle;
-};
+struct input_egress_down { uint64_t handle; };
 
 struct input {
     enum input_kind kind;
@@ -159,13 +147,13 @@ struct input {
 /* --- effects ---------------------------------------------------------------------------------- */
 
 enum effect_kind {
-    EFFECT_WELCOME, /* open the link, with these verdicts */
+    EFFECT_WELCOME,  /* open the link, with these verdicts */
     EFFECT_DISPATCH,
-    EFFECT_DROP,    /* tell an instance to drop what it holds under this run */
-    EFFECT_GRANTED, /* tell an instance that it may ask for its task's next turn */
-    EFFECT_GRANT,   /* tell an egress that it may answer that */
-    EFFECT_FORGET,  /* tell an egress that nobody needs that call or its answer any more */
-    EFFECT_BLOB,    /* not an effect outside: bytes to store in this same batch (a large message) */
+    EFFECT_DROP,     /* tell an instance to drop what it holds under this run */
+    EFFECT_GRANTED,  /* tell an instance that it may ask for its task's next turn */
+    EFFECT_GRANT,    /* tell an egress that it may answer that */
+    EFFECT_FORGET,   /* tell an egress that nobody needs that call or its answer any more */
+    EFFECT_BLOB,     /* not an effect outside: bytes to store in this same batch (a large message) */
 };
 
 struct verdict {
@@ -177,16 +165,12 @@ struct verdict {
 };
 /* What an attempt has been through: a turn, or the result of one of its calls. */
 struct history_entry {
-    enum step_kind kind; /* STEP_TURN or STEP_TOOL_RESULT */
+    enum step_kind kind;   /* STEP_TURN or STEP_TOOL_RESULT */
     uint32_t turn, call;
     struct datum output;
     struct failure failure; /* code NULL: none */
 };
-struct effect_welcome {
-    uint64_t handle;
-    const struct verdict *verdicts;
-    size_t count;
-};
+struct effect_welcome { uint64_t handle; const struct verdict *verdicts; size_t count; };
 struct effect_dispatch {
     uint64_t handle;
     struct uuid execution;
@@ -201,46 +185,27 @@ struct effect_dispatch {
     int64_t deadline_us;
     const char *workflow;
     int64_t queued_us;
-    uint32_t turn;                        /* granted; 0: none */
-    const char *egress;                   /* address, with turn */
+    uint32_t turn;         /* granted; 0: none */
+    const char *egress;    /* address, with turn */
     uint32_t history_count, history_from; /* entries of the attempt; place of the first one here */
     const struct history_entry *history;
     size_t history_here;
     uint64_t tokens_left, cost_left_microusd; /* 0: no limit */
-    const char *const *chain;                 /* agents of the tasks above, the first one first */
+    const char *const *chain; /* agents of the tasks above, the first one first */
     size_t chain_count;
 };
-struct effect_drop {
-    uint64_t handle;
-    struct uuid execution;
-    const char *path;
-    struct run run;
-    const char *reason;
-};
-struct effect_granted {
-    uint64_t handle;
-    struct uuid execution;
-    const char *path;
-    struct run run;
-    uint32_t turn;
-    const char *egress;
-};
+struct effect_drop { uint64_t handle; struct uuid execution; const char *path; struct run run; const char *reason; };
+struct effect_granted { uint64_t handle; struct uuid execution; const char *path; struct run run; uint32_t turn; const char *egress; };
 struct effect_grant {
-    uint64_t handle; /* of the egress */
+    uint64_t handle;       /* of the egress */
     struct call_key key;
     struct run run;
     const char *agent;
     uint32_t agent_version;
     uint64_t tokens, cost_microusd;
 };
-struct effect_forget {
-    uint64_t handle;
-    struct call_key key;
-};
-struct effect_blob {
-    uint8_t hash[DATUM_HASH_BYTES];
-    struct bytes bytes;
-};
+struct effect_forget { uint64_t handle; struct call_key key; };
+struct effect_blob { uint8_t hash[DATUM_HASH_BYTES]; struct bytes bytes; };
 
 struct effect {
     enum effect_kind kind;
@@ -273,50 +238,43 @@ void decisions_release(struct decisions *self);
 int engine_decide(engine_t *self, const struct input *input, struct decisions *decisions,
                   struct err *err) MUST_CHECK;
 
-/* The next moment (UTC microseconds) at which a tick is wanted; INT64_MAX: none; 0: at once, since
- * one call gives out LIMIT_BATCH_BYTES of messages and one more at most. */
+/* The next moment (UTC microseconds) at which a tick is wanted; INT64_MAX: none; 0: at once, since one
+ * call gives out LIMIT_BATCH_BYTES of messages and one more at most. */
 int64_t engine_deadline(const engine_t *self);
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
 enum task_status {
-    TASK_PENDING,
-    TASK_READY,
-    TASK_RUNNING,
-    TASK_RETRYING,
-    TASK_SUCCEEDED,
-    TASK_FAILED,
-    TASK_SKIPPED,
-    TASK_CANCELLED,
-    TASK_WAITING,
+    TASK_PENDING, TASK_READY, TASK_RUNNING, TASK_RETRYING, TASK_SUCCEEDED, TASK_FAILED,
+    TASK_SKIPPED, TASK_CANCELLED, TASK_WAITING,
 };
 /* The statuses of definitions.md rule 1: TASK_READY shows as "pending"; TASK_WAITING waits for
  * delegations alone, and is parked. */
 const char *task_status_name(enum task_status status);
 
 struct task_view {
-    const char *path; /* all pointers are borrowed until the next call that changes the engine */
+    const char *path;      /* all pointers are borrowed until the next call that changes the engine */
     const char *node;
     const char *agent;
     uint32_t agent_version;
     enum task_status status;
-    uint32_t attempt;       /* that is due or under way, or was the last; 0: none yet */
-    uint32_t step;          /* last journaled */
-    uint32_t losses;        /* in all */
-    const char *reason;     /* of a skip: "after \"a\" failed"; "" */
+    uint32_t attempt;      /* that is due or under way, or was the last; 0: none yet */
+    uint32_t step;         /* last journaled */
+    uint32_t losses;       /* in all */
+    const char *reason;    /* of a skip: "after \"a\" failed"; "" */
     struct failure failure; /* last one; code NULL: none */
     struct datum output;
     int64_t queued_us, started_us, ended_us; /* 0: not yet */
     int64_t retry_at_us;
-    const char *instance; /* that answered or (volatile) holds it now; "" */
+    const char *instance;  /* that answered or (volatile) holds it now; "" */
     /* of tasks that take turns or delegate, and of delegations */
-    const char *parent;   /* path of the task that delegated this one; "" for a node's own */
-    uint32_t depth;       /* of delegation; 0 for a node's own */
-    struct datum message; /* of a delegation: what was asked; absent otherwise */
+    const char *parent;    /* path of the task that delegated this one; "" for a node's own */
+    uint32_t depth;        /* of delegation; 0 for a node's own */
+    struct datum message;  /* of a delegation: what was asked; absent otherwise */
     bool hand_off;
-    uint32_t turns; /* in all attempts */
+    uint32_t turns;        /* in all attempts */
     uint32_t children;
-    uint32_t calls_again;      /* model calls that were made again because an egress was lost */
+    uint32_t calls_again;  /* model calls that were made again because an egress was lost */
     struct usage own, subtree; /* settled, subtree with own */
 };
 struct execution_view {
@@ -325,25 +283,23 @@ struct execution_view {
     const char *workflow;
     uint32_t workflow_version;
     const char *agent;
-    uint64_t sequence; /* last event */
+    uint64_t sequence;     /* last event */
     int64_t started_us, ended_us, deadline_us;
     struct datum input, output;
     struct failure failure;
     const char *failed_path;
-    uint32_t tasks; /* the workflow's nodes first, then delegations in order of their making */
+    uint32_t tasks;        /* the workflow's nodes first, then delegations in order of their making */
     uint32_t delegations;
-    struct usage used;                                /* settled, of all tasks */
+    struct usage used;     /* settled, of all tasks */
     uint64_t tokens_reserved, cost_reserved_microusd; /* for calls in flight */
 };
 /* ERR_NOT_FOUND. */
-int engine_execution(const engine_t *self, struct uuid execution,
-                     struct execution_view *ret_view) MUST_CHECK;
+int engine_execution(const engine_t *self, struct uuid execution, struct execution_view *ret_view) MUST_CHECK;
 /* In order of the definition; index < tasks. */
-int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
-                struct task_view *ret_view) MUST_CHECK;
-/* Entries of the history of a task's attempt, from place `from` on, as many as fill
- * LIMIT_HISTORY_BYTES, one at least; everything is the arena's. *ret_total: how many there are.
- * ERR_NOT_FOUND for a task that is not under way. */
+int engine_task(const engine_t *self, struct uuid execution, uint32_t index, struct task_view *ret_view) MUST_CHECK;
+/* Entries of the history of a task's attempt, from place `from` on, as many as fill LIMIT_HISTORY_BYTES,
+ * one at least; everything is the arena's. *ret_total: how many there are. ERR_NOT_FOUND for a task
+ * that is not under way. */
 int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t from,
                    struct arena *arena, const struct history_entry **ret_entries, size_t *ret_count,
                    uint32_t *ret_total, struct err *err) MUST_CHECK;
@@ -355,9 +311,9 @@ bool engine_needs_agent(const engine_t *self, struct uuid execution, const char 
 bool engine_next_execution(const engine_t *self, size_t *position, struct uuid *ret_execution);
 
 struct agent_load {
-    uint64_t ready; /* tasks that wait for an instance */
+    uint64_t ready;        /* tasks that wait for an instance */
     uint64_t running;
-    uint64_t free_credit; /* over its instances */
+    uint64_t free_credit;  /* over its instances */
     uint32_t instances;
 };
 void engine_agent_load(const engine_t *self, const char *agent, struct agent_load *ret_load);
@@ -368,8 +324,7 @@ size_t engine_instance_tasks(const engine_t *self, uint64_t handle);
 uint64_t engine_egress_load(const engine_t *self, uint64_t handle);
 size_t engine_active_executions(const engine_t *self); /* not terminal */
 
-/* A hash over all that is folded of one execution: equal folds give equal values, in any process.
- */
+/* A hash over all that is folded of one execution: equal folds give equal values, in any process. */
 uint64_t engine_fingerprint(const engine_t *self, struct uuid execution);
 
 #endif

@@ -47,12 +47,12 @@ struct pinned_agent {
     uint32_t version;
     int64_t timeout_us; /* of an attempt, where the node has none */
     bool rerun_never;
-    bool takes_turns;             /* a model answers: its turns are reserved and granted */
+    bool takes_turns;   /* a model answers: its turns are reserved and granted */
     const char *const *delegates; /* names or globs of agents that it may delegate to */
     size_t delegates_count;
     uint32_t turns, depth, delegations, same_delegation; /* 0: the default */
-    uint32_t max_tokens;                                 /* of one turn's output; 0: the default */
-    uint64_t tokens, cost_microusd;     /* of one task and all below it; 0: no limit */
+    uint32_t max_tokens;          /* of one turn's output; 0: the default */
+    uint64_t tokens, cost_microusd; /* of one task and all below it; 0: no limit */
     uint64_t input_price, output_price; /* microusd for a million tokens; 0: not known */
 };
 
@@ -62,8 +62,7 @@ struct usage {
 };
 
 struct failure {
-    const char
-        *code; /* "exit", "signal", "timeout", "expression", "lost", "limit", ...; NULL: none */
+    const char *code;    /* "exit", "signal", "timeout", "expression", "lost", "limit", ...; NULL: none */
     const char *message;
     const char *detail;
     bool permanent;
@@ -73,11 +72,11 @@ struct event_started {
     uint64_t seed;
     const char *workflow; /* "" for an agent alone */
     uint32_t workflow_version;
-    const char *agent; /* "" for a workflow */
+    const char *agent;    /* "" for a workflow */
     const struct pinned_agent *agents;
     size_t agents_count;
     struct datum input;
-    int64_t deadline_us; /* absolute; 0: none */
+    int64_t deadline_us;  /* absolute; 0: none */
     const char *by;
 };
 
@@ -88,31 +87,29 @@ struct event_step {
     const char *path;
     uint32_t attempt;
     struct run run;
-    const char
-        *instance;   /* "" when the coordinator itself made it (expression, backstop, losses) */
-    uint32_t number; /* within the task, from 1, across attempts and runs */
+    const char *instance;   /* "" when the coordinator itself made it (expression, backstop, losses) */
+    uint32_t number;        /* within the task, from 1, across attempts and runs */
     enum step_kind kind;
     int64_t queued_us, started_us, ended_us;
     struct datum output;
     struct failure failure;
-    int64_t
-        retry_at_us;   /* STEP_FAILURE: when the next attempt is due; 0: the task failed for good */
-    const char *agent; /* who answered; differs from the node's after a fallback */
+    int64_t retry_at_us;    /* STEP_FAILURE: when the next attempt is due; 0: the task failed for good */
+    const char *agent;      /* who answered; differs from the node's after a fallback */
     uint32_t agent_version;
-    uint32_t turn; /* STEP_TURN: its number within the attempt; STEP_TOOL_RESULT: whose call;
-                    * 0: a step that only counts */
-    uint32_t call; /* STEP_TOOL_RESULT: index within its turn. A turn without calls may have
-                    * one result, a correction, after which the next turn follows */
+    uint32_t turn;          /* STEP_TURN: its number within the attempt; STEP_TOOL_RESULT: whose call;
+                             * 0: a step that only counts */
+    uint32_t call;          /* STEP_TOOL_RESULT: index within its turn. A turn without calls may have
+                             * one result, a correction, after which the next turn follows */
     const char *const *calls; /* STEP_TURN: names of the tools that it calls */
     size_t calls_count;
-    struct usage usage; /* STEP_TURN, STEP_FAILURE: of the reserved turn, which it settles */
+    struct usage usage;     /* STEP_TURN, STEP_FAILURE: of the reserved turn, which it settles */
 };
 
 struct event_lost {
     const char *path;
-    struct run run;     /* all runs up to it are void */
-    bool counted;       /* against LIMIT_LOSSES in a row */
-    const char *reason; /* "exited", "silence", "restart", "not claimed" */
+    struct run run;         /* all runs up to it are void */
+    bool counted;           /* against LIMIT_LOSSES in a row */
+    const char *reason;     /* "exited", "silence", "restart", "not claimed" */
     const char *instance;
 };
 
@@ -120,25 +117,25 @@ struct event_lost {
 struct event_reserved {
     const char *path;
     uint32_t attempt, turn;
-    const char *egress;             /* address */
-    uint64_t boot;                  /* of the egress */
+    const char *egress;     /* address */
+    uint64_t boot;          /* of the egress */
     uint64_t tokens, cost_microusd; /* the most that it may use; cost 0: not known */
 };
 /* A reservation ends without its turn: the egress that had it was lost. Counted at its bound. */
 struct event_settled {
     const char *path;
     uint32_t attempt, turn;
-    const char *reason; /* "egress lost" */
+    const char *reason;     /* "egress lost" */
 };
 /* A call of the task's last turn, which the coordinator answers. */
 struct call_place {
     const char *path;
-    struct run run; /* of whoever said it */
+    struct run run;         /* of whoever said it */
     uint32_t attempt, turn, call;
 };
 struct event_delegated {
     struct call_place by;
-    const char *child;         /* path */
+    const char *child;      /* path */
     struct pinned_agent agent; /* as pinned by this execution from now on, or before */
     struct datum message;
     bool hand_off;
@@ -151,27 +148,21 @@ struct event_refused {
 struct event_answered {
     struct call_place by;
     const char *tool;
-    struct datum output; /* absent: it failed */
+    struct datum output;    /* absent: it failed */
     struct failure failure;
 };
 struct event_patched {
     struct call_place by;
-    struct datum patch; /* a merge patch of the shared context, RFC 7396 */
+    struct datum patch;     /* a merge patch of the shared context, RFC 7396 */
 };
 
-struct event_cancel {
-    const char *by, *why;
-};
-struct event_failing {
-    const char *path;
-    struct failure failure;
-    bool finish;
-};
+struct event_cancel { const char *by, *why; };
+struct event_failing { const char *path; struct failure failure; bool finish; };
 struct event_ended {
     enum execution_status status;
     struct datum output;
     struct failure failure;
-    const char *path; /* of the node that failed it; "" */
+    const char *path;       /* of the node that failed it; "" */
 };
 
 struct event {

@@ -11,8 +11,8 @@
 #include "engine/engine.h"
 #include <string.h>
 
-#define SECOND LIMIT_SECOND_US
-#define T0     (1700000000 * SECOND)
+#define SECOND  LIMIT_SECOND_US
+#define T0      (1700000000 * SECOND)
 /* A node of an agent called "echo" with one attempt, unless told otherwise. */
 #define NODE(name, text, ...)                                                                      \
     {                                                                                              \
@@ -45,9 +45,9 @@ struct fixture {
     map_t *agents; /* name -> struct pinned_agent: those that take turns */
     struct err err;
     uint64_t executions;
-    bool rerun_never; /* of all agents pinned from now on */
+    bool rerun_never;       /* of all agents pinned from now on */
     int64_t agent_timeout;
-    uint64_t credit; /* of instances that come up */
+    uint64_t credit;        /* of instances that come up */
 };
 
 struct fixture *fixture_new(void);
@@ -86,11 +86,7 @@ void echo_all(struct fixture *f);
 
 /* An agent that takes turns; as.delegates ends with NULL. */
 void model(struct fixture *f, struct pinned_agent as);
-#define TO(...)                                                                                    \
-    .delegates = (const char *const[])                                                             \
-    {                                                                                              \
-        __VA_ARGS__, NULL                                                                          \
-    }
+#define TO(...) .delegates = (const char *const[]){__VA_ARGS__, NULL}
 /* "egress:e1". */
 void egress_up(struct fixture *f, uint64_t handle, uint64_t boot, const struct call_key *held,
                size_t count);
@@ -112,9 +108,9 @@ size_t count_effects(const struct fixture *f, enum effect_kind kind);
 size_t count_events(const struct fixture *f, enum event_kind kind);
 const struct effect_dispatch *dispatch_of(const struct fixture *f, const char *path); /* or NULL */
 const struct effect_drop *drop_of(const struct fixture *f, const char *path);         /* or NULL */
-const struct effect_granted *granted_of(const struct fixture *f, const char *path);   /* or NULL */
-const struct effect_grant *grant_of(const struct fixture *f, const char *path);       /* or NULL */
-const struct effect_forget *forget_of(const struct fixture *f, const char *path);     /* or NULL */
+const struct effect_granted *granted_of(const struct fixture *f, const char *path); /* or NULL */
+const struct effect_grant *grant_of(const struct fixture *f, const char *path);     /* or NULL */
+const struct effect_forget *forget_of(const struct fixture *f, const char *path);   /* or NULL */
 const struct effect_welcome *welcome_of(const struct fixture *f);
 const struct event *event_of(const struct fixture *f, enum event_kind kind); /* the last, or NULL */
 

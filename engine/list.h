@@ -1,5 +1,5 @@
-/* Intrusive doubly linked lists for queues inside the engine. A head is a struct list of its own;
- * an item that is in no list points to itself. Private to engine/. */
+/* Intrusive doubly linked lists for queues inside the engine. A head is a struct list of its own; an
+ * item that is in no list points to itself. Private to engine/. */
 #ifndef AF_ENGINE_LIST_H
 #define AF_ENGINE_LIST_H
 

@@ -1,9 +1,9 @@
 /* The engine's inside, shared by the files of engine/ and nobody else.
  *
  * Folded state is struct exec, struct task and what hangs below it, but for what stands below
- * "volatile" in them; only fold.c, fold_calls.c and talk.c write it. Volatile state is struct live
- * (the other side of a task that is neither pending nor ended), struct instance and struct agent;
- * decide.c and its companions write it, and a restart loses it. */
+ * "volatile" in them; only fold.c, fold_calls.c and talk.c write it. Volatile state is struct live (the other side of a task that is neither pending
+ * nor ended), struct instance and struct agent; decide.c and its companions write it, and a restart
+ * loses it. */
 #ifndef AF_ENGINE_STATE_H
 #define AF_ENGINE_STATE_H
 
@@ -39,15 +39,14 @@ struct timer {
  *  |                   |   STARVED       |       |           |
  *  '---------------------------------------------+-----------'
  *
- * IDLE: in no list, no timer. CLAIM: after a restart, waits for its instance to claim it. RETRY:
- * its timer runs until the next attempt. QUEUED: in its agent's queue. ASIDE: its execution has as
- * many tasks running as it may. HELD: its execution is being stopped and others have yet to stop.
- * STARVED: what is left of its budget is reserved for others, whose calls are in flight; or there
- * is no egress that it could ask.
+ * IDLE: in no list, no timer. CLAIM: after a restart, waits for its instance to claim it. RETRY: its
+ * timer runs until the next attempt. QUEUED: in its agent's queue. ASIDE: its execution has as many
+ * tasks running as it may. HELD: its execution is being stopped and others have yet to stop.
+ * STARVED: what is left of its budget is reserved for others, whose calls are in flight; or there is
+ * no egress that it could ask.
  * PARKED: it waits for delegations, nobody holds it, and only the time of its attempt runs.
- * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task,
- * or the attempt, and the instance was told to drop it; a next attempt waits until it has let go.
- */
+ * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task, or
+ * the attempt, and the instance was told to drop it; a next attempt waits until it has let go. */
 enum live_state {
     LIVE_IDLE,
     LIVE_CLAIM,
@@ -67,13 +66,12 @@ struct live {
     uint32_t node;
     uint32_t agent_index; /* of exec->pins, while QUEUED, ASIDE or STARVED */
     enum live_state state;
-    bool again;                /* dispatched before, perhaps: goes ahead of new work */
+    bool again; /* dispatched before, perhaps: goes ahead of new work */
     struct instance *instance; /* RUNNING and STOPPING */
     struct run run;
     int64_t dispatched_us;
     uint64_t message_bytes; /* of its message, once it was rendered */
-    uint64_t
-        home; /* handle of the instance that has its conversation in memory, perhaps; 0: none */
+    uint64_t home; /* handle of the instance that has its conversation in memory, perhaps; 0: none */
     size_t effect; /* where its dispatch stands among the decisions, as long as they are gathered */
     struct timer timer; /* RETRY: next attempt; RUNNING: the backstop of its timeout; PARKED: its
                          * timeout; STOPPING: the backstop of its stop */
@@ -84,12 +82,12 @@ struct live {
 
 struct agent {
     char *name;
-    size_t references; /* of executions' pins and of instances */
-    bool dirty;        /* in engine->dirty */
-    uint32_t waiting;  /* bit i: queues[i] has something in it */
+    size_t references;           /* of executions' pins and of instances */
+    bool dirty;                  /* in engine->dirty */
+    uint32_t waiting;            /* bit i: queues[i] has something in it */
     uint64_t queued, starved, running;
-    struct list queues[QUEUES]; /* (9 - priority) * 2, one more for work that is new */
-    struct heap instances;      /* the one to be chosen at the top */
+    struct list queues[QUEUES];  /* (9 - priority) * 2, one more for work that is new */
+    struct heap instances;       /* the one to be chosen at the top */
 };
 
 struct instance {
@@ -117,21 +115,15 @@ struct egress {
 /* Of one execution with a limit of parallel tasks, for one agent. */
 struct lane {
     struct list aside;
-    struct list idle; /* in exec->idle_lanes: has some aside and none queued */
+    struct list idle;  /* in exec->idle_lanes: has some aside and none queued */
     uint32_t queued;
 };
 
 /* --- folded ----------------------------------------------------------------------------------- */
 
 enum reason {
-    REASON_NONE,
-    REASON_DISABLED,
-    REASON_SOURCE,
-    REASON_NO_SOURCE,
-    REASON_FAILED,
-    REASON_CANCELLED,
-    REASON_ENDED,
-    REASON_PARENT,
+    REASON_NONE, REASON_DISABLED, REASON_SOURCE, REASON_NO_SOURCE, REASON_FAILED, REASON_CANCELLED,
+    REASON_ENDED, REASON_PARENT,
 };
 
 /* Heap blocks with all that they point to. */
@@ -155,15 +147,15 @@ struct entry {
 
 /* A call of a task's last turn. */
 struct turn_call {
-    bool ours; /* the coordinator answers it */
-    bool said; /* ours: the instance has said it */
-    bool done; /* it has its result */
+    bool ours;  /* the coordinator answers it */
+    bool said;  /* ours: the instance has said it */
+    bool done;  /* it has its result */
 };
 
 /* A reservation: the leave for one model call, and the most that it may use. */
 struct reservation {
-    uint32_t turn; /* 0: there is none */
-    char *egress;  /* address */
+    uint32_t turn;       /* 0: there is none */
+    char *egress;        /* address */
     uint64_t boot;
     uint64_t tokens, cost_microusd;
 };
@@ -177,10 +169,11 @@ struct ledger {
 /* What a task has that takes turns or delegates. */
 struct talk {
     /* of the present attempt */
-    int64_t since_us; /* of its first reservation; 0: none yet */
-    uint32_t turn;    /* the last one */
-    bool corrected;   /* that one had no calls, and something was wrong with it */
-    bool ours;        /* that one has calls that the coordinator answers */
+    int64_t since_us;    /* of its first reservation; 0: none yet */
+    uint32_t turn;       /* the last one */
+    uint32_t asked;      /* the last one that was reserved, also if that was given up since */
+    bool corrected;      /* that one had no calls, and something was wrong with it */
+    bool ours;           /* that one has calls that the coordinator answers */
     struct turn_call *calls;
     uint32_t calls_count;
     uint32_t open;       /* calls of it without a result */
@@ -188,24 +181,24 @@ struct talk {
     uint32_t unsaid;     /* of those, the coordinator's that its instance has not said yet */
     struct entry **entries;
     uint32_t entries_count, entries_capacity;
-    uint32_t turn_at; /* place of the last turn's entry */
-    uint64_t bytes;   /* of all entries */
+    uint32_t turn_at;    /* place of the last turn's entry */
+    uint64_t bytes;      /* of all entries */
     struct reservation reservation;
     /* of all attempts */
     uint32_t turns, calls_again;
     struct usage own;
     struct ledger ledger;
-    uint32_t *children; /* by number - 1 */
+    uint32_t *children;  /* by number - 1 */
     uint32_t children_count, children_capacity;
 };
 
 /* Where a delegation comes from. A heap block. */
 struct origin {
-    uint32_t parent, number;      /* number: of the parent's children, from 1 */
-    uint32_t root;                /* the node at the top */
-    uint32_t pin;                 /* index of exec->pins */
+    uint32_t parent, number; /* number: of the parent's children, from 1 */
+    uint32_t root;           /* the node at the top */
+    uint32_t pin;            /* index of exec->pins */
     uint32_t attempt, turn, call; /* of the parent */
-    uint32_t depth;               /* from 1 */
+    uint32_t depth;          /* from 1 */
     bool hand_off;
     const char *path;
     struct datum message;
@@ -220,7 +213,7 @@ struct task {
     uint32_t first_attempt; /* of the agent in use */
     uint32_t step;
     uint32_t losses, losses_row;
-    uint32_t taken, dead; /* edges into it so far */
+    uint32_t taken, dead;   /* edges into it so far */
     struct run void_run, step_run;
     uint64_t ready_sequence, ended_sequence; /* of the events that made it so; 0: none */
     int64_t queued_us, started_us, ended_us, retry_at_us;
@@ -234,7 +227,7 @@ struct task {
 
 /* An agent as this execution pinned it. */
 struct pin {
-    struct agent *agent;    /* a reference */
+    struct agent *agent; /* a reference */
     struct pinned_agent as; /* name and delegates are the pin's own */
     /* volatile */
     struct lane lane; /* used with a limit of parallel tasks */
@@ -244,7 +237,7 @@ struct exec {
     struct uuid id;
     dag_t *dag;
     enum execution_status status;
-    bool stop; /* while failing: what has not ended is cancelled or skipped */
+    bool stop;    /* while failing: what has not ended is cancelled or skipped */
     uint64_t sequence;
     int64_t time_us; /* of the last event */
     uint64_t seed;
@@ -254,27 +247,26 @@ struct exec {
     int64_t stop_us; /* when `stop` was set */
     struct answer *input, *output;
     struct blame *blame;
-    uint32_t failed_node;  /* NO_NODE: the execution itself */
+    uint32_t failed_node; /* NO_NODE: the execution itself */
     uint32_t first_failed; /* of the nodes that failed for good and fail the execution; NO_NODE */
-    uint32_t open;         /* tasks that have not ended */
-    uint32_t nodes;        /* of the workflow: the first tasks */
+    uint32_t open;        /* tasks that have not ended */
+    uint32_t nodes;       /* of the workflow: the first tasks */
     uint32_t count, capacity;
-    struct task *tasks; /* moves when delegations are added: use places across events */
-    struct pin **pins;  /* by dag_agent first, then of delegates */
+    struct task *tasks;   /* moves when delegations are added: use places across events */
+    struct pin **pins;    /* by dag_agent first, then of delegates */
     uint32_t pins_count;
     uint32_t reservations; /* open ones */
     struct ledger ledger;
-    value_t *context; /* shared; an object. NULL: nothing was set */
+    value_t *context;     /* shared; an object. NULL: nothing was set */
     /* volatile */
-    bool limited;     /* has a limit of parallel tasks */
-    bool hard;        /* past the grace of a limit: nothing starts any more */
-    bool from_before; /* was there at the resume: instances unknown yet may hold its tasks */
-    uint32_t
-        running; /* tasks held by instances, or perhaps held (CLAIM); those that stop included */
+    bool limited;      /* has a limit of parallel tasks */
+    bool hard;         /* past the grace of a limit: nothing starts any more */
+    bool from_before;  /* was there at the resume: instances unknown yet may hold its tasks */
+    uint32_t running;  /* tasks held by instances, or perhaps held (CLAIM); those that stop included */
     uint32_t stopping;
     struct list idle_lanes;
     struct list held, starved;
-    struct list fed; /* in engine->fed: some of what was reserved is free */
+    struct list fed;   /* in engine->fed: some of what was reserved is free */
     struct timer limit, stop_timer;
 };
 
@@ -306,7 +298,7 @@ struct engine {
     /* Filled by the fold for whoever called it. */
     uint32_t *ready; /* nodes that became ready */
     size_t ready_count, ready_capacity;
-    uint32_t *work; /* nodes that ended and whose targets have yet to hear of it */
+    uint32_t *work;  /* nodes that ended and whose targets have yet to hear of it */
     size_t work_count, work_capacity;
     uint32_t *parted; /* tasks under way that ended by no step of their own: with who delegated
                        * them, or by a hand-off */
@@ -388,21 +380,17 @@ void fold_set_task(struct exec *exec, uint32_t index, enum task_status status);
 void fold_spread(engine_t *self, struct exec *exec);
 void fold_void_runs(struct task *task, struct run run);
 
-/* --- fold_calls.c: turns, delegations, what the coordinator answers, the ledger ----------------
- */
+/* --- fold_calls.c: turns, delegations, what the coordinator answers, the ledger ---------------- */
 
-int check_turn(const struct exec *exec, const struct event *event, uint32_t index,
-               struct err *err) MUST_CHECK;
+int check_turn(const struct exec *exec, const struct event *event, uint32_t index, struct err *err) MUST_CHECK;
 void fold_turn(engine_t *self, struct exec *exec, uint32_t index, const struct event_step *step);
 void fold_tool_result(struct exec *exec, uint32_t index, const struct event_step *step);
-/* An attempt is over: its history goes, its delegations end, its reservation is settled (usage
- * NULL: at its bound). */
-void fold_attempt_over(engine_t *self, struct exec *exec, uint32_t index,
-                       const struct usage *usage);
+/* An attempt is over: its history goes, its delegations end, its reservation is settled (usage NULL:
+ * at its bound). */
+void fold_attempt_over(engine_t *self, struct exec *exec, uint32_t index, const struct usage *usage);
 /* A delegation has ended: its parent gets the result. */
 void fold_child_ended(engine_t *self, struct exec *exec, uint32_t index);
-int check_call_event(const struct exec *exec, const struct event *event,
-                     struct err *err) MUST_CHECK;
+int check_call_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_call_event(engine_t *self, struct exec *exec, const struct event *event);
 /* Whether the last turn has all that its instance has to give, so that the run is over: what the
  * coordinator answers comes with the next dispatch. */
@@ -423,8 +411,8 @@ void talk_answer(struct talk *self, const struct entry *entry);
 void ledger_hold(struct exec *exec, uint32_t index, uint64_t tokens, uint64_t cost_microusd);
 void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *held,
                    const struct usage *usage);
-/* What a task may still use by its own limits, those above it and the execution's. UINT64_MAX:
- * there is no limit. */
+/* What a task may still use by its own limits, those above it and the execution's. UINT64_MAX: there
+ * is no limit. */
 struct budget {
     uint64_t left;  /* beside what was used */
     uint64_t free;  /* beside what is reserved, too */
