@@ -294,17 +294,14 @@ void turns_granted(jobs_t *self, struct job *job, const struct wire_granted *gra
         turns_advance(self, job);
 }
 
+/* A call is said again in its own time, and without its request: requests are large, and many tasks
+ * may wait for one egress. When it is back it says that it doesn't know the call. */
 static void undelivered(jobs_t *self, struct job *job, uint64_t correlation)
 {
     struct turns *turns = job->turns;
-    if (turns->call.correlation == correlation) {
-        turns->with_payload = true;
-        turns->call.again_us = self->now_us + UNDELIVERED_PAUSE_US;
-    } else if (turns->history.correlation == correlation) {
-        turns->history.again_us = self->now_us + UNDELIVERED_PAUSE_US;
-    } else {
+    if (turns->history.correlation != correlation)
         return;
-    }
+    turns->history.again_us = self->now_us + UNDELIVERED_PAUSE_US;
     turns_set_wake(self, job);
 }
 

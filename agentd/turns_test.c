@@ -59,12 +59,17 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void begin_egress(struct world *self)
+{
+    fake_egress_init(&self->egress, self->fake, self->fixture->paths.broker_endpoint, "egress:e1");
+}
+
 static void begin(struct world *self)
 {
     fixture_write_program(self->fixture, "count", "#!/bin/sh\nexec wc -w\n");
     fixture_write_daemoniser(self->fixture);
     fixture_serve(self->fixture, DEFINITION);
-    fake_egress_init(&self->egress, self->fake, self->fixture->paths.broker_endpoint, "egress:e1");
+    begin_egress(self);
 }
 
 static struct wire_run dispatch(struct world *self, uint32_t turn, uint32_t from)
@@ -412,6 +417,25 @@ static void test_calls_are_said_again(void **state)
     assert_int_equal(self->fake->steps[0].usage.output_tokens, 2);
 }
 
+/* An egress that is not there for a while gets calls no faster than another, and no request until it
+ * asks for one. */
+static void test_an_egress_that_comes_later(void **state)
+{
+    struct world *self = *state;
+    fixture_serve(self->fixture, DEFINITION);
+    self->fake->egress = "egress:e1";
+    dispatch(self, 1, 0);
+    fake_serve_for(self->fake, 200000);
+    begin_egress(self);
+    fake_serve_for(self->fake, LIMIT_CALL_FIRST_US / 2);
+    assert_int_equal(self->egress.calls_count, 0);
+    fake_egress_wait(&self->egress, 1);
+    assert_null(self->egress.calls[0].request);
+    fake_egress_refuse(&self->egress, &self->egress.calls[0], "unknown", false);
+    fake_egress_wait(&self->egress, 2);
+    assert_non_null(self->egress.calls[1].request);
+}
+
 /* An egress that is not there yet; then the turn is granted anew, by another one. */
 static void test_another_egress(void **state)
 {
@@ -487,6 +511,7 @@ int main(int argc, char **argv)
         TEST(test_a_lost_lease),
         TEST(test_a_drop_kills_tools),
         TEST(test_calls_are_said_again),
+        TEST(test_an_egress_that_comes_later),
         TEST(test_another_egress),
         TEST(test_large_turns_are_stored_first),
         TEST(test_an_attempt_that_takes_too_long),
