@@ -49,6 +49,7 @@ struct definition_file {
     bool has_errors;
     value_t *rules; /* canonical, when it holds rules that are right; see rules.c */
     value_t *tools; /* names of tools in them; for definitions_join_rules */
+    size_t bytes;   /* of them in an agent, as MessagePack; likewise */
     char *source;   /* the text of that document, or NULL */
     unsigned line;
 };
@@ -77,7 +78,7 @@ char *definition_rules_path(const struct definition *self);
  * the caller's. Whoever has the disk at hand reads them, and parses them too. */
 value_t *definitions_missing_rules(const struct definitions *self);
 /* When all files are parsed: puts the rules into the agents that name them, which changes their
- * hashes. Rules that aren't there are errors; tools in rules that the agent doesn't have are
+ * hashes. Rules that aren't there are errors, and more than LIMIT_RULES_JOINED_BYTES of them; tools in rules that the agent doesn't have are
  * warnings. Before the cross-checks; once. */
 void definitions_join_rules(struct definitions *self, struct diagnostics *diagnostics);
 

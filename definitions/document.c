@@ -133,7 +133,7 @@ struct kind {
 
 static const struct kind KINDS[] = {
     {"syntax", "not YAML or JSON, or a tag, anchor, alias or key that isn't allowed"},
-    {"too_large", "the file is larger than the limit"},
+    {"too_large", "the file is larger than the limit, or the rules in all agents of a set are"},
     {"too_deep", "nested deeper than the limit"},
     {"too_many", "more values, nodes, references or members than the limit"},
     {"unknown_key", "no such key there"},
@@ -168,9 +168,10 @@ static void print_limits(struct buf *out)
     buf_printf(out,
                "## Limits of a file\n\n"
                "%u MiB, %d levels of nesting, %d values, %d nodes and %d references of a workflow; "
-               "%d problems are shown at a time.\n\n",
+               "%d problems are shown at a time. The agents that are applied at a time may have %u "
+               "MiB of rules together, those of a file counted for each agent that names it.\n\n",
                LIMIT_DEFINITION_BYTES >> 20, LIMIT_DEFINITION_DEPTH, LIMIT_DEFINITION_VALUES,
-               LIMIT_NODES, LIMIT_EDGES, LIMIT_DIAGNOSTICS);
+               LIMIT_NODES, LIMIT_EDGES, LIMIT_DIAGNOSTICS, LIMIT_RULES_JOINED_BYTES >> 20);
 }
 
 static void print_key(const struct key *key, struct buf *out)
