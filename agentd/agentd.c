@@ -150,15 +150,15 @@ static void take_dispatch(struct agentd *self, const struct wire_dispatch *dispa
         jobs_take(self->jobs, task, dispatch);
 }
 
-/* The coordinator waits for the step that says that nothing of the work is left. One that is
- * written and not sent yet says so too; one that was sent is what the drop answers, or has crossed
- * it. */
+/* The coordinator waits for the step that says that nothing of the work is left. A result or a failure
+ * that is written and not sent yet says so too; one that was sent is what the drop answers, or has
+ * crossed it. The steps of a run that yields don't say so: it has to be said. */
 static void take_drop(struct agentd *self, const struct wire_drop *drop)
 {
     struct task *task = tasks_find(self->tasks, drop->execution, drop->path);
     if (!task || wire_run_compare(task->run, drop->run) != 0)
         return;
-    if (task->work)
+    if (task->work || task->yielded)
         jobs_cancel(self->jobs, task);
     else if (task->state == TASK_SENT)
         tasks_drop(self->tasks, &task);

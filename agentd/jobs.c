@@ -459,9 +459,25 @@ static void stop(jobs_t *self, struct job *job)
     job_finish_failed(self, job);
 }
 
+/* Of a run that has ended already, whose work goes on nowhere. */
+static void cancel_yielded(jobs_t *self, struct task *task)
+{
+    struct wire_item item = {
+        .kind = WIRE_ITEM_STEP,
+        .step = {.kind = WIRE_STEP_FAILURE,
+                 .started_us = task->started_us,
+                 .ended_us = self->utc_us,
+                 .failure = {.code = "cancelled", .message = "it was stopped", .permanent = true}}};
+    tasks_report_end(self->options.tasks, task, &item);
+}
+
 void jobs_cancel(jobs_t *self, struct task *task)
 {
     struct job *job = task->work;
+    if (!job) {
+        cancel_yielded(self, task);
+        return;
+    }
     if (job->stopped == STOP_CANCEL)
         return;
     job->stopped = STOP_CANCEL;

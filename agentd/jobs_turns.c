@@ -167,13 +167,16 @@ static bool report(jobs_t *self, struct job *job, const struct conversation_repo
 }
 
 /* The last of what it had to say has been reported. */
-static void finish(jobs_t *self, struct job *job, bool park)
+static void finish(jobs_t *self, struct job *job, bool yields)
 {
     struct task *task = job->task;
-    if (park)
+    if (yields)
         turns_park(self, job);
     job_destroy(self, job);
-    tasks_finish(self->options.tasks, task);
+    if (yields)
+        tasks_yield(self->options.tasks, task);
+    else
+        tasks_finish(self->options.tasks, task);
 }
 
 /* --- values that are fetched ---------------------------------------------------------------------

@@ -28,6 +28,7 @@
     "{\"content\":null,\"calls\":[{\"tool\":\"delegate_to_agent\",\"arguments\":{\"agent\":"       \
     "\"writer\",\"message\":\"write\",\"context\":{\"n\":1}}},{\"tool\":\"context_get\","          \
     "\"arguments\":{}},{\"tool\":\"count\",\"arguments\":{\"input\":\"x\"}}]}"
+#define TURN_ASK  "{\"content\":null,\"calls\":[{\"tool\":\"list_agents\",\"arguments\":{}}]}"
 #define TURN_WORK "{\"content\":null,\"calls\":[{\"tool\":\"work\",\"arguments\":{}}]}"
 
 struct world {
@@ -395,6 +396,40 @@ static void test_a_drop_kills_tools(void **state)
     assert_string_equal(self->fake->steps[2].code, "cancelled");
 }
 
+/* What has ended a run for another one does not say that the task is over. */
+static void test_a_drop_that_crosses_a_yield(void **state)
+{
+    struct world *self = *state;
+    begin(self);
+    struct wire_run run = dispatch(self, 1, 0);
+    fake_egress_wait(&self->egress, 1);
+    uint64_t credit = self->fake->credit;
+    self->fake->commits = false;
+    answer(self, 0, TURN_ASK);
+    fake_wait_said(self->fake, 1);
+    assert_int_equal(self->fake->steps_count, 1);
+    assert_int_equal(self->fake->credit, credit + 1);
+    fake_drop(self->fake, self->fixture->execution, "n", run);
+    fake_wait_steps(self->fake, 2);
+    assert_step(self, 1, WIRE_STEP_FAILURE, 2);
+    assert_string_equal(self->fake->steps[1].code, "cancelled");
+    assert_true(self->fake->steps[1].permanent);
+    assert_int_equal(wire_run_compare(self->fake->steps[1].run, run), 0);
+    assert_int_equal(self->fake->credit, credit + 1); /* the place was given back before */
+    /* Once; and what is in the journal is not ended. */
+    fake_drop(self->fake, self->fixture->execution, "n", run);
+    self->fake->commits = true;
+    link_commit(self->fake->link, link_received(self->fake->link));
+    run = fake_dispatch_turn(self->fake, self->fixture->execution, "m", "1", 1, 0);
+    fake_egress_wait(&self->egress, 2);
+    answer(self, 1, TURN_ASK);
+    fake_wait_said(self->fake, 2);
+    fake_serve_for(self->fake, 50000);
+    fake_drop(self->fake, self->fixture->execution, "m", run);
+    fake_serve_for(self->fake, 50000);
+    assert_int_equal(self->fake->steps_count, 3);
+}
+
 static void test_calls_are_said_again(void **state)
 {
     struct world *self = *state;
@@ -417,8 +452,8 @@ static void test_calls_are_said_again(void **state)
     assert_int_equal(self->fake->steps[0].usage.output_tokens, 2);
 }
 
-/* An egress that is not there for a while gets calls no faster than another, and no request until it
- * asks for one. */
+/* An egress that is not there for a while gets calls no faster than another, and no request until
+ * it asks for one. */
 static void test_an_egress_that_comes_later(void **state)
 {
     struct world *self = *state;
@@ -510,6 +545,7 @@ int main(int argc, char **argv)
         TEST(test_an_interrupted_tool),
         TEST(test_a_lost_lease),
         TEST(test_a_drop_kills_tools),
+        TEST(test_a_drop_that_crosses_a_yield),
         TEST(test_calls_are_said_again),
         TEST(test_an_egress_that_comes_later),
         TEST(test_another_egress),
