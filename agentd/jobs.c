@@ -69,10 +69,9 @@ static struct job *job_new(jobs_t *self, struct task *task, const struct wire_di
     buf_append_bytes(&job->message, dispatch->message.inline_bytes);
     job->has_timeout = dispatch->timeout_us != 0;
     set_timeout(self, job, (int64_t)dispatch->timeout_us);
-    job->next = self->first;
-    if (self->first)
-        self->first->prev = job;
-    self->first = job;
+    job->prev = self->last;
+    *(self->last ? &self->last->next : &self->first) = job;
+    self->last = job;
     return job;
 }
 
@@ -87,12 +86,8 @@ void job_destroy(jobs_t *self, struct job *job)
     deadlines_clear(&self->deadlines, &job->deadline);
     if (job->version)
         versions_unuse(&self->versions, job->version);
-    if (job->prev)
-        job->prev->next = job->next;
-    else
-        self->first = job->next;
-    if (job->next)
-        job->next->prev = job->prev;
+    *(job->prev ? &job->prev->next : &self->first) = job->next;
+    *(job->next ? &job->next->prev : &self->last) = job->prev;
     job->task->work = NULL;
     free(job->workflow);
     buf_release(&job->message);

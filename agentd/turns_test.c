@@ -231,6 +231,39 @@ static void test_many_tools_of_one_turn(void **state)
     buf_release(&turn);
 }
 
+/* Tasks get places in the order in which they came. */
+static void test_places_go_to_the_oldest_task(void **state)
+{
+    struct world *self = *state;
+    const struct fake *fake = self->fake;
+    struct buf slow = {0};
+    size_t before = 0;
+    begin(self);
+    fixture_write_program(self->fixture, "do", "#!/bin/sh\nsleep 1000\n");
+    buf_puts(&slow, "{\"calls\":[");
+    for (int i = 0; i < LIMIT_AGENTD_TOOLS; i++)
+        buf_printf(&slow, "%s{\"tool\":\"do\",\"arguments\":{}}", i ? "," : "");
+    buf_puts(&slow, "]}");
+    static const char *const PATHS[] = {"first", "second", "third"};
+    for (size_t i = 0; i < 3; i++) {
+        (void)fake_dispatch_turn(self->fake, self->fixture->execution, PATHS[i], "1", 1, 0);
+        fake_egress_wait(&self->egress, i + 1);
+    }
+    for (size_t i = 0; i < 3; i++)
+        answer(self, i, i < 2 ? buf_string(&slow) : TURN_COUNT);
+    fake_wait_steps(self->fake, 3 + 2 * LIMIT_AGENTD_TOOLS + 1);
+    /* The third had no place before the second had all of its own. */
+    for (size_t i = 0; i < fake->steps_count; i++) {
+        if (fake->steps[i].kind != WIRE_STEP_TOOL_RESULT)
+            continue;
+        if (strcmp(fake->steps[i].path, "third") == 0)
+            break;
+        before += strcmp(fake->steps[i].path, "second") == 0;
+    }
+    assert_true(before > 0);
+    buf_release(&slow);
+}
+
 static void test_a_yield_goes_on_elsewhere(void **state)
 {
     struct world *self = *state;
@@ -539,6 +572,7 @@ int main(int argc, char **argv)
         TEST(test_commands_wait_for_the_journal),
         TEST(test_what_tools_give),
         TEST(test_many_tools_of_one_turn),
+        TEST(test_places_go_to_the_oldest_task),
         TEST(test_a_yield_goes_on_elsewhere),
         TEST(test_a_yield_goes_on_from_memory),
         TEST(test_killed_in_the_middle_of_a_call),
