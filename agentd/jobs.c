@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void stop(jobs_t *self, struct job *job);
+
 jobs_t *jobs_new(const struct jobs_options *options)
 {
     jobs_t *self = xcalloc(1, sizeof *self);
@@ -129,7 +131,8 @@ void job_finish_failed(jobs_t *self, struct job *job)
 void job_fail_err(jobs_t *self, struct job *job, bool permanent, const struct err *err)
 {
     outcome_fail_err(&job->outcome, permanent, err);
-    job_finish_failed(self, job);
+    job->stopped = STOP_FAILURE;
+    stop(self, job);
 }
 
 /* Absent is null. */
@@ -339,13 +342,17 @@ static void note_newest(jobs_t *self, struct version *version)
     tasks_set_parallel(self->options.tasks, self->newest->def->parallel);
 }
 
+/* Of a job that ends otherwise nothing comes here: it keeps the reason of its end. */
 static void transferred(jobs_t *self, struct job *job, enum transfer_result result,
                         const struct err *err)
 {
     switch (result) {
     case TRANSFER_OTHER: return;
     case TRANSFER_MORE: job_send_transfer(self, job); return;
-    case TRANSFER_FAILED: job_fail_err(self, job, false, err); return;
+    case TRANSFER_FAILED:
+        job->transfer.correlation = 0;
+        job_fail_err(self, job, false, err);
+        return;
     case TRANSFER_DONE: break;
     }
     if (job->state == JOB_FETCH) {
@@ -366,7 +373,8 @@ static void receive_blob(jobs_t *self, const struct message *message)
     while (job &&
            !(job->transfer.correlation && job->transfer.correlation == message->route.correlation))
         job = job->next;
-    if (!job || (job->state != JOB_FETCH && job->state != JOB_STORE && job->state != JOB_TURNS))
+    if (!job || job->stopped ||
+        (job->state != JOB_FETCH && job->state != JOB_STORE && job->state != JOB_TURNS))
         return;
     struct err err = {0};
     enum transfer_result result = transfer_receive(&job->transfer, message->route.correlation,
@@ -429,6 +437,8 @@ static void ask_for_versions(jobs_t *self)
 void job_set_stopped(struct job *job)
 {
     char text[CLOCK_TEXT_SIZE];
+    if (job->stopped == STOP_FAILURE)
+        return;
     if (job->stopped == STOP_CANCEL)
         outcome_fail(&job->outcome, "cancelled", true, "it was stopped");
     else if (job->timeout_us)

@@ -544,6 +544,62 @@ static void test_large_turns_are_stored_first(void **state)
     free(text);
 }
 
+/* A result that is too large for a step, beside many commands that run on: their ends take a while.
+ */
+static void begin_large_result(struct world *self, struct witness *witness)
+{
+    struct buf turn = {0};
+    begin(self);
+    fixture_write_program(self->fixture, "count",
+                          "#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x\n");
+    self->fake->put_error = "busy"; /* which is passing */
+    buf_puts(&turn, "{\"calls\":[");
+    for (int i = 0; i < LIMIT_AGENTD_TOOLS - 1; i++)
+        buf_puts(&turn, "{\"tool\":\"work\",\"arguments\":{}},");
+    buf_puts(&turn, "{\"tool\":\"count\",\"arguments\":{\"input\":\"\"}}]}");
+    dispatch(self, 1, 0);
+    fake_egress_wait(&self->egress, 1);
+    answer(self, 0, buf_string(&turn));
+    witness_wait_until_seen(self->fixture, witness);
+    self->fake->put_error = "corrupt";
+    buf_release(&turn);
+}
+
+static void test_a_failure_waits_for_the_end_of_tools(void **state)
+{
+    struct world *self = *state;
+    struct witness witness = witness_open(self->fixture);
+    begin_large_result(self, &witness);
+    fake_wait_steps(self->fake, 2);
+    assert_true(witness_is_gone(&witness));
+    assert_step(self, 1, WIRE_STEP_FAILURE, 2);
+    assert_string_equal(self->fake->steps[1].code, "corrupt");
+    assert_false(self->fake->steps[1].permanent);
+    witness_wait_until_gone(self->fixture, &witness);
+}
+
+static void drop_first(void *context)
+{
+    struct world *self = context;
+    self->fake->on_put_error = NULL;
+    fake_drop(self->fake, self->fixture->execution, "n", self->fake->steps[0].run);
+}
+
+/* The drop comes first, and what fails while it is obeyed is no reason any more. */
+static void test_a_failure_after_a_drop(void **state)
+{
+    struct world *self = *state;
+    struct witness witness = witness_open(self->fixture);
+    begin_large_result(self, &witness);
+    self->fake->on_put_error = drop_first;
+    self->fake->put_error_context = self;
+    fake_wait_steps(self->fake, 2);
+    assert_true(witness_is_gone(&witness));
+    assert_step(self, 1, WIRE_STEP_FAILURE, 2);
+    assert_string_equal(self->fake->steps[1].code, "cancelled");
+    witness_wait_until_gone(self->fixture, &witness);
+}
+
 static void test_an_attempt_that_takes_too_long(void **state)
 {
     struct world *self = *state;
@@ -584,6 +640,8 @@ int main(int argc, char **argv)
         TEST(test_an_egress_that_comes_later),
         TEST(test_another_egress),
         TEST(test_large_turns_are_stored_first),
+        TEST(test_a_failure_waits_for_the_end_of_tools),
+        TEST(test_a_failure_after_a_drop),
         TEST(test_an_attempt_that_takes_too_long),
     };
     (void)signal(SIGPIPE, SIG_IGN);
