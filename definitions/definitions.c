@@ -18,6 +18,7 @@ void definitions_release(struct definitions *self)
     for (size_t i = 0; i < self->files_count; i++) {
         free(self->files[i].name);
         free(self->files[i].source);
+        free(self->files[i].unread);
         value_destroy(&self->files[i].rules);
         value_destroy(&self->files[i].tools);
     }
@@ -263,6 +264,11 @@ static void parse_file(struct bytes bytes, const char *file, bool rules_only,
     map_destroy(&parse.names);
     tree_release(&tree);
     source_release(&source);
+}
+
+void definitions_unread_rules(struct definitions *self, const char *file, const char *why)
+{
+    add_file(self, file)->unread = xstrdup(why);
 }
 
 void definitions_parse(const char *text, size_t size, const char *file,

@@ -63,6 +63,7 @@ static const char SCRIPTS[] =
     "FILE. Its path counts from the file that the agent is in. `agentctl validate` and `apply` "
     "read it\n"
     "along; it is part of the agent's definition, which gets a new version when its rules change.\n"
+    "It must be a regular file; `apply` sends it nowhere before it is known to hold rules.\n"
     "\n"
     "```yaml\n"
     "rules:\n"
@@ -146,7 +147,7 @@ static const struct kind KINDS[] = {
     {"unknown_node", "a name that is neither a node nor a variable"},
     {"unknown_variable", "a name in a script's rules that is no variable"},
     {"unknown_tool", "a tool in a script's rules that the agent doesn't have (a warning)"},
-    {"missing_rules", "a model whose file of rules isn't there, or holds none"},
+    {"missing_rules", "a model whose file of rules isn't there, can't be read, or holds none"},
     {"unknown_input", "an input that isn't declared"},
     {"cycle", "nodes that wait for each other"},
     {"join", "a join that has no effect, or that never starts (a warning)"},

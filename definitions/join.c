@@ -114,7 +114,11 @@ static void report_missing(const struct definition *agent, const char *path,
     struct place place =
         model ? reread_place(&reread, model->place) : (struct place){agent->line, 1};
     check_enter(&reread.check, "model");
-    if (file)
+    if (file && file->unread)
+        check_error(&reread.check, place, "missing_rules", "name a file that can be read",
+                    "the file %s can't be read: %s", check_shown(&reread.check, path),
+                    file->unread);
+    else if (file)
         check_error(&reread.check, place, "missing_rules", "begin it with \"rules:\"",
                     "the file %s holds no rules", check_shown(&reread.check, path));
     else

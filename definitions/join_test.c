@@ -245,6 +245,21 @@ static void test_missing_rules_are_errors(void **state)
     release(&checked);
 }
 
+static void test_unreadable_rules_are_errors_with_the_reason(void **state)
+{
+    (void)state;
+    struct checked checked = {0};
+    parse(&checked, "x/a.yaml", "agent: a\nmodel: script/fifo\n");
+    definitions_unread_rules(&checked.definitions, "x/fifo", "it is no regular file");
+    value_t *missing = definitions_missing_rules(&checked.definitions);
+    assert_int_equal(value_size(missing), 0);
+    value_destroy(&missing);
+    join(&checked);
+    assert_lines(&checked, "x/a.yaml:2:8: error: model: the file x/fifo can't be read: it is no "
+                           "regular file; name a file that can be read\n");
+    release(&checked);
+}
+
 /* Each agent that names rules has them in its definition: together they are bounded. */
 static void test_too_many_rules_together(void **state)
 {
@@ -325,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_canonical_form_of_a_model),
         cmocka_unit_test(test_limits_of_a_workflow),
         cmocka_unit_test(test_missing_rules_are_errors),
+        cmocka_unit_test(test_unreadable_rules_are_errors_with_the_reason),
         cmocka_unit_test(test_too_many_rules_together),
         cmocka_unit_test(test_wrong_rules_are_reported_once),
         cmocka_unit_test(test_a_file_of_rules_holds_nothing_else),
