@@ -309,6 +309,19 @@ static void test_a_file_of_rules_holds_nothing_else(void **state)
     release(&checked);
 }
 
+static void test_a_file_that_must_hold_rules_is_told_how(void **state)
+{
+    (void)state;
+    struct checked checked = {0};
+    parse_rules(&checked, "empty.yaml", "# nothing\n");
+    parse_rules(&checked, "list.yaml", "- say: hi\n");
+    assert_lines(&checked, "empty.yaml:1:1: error: the file holds no rules; begin with "
+                           "\"rules:\"\n"
+                           "list.yaml:1:1: error: needs an object, but is a list; begin with "
+                           "\"rules:\"\n");
+    release(&checked);
+}
+
 static bool only_critic(void *context, enum definition_kind kind, const char *name)
 {
     (void)context;
@@ -344,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_too_many_rules_together),
         cmocka_unit_test(test_wrong_rules_are_reported_once),
         cmocka_unit_test(test_a_file_of_rules_holds_nothing_else),
+        cmocka_unit_test(test_a_file_that_must_hold_rules_is_told_how),
         cmocka_unit_test(test_unknown_delegates_are_warnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
