@@ -126,6 +126,10 @@ static int report_outcome(struct context *context, const value_t *execution)
         print_json(execution);
         return status;
     }
+    if (options->quiet && status != EXIT_OK) {
+        fprintf(stderr, "%sagentctl:%s ", tone_on(stderr, TONE_BAD), tone_off(stderr));
+        lines_print_why(execution, stderr);
+    }
     if (options->tree)
         print_task_tree(execution, stderr);
     else

@@ -430,6 +430,15 @@ static void print_ended(const value_t *event, FILE *stream)
     fputc('\n', stream);
 }
 
+void lines_print_why(const value_t *execution, FILE *stream)
+{
+    const value_t *failure = failure_of(execution);
+    fprintf(stream, "execution %s", value_get_string(execution, "status", "?"));
+    if (failure)
+        print_why(failure, SIZE_MAX, stream);
+    fputc('\n', stream);
+}
+
 static const struct {
     const char *kind;
     void (*print)(const value_t *event, FILE *stream);

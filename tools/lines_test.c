@@ -146,6 +146,27 @@ static void test_failures_are_told_in_short(void **state)
                                          "'message': 'exits went wrong'}}");
 }
 
+static void test_why_an_execution_failed(void **state)
+{
+    (void)state;
+    static const char *const documents[] = {
+        "{'status': 'failed', 'failure': {'code': 'exit', 'message': 'status\\n3'}}",
+        "{'status': 'cancelled', 'failure': null}"};
+    static const char *const expected[] = {"execution failed: exit: status 3\n",
+                                           "execution cancelled\n"};
+    for (size_t i = 0; i < 2; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *stream = open_memstream(&text, &size);
+        value_t *execution = test_document(documents[i]);
+        lines_print_why(execution, stream);
+        fclose(stream);
+        assert_string_equal(expected[i], text);
+        value_destroy(&execution);
+        free(text);
+    }
+}
+
 /* It may have been the last one that the task was granted. */
 static void test_a_loss_promises_nothing(void **state)
 {
@@ -206,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_delegations_say_who_asks_whom_for_what),
         cmocka_unit_test(test_answers_of_the_coordinator),
         cmocka_unit_test(test_failures_are_told_in_short),
+        cmocka_unit_test(test_why_an_execution_failed),
         cmocka_unit_test(test_a_loss_promises_nothing),
         cmocka_unit_test(test_the_ledger_is_for_logs_alone),
         cmocka_unit_test(test_one_node_is_shown_with_what_it_delegated),
