@@ -6,11 +6,11 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/signals.h"
 #include "proto/link.h"
 #include "proto/peer.h"
 #include <errno.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,15 +150,15 @@ static void take_dispatch(struct agentd *self, const struct wire_dispatch *dispa
         jobs_take(self->jobs, task, dispatch);
 }
 
-/* The coordinator waits for the step that says that nothing of the work is left. One that is
- * written and not sent yet says so too; one that was sent is what the drop answers, or has crossed
- * it. */
+/* The coordinator waits for the step that says that nothing of the work is left. A result or a
+ * failure that is written and not sent yet says so too; one that was sent is what the drop answers,
+ * or has crossed it. The steps of a run that yields don't say so: it has to be said. */
 static void take_drop(struct agentd *self, const struct wire_drop *drop)
 {
     struct task *task = tasks_find(self->tasks, drop->execution, drop->path);
     if (!task || wire_run_compare(task->run, drop->run) != 0)
         return;
-    if (task->work)
+    if (task->work || task->yielded)
         jobs_cancel(self->jobs, task);
     else if (task->state == TASK_SENT)
         tasks_drop(self->tasks, &task);
@@ -456,17 +456,12 @@ static int run_round(struct agentd *self, struct err *err)
 
 static int open_signals(struct agentd *self, struct err *err)
 {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    (void)sigprocmask(SIG_BLOCK, &set, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    self->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = SIGNAL_DATA};
-    if (self->epoll_fd < 0 || self->signal_fd < 0 ||
-        epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->signal_fd, &event) < 0)
+    self->signal_fd = signals_open(false, err);
+    if (self->signal_fd < 0)
+        return self->signal_fd;
+    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (self->epoll_fd < 0 || epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->signal_fd, &event) < 0)
         return err_set(err, ERR_IO, "signals can't be watched: %s", strerror(errno));
     return 0;
 }

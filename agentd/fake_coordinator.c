@@ -228,9 +228,22 @@ static void give_chunk(struct fake *self, const struct message *message)
     send_to(self, message->route.from, &body, message->route.correlation, payload);
 }
 
+static void refuse_chunk(struct fake *self, const struct message *message)
+{
+    struct wire_body body = {.kind = WIRE_BLOB_STORED, .blob_stored = {.error = self->put_error}};
+    memcpy(body.blob_stored.hash, message->body.blob_put.hash, DATUM_HASH_BYTES);
+    if (self->on_put_error)
+        self->on_put_error(self->put_error_context);
+    send_to(self, message->route.from, &body, message->route.correlation, bytes_of(NULL, 0));
+}
+
 static void take_chunk(struct fake *self, const struct message *message)
 {
     const struct wire_blob_put *put = &message->body.blob_put;
+    if (self->put_error) {
+        refuse_chunk(self, message);
+        return;
+    }
     if (put->offset == 0)
         buf_clear(&self->blob);
     if (put->offset == self->blob.size)

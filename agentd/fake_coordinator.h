@@ -55,6 +55,9 @@ struct fake {
     struct buf *blobs;
     size_t blobs_count;
     size_t puts;
+    const char *put_error; /* refuses what is to be stored; NULL: it doesn't */
+    void (*on_put_error)(void *context); /* called just before; NULL: nothing is */
+    void *put_error_context;
     struct fake_said *said;
     size_t said_count;
     struct wire_history *history; /* of the task that takes turns */

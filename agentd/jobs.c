@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void stop(jobs_t *self, struct job *job);
+
 jobs_t *jobs_new(const struct jobs_options *options)
 {
     jobs_t *self = xcalloc(1, sizeof *self);
@@ -69,10 +71,9 @@ static struct job *job_new(jobs_t *self, struct task *task, const struct wire_di
     buf_append_bytes(&job->message, dispatch->message.inline_bytes);
     job->has_timeout = dispatch->timeout_us != 0;
     set_timeout(self, job, (int64_t)dispatch->timeout_us);
-    job->next = self->first;
-    if (self->first)
-        self->first->prev = job;
-    self->first = job;
+    job->prev = self->last;
+    *(self->last ? &self->last->next : &self->first) = job;
+    self->last = job;
     return job;
 }
 
@@ -87,12 +88,8 @@ void job_destroy(jobs_t *self, struct job *job)
     deadlines_clear(&self->deadlines, &job->deadline);
     if (job->version)
         versions_unuse(&self->versions, job->version);
-    if (job->prev)
-        job->prev->next = job->next;
-    else
-        self->first = job->next;
-    if (job->next)
-        job->next->prev = job->prev;
+    *(job->prev ? &job->prev->next : &self->first) = job->next;
+    *(job->next ? &job->next->prev : &self->last) = job->prev;
     job->task->work = NULL;
     free(job->workflow);
     buf_release(&job->message);
@@ -134,7 +131,8 @@ void job_finish_failed(jobs_t *self, struct job *job)
 void job_fail_err(jobs_t *self, struct job *job, bool permanent, const struct err *err)
 {
     outcome_fail_err(&job->outcome, permanent, err);
-    job_finish_failed(self, job);
+    job->stopped = STOP_FAILURE;
+    stop(self, job);
 }
 
 /* Absent is null. */
@@ -344,13 +342,17 @@ static void note_newest(jobs_t *self, struct version *version)
     tasks_set_parallel(self->options.tasks, self->newest->def->parallel);
 }
 
+/* Of a job that ends otherwise nothing comes here: it keeps the reason of its end. */
 static void transferred(jobs_t *self, struct job *job, enum transfer_result result,
                         const struct err *err)
 {
     switch (result) {
     case TRANSFER_OTHER: return;
     case TRANSFER_MORE: job_send_transfer(self, job); return;
-    case TRANSFER_FAILED: job_fail_err(self, job, false, err); return;
+    case TRANSFER_FAILED:
+        job->transfer.correlation = 0;
+        job_fail_err(self, job, false, err);
+        return;
     case TRANSFER_DONE: break;
     }
     if (job->state == JOB_FETCH) {
@@ -371,7 +373,8 @@ static void receive_blob(jobs_t *self, const struct message *message)
     while (job &&
            !(job->transfer.correlation && job->transfer.correlation == message->route.correlation))
         job = job->next;
-    if (!job || (job->state != JOB_FETCH && job->state != JOB_STORE && job->state != JOB_TURNS))
+    if (!job || job->stopped ||
+        (job->state != JOB_FETCH && job->state != JOB_STORE && job->state != JOB_TURNS))
         return;
     struct err err = {0};
     enum transfer_result result = transfer_receive(&job->transfer, message->route.correlation,
@@ -434,6 +437,8 @@ static void ask_for_versions(jobs_t *self)
 void job_set_stopped(struct job *job)
 {
     char text[CLOCK_TEXT_SIZE];
+    if (job->stopped == STOP_FAILURE)
+        return;
     if (job->stopped == STOP_CANCEL)
         outcome_fail(&job->outcome, "cancelled", true, "it was stopped");
     else if (job->timeout_us)
@@ -459,9 +464,25 @@ static void stop(jobs_t *self, struct job *job)
     job_finish_failed(self, job);
 }
 
+/* Of a run that has ended already, whose work goes on nowhere. */
+static void cancel_yielded(jobs_t *self, struct task *task)
+{
+    struct wire_item item = {
+        .kind = WIRE_ITEM_STEP,
+        .step = {.kind = WIRE_STEP_FAILURE,
+                 .started_us = task->started_us,
+                 .ended_us = self->utc_us,
+                 .failure = {.code = "cancelled", .message = "it was stopped", .permanent = true}}};
+    tasks_report_end(self->options.tasks, task, &item);
+}
+
 void jobs_cancel(jobs_t *self, struct task *task)
 {
     struct job *job = task->work;
+    if (!job) {
+        cancel_yielded(self, task);
+        return;
+    }
     if (job->stopped == STOP_CANCEL)
         return;
     job->stopped = STOP_CANCEL;

@@ -44,7 +44,8 @@ void jobs_take(jobs_t *self, struct task *task, const struct wire_dispatch *disp
 void jobs_granted(jobs_t *self, struct task *task, const struct wire_granted *granted);
 /* Ends the work of a task that is about to leave, without a step. */
 void jobs_drop(jobs_t *self, struct task *task);
-/* Ends the work of a task that has some; the step that says so follows once nothing of it is left. */
+/* Ends a task that has work, or has yielded; the step that says so follows once nothing of the work is
+ * left. */
 void jobs_cancel(jobs_t *self, struct task *task);
 
 /* REPLY, BLOB_CHUNK, BLOB_STORED, CALL_ANSWER, UNDELIVERABLE. Returns an error to be told to the operator (once),

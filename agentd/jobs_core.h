@@ -69,7 +69,8 @@ struct job {
     struct deadline deadline;
     struct transfer transfer;
     uint64_t command;
-    enum { STOP_NONE, STOP_TIMEOUT, STOP_CANCEL } stopped;
+    /* FAILURE: its outcome says which. */
+    enum { STOP_NONE, STOP_TIMEOUT, STOP_CANCEL, STOP_FAILURE } stopped;
     struct outcome outcome;
     struct turns *turns; /* NULL unless a model answers, or it is not known who does */
 };
@@ -89,7 +90,8 @@ struct jobs {
     bool lease; /* while jobs_tick starts what waits for it */
     struct versions versions;
     struct version *newest;
-    struct job *first, *queue;
+    struct job *first, *last; /* the oldest first */
+    struct job *queue;
     struct dying *dying;
     struct deadlines deadlines;
     uint64_t correlation;
@@ -109,6 +111,7 @@ void job_schedule(jobs_t *self, struct job *job);
 void job_destroy(jobs_t *self, struct job *job);
 void job_finish_with(jobs_t *self, struct job *job, const struct datum *output);
 void job_finish_failed(jobs_t *self, struct job *job); /* by its outcome */
+/* Once nothing of its tools is left. */
 void job_fail_err(jobs_t *self, struct job *job, bool permanent, const struct err *err);
 void job_set_stopped(struct job *job); /* its outcome says why it was stopped */
 void job_send_transfer(jobs_t *self, struct job *job);

@@ -167,13 +167,16 @@ static bool report(jobs_t *self, struct job *job, const struct conversation_repo
 }
 
 /* The last of what it had to say has been reported. */
-static void finish(jobs_t *self, struct job *job, bool park)
+static void finish(jobs_t *self, struct job *job, bool yields)
 {
     struct task *task = job->task;
-    if (park)
+    if (yields)
         turns_park(self, job);
     job_destroy(self, job);
-    tasks_finish(self->options.tasks, task);
+    if (yields)
+        tasks_yield(self->options.tasks, task);
+    else
+        tasks_finish(self->options.tasks, task);
 }
 
 /* --- values that are fetched ---------------------------------------------------------------------
@@ -294,17 +297,14 @@ void turns_granted(jobs_t *self, struct job *job, const struct wire_granted *gra
         turns_advance(self, job);
 }
 
+/* A call is said again in its own time, and without its request: requests are large, and many tasks
+ * may wait for one egress. When it is back it says that it doesn't know the call. */
 static void undelivered(jobs_t *self, struct job *job, uint64_t correlation)
 {
     struct turns *turns = job->turns;
-    if (turns->call.correlation == correlation) {
-        turns->with_payload = true;
-        turns->call.again_us = self->now_us + UNDELIVERED_PAUSE_US;
-    } else if (turns->history.correlation == correlation) {
-        turns->history.again_us = self->now_us + UNDELIVERED_PAUSE_US;
-    } else {
+    if (turns->history.correlation != correlation)
         return;
-    }
+    turns->history.again_us = self->now_us + UNDELIVERED_PAUSE_US;
     turns_set_wake(self, job);
 }
 

@@ -304,6 +304,7 @@ static struct task *add(tasks_t *self, const struct wire_dispatch *dispatch)
     task->acknowledged_step = dispatch->journaled_step;
     task->next_step = dispatch->journaled_step + 1;
     task->queued_us = dispatch->queued_us;
+    task->yielded = false;
     task->state = TASK_WAITING;
     struct task **bucket = bucket_of(self, task->execution, task->path);
     task->chain = *bucket;
@@ -328,9 +329,8 @@ void tasks_run(tasks_t *self, struct task *task)
     set_state(self, task, TASK_RUNNING);
 }
 
-void tasks_report(tasks_t *self, struct task *task, struct wire_item *item)
+static void append_report(tasks_t *self, struct task *task, struct wire_item *item)
 {
-    CHECK(task->state == TASK_WAITING || task->state == TASK_RUNNING);
     struct report *report = report_new(task);
     report->number = 0;
     if (item->kind == WIRE_ITEM_STEP) {
@@ -353,6 +353,12 @@ void tasks_report(tasks_t *self, struct task *task, struct wire_item *item)
     task->unsent++;
 }
 
+void tasks_report(tasks_t *self, struct task *task, struct wire_item *item)
+{
+    CHECK(task->state == TASK_WAITING || task->state == TASK_RUNNING);
+    append_report(self, task, item);
+}
+
 /* All that it reported may have gone out already. */
 static void settle(tasks_t *self, struct task *task)
 {
@@ -367,6 +373,22 @@ void tasks_finish(tasks_t *self, struct task *task)
     self->finished++;
     set_state(self, task, TASK_FINISHED);
     settle(self, task);
+}
+
+void tasks_yield(tasks_t *self, struct task *task)
+{
+    task->yielded = true;
+    tasks_finish(self, task);
+}
+
+/* Its place was given back before. */
+void tasks_report_end(tasks_t *self, struct task *task, struct wire_item *item)
+{
+    CHECK(task->yielded);
+    task->yielded = false;
+    if (task->state == TASK_SENT)
+        set_state(self, task, TASK_FINISHED);
+    append_report(self, task, item);
 }
 
 const struct report *tasks_unsent(const tasks_t *self)

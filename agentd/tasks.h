@@ -11,7 +11,8 @@
  * A WAITING task has had no effect yet, a RUNNING one may have had; both may have reports on their
  * way. FINISHED: its last report is written, which gave back its place, and reports of it wait to be
  * put into a frame. SENT: all of them are in frames of the present link. A task leaves by the
- * acknowledgement of its last report, by a drop, or by a Welcome that does not keep it. */
+ * acknowledgement of its last report, by a drop, or by a Welcome that does not keep it. One whose run
+ * has yielded may write one report more, which takes it from SENT to FINISHED once again. */
 #ifndef AF_AGENTD_TASKS_H
 #define AF_AGENTD_TASKS_H
 
@@ -43,6 +44,7 @@ struct task {
     enum task_state state;
     int64_t queued_us, started_us; /* UTC */
     void *work;                    /* the owner's; NULL when it has none */
+    bool yielded; /* FINISHED or SENT: its run ended without a result or a failure */
 
     /* The table's own. */
     struct report *reports, *last_report; /* unacknowledged, oldest first */
@@ -76,6 +78,10 @@ void tasks_run(tasks_t *self, struct task *task);
 void tasks_report(tasks_t *self, struct task *task, struct wire_item *item);
 /* Nothing follows what it has reported and is not acknowledged, of which there must be something. */
 void tasks_finish(tasks_t *self, struct task *task);
+/* The same: the run ends, and the task goes on with another one. */
+void tasks_yield(tasks_t *self, struct task *task);
+/* Once, for a task that has yielded and is not acknowledged: what ends it after all. */
+void tasks_report_end(tasks_t *self, struct task *task, struct wire_item *item);
 /* The first report that has not been put into a frame, or NULL; the next one. */
 const struct report *tasks_unsent(const tasks_t *self);
 const struct report *tasks_unsent_next(const struct report *report);

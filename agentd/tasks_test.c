@@ -367,6 +367,41 @@ static void test_finished_when_all_is_out_already(void **state)
     tasks_destroy(&tasks);
 }
 
+/* Its place is given back once, and it leaves with the acknowledgement of what it said last. */
+static void test_a_yield_that_is_ended_after_all(void **state)
+{
+    (void)state;
+    for (int sent = 0; sent < 2; sent++) {
+        tasks_t *tasks = tasks_new(4);
+        const char *name = "end";
+        struct wire_item end = {
+            .kind = WIRE_ITEM_STEP,
+            .step = {.kind = WIRE_STEP_TURN, .turn = 2, .calls = &name, .calls_count = 1}};
+        struct task *task = take(tasks, "a", 1);
+        report(tasks, task, "turn");
+        report_delegation(tasks, task, "x");
+        tasks_yield(tasks, task);
+        assert_true(task->yielded);
+        assert_int_equal(tasks_credit(tasks), 5);
+        if (sent)
+            send_all(tasks, 1);
+        tasks_report_end(tasks, task, &end);
+        assert_false(task->yielded);
+        assert_unsent(tasks, sent ? "6 end" : "5 turn, - x, 6 end");
+        assert_int_equal(task->state, TASK_FINISHED);
+        assert_int_equal(tasks_credit(tasks), 5);
+        tasks_acknowledge(tasks, 1);
+        assert_int_equal(tasks_count(tasks), 1);
+        send_all(tasks, 2);
+        assert_int_equal(task->state, TASK_SENT);
+        tasks_acknowledge(tasks, 2);
+        assert_int_equal(tasks_count(tasks), 0);
+        assert_int_equal(tasks_credit(tasks), 5);
+        assert_false(take(tasks, "b", 2)->yielded);
+        tasks_destroy(&tasks);
+    }
+}
+
 static void test_a_dropped_task_takes_its_reports_along(void **state)
 {
     (void)state;
@@ -502,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_reports_go_out_in_order_over_all_tasks),
         cmocka_unit_test(test_a_task_leaves_with_its_last_report),
         cmocka_unit_test(test_finished_when_all_is_out_already),
+        cmocka_unit_test(test_a_yield_that_is_ended_after_all),
         cmocka_unit_test(test_a_dropped_task_takes_its_reports_along),
         cmocka_unit_test(test_a_welcome_in_the_middle_of_a_run),
         cmocka_unit_test(test_many_tasks_come_and_go),

@@ -28,6 +28,7 @@
     "{\"content\":null,\"calls\":[{\"tool\":\"delegate_to_agent\",\"arguments\":{\"agent\":"       \
     "\"writer\",\"message\":\"write\",\"context\":{\"n\":1}}},{\"tool\":\"context_get\","          \
     "\"arguments\":{}},{\"tool\":\"count\",\"arguments\":{\"input\":\"x\"}}]}"
+#define TURN_ASK  "{\"content\":null,\"calls\":[{\"tool\":\"list_agents\",\"arguments\":{}}]}"
 #define TURN_WORK "{\"content\":null,\"calls\":[{\"tool\":\"work\",\"arguments\":{}}]}"
 
 struct world {
@@ -59,12 +60,17 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void begin_egress(struct world *self)
+{
+    fake_egress_init(&self->egress, self->fake, self->fixture->paths.broker_endpoint, "egress:e1");
+}
+
 static void begin(struct world *self)
 {
     fixture_write_program(self->fixture, "count", "#!/bin/sh\nexec wc -w\n");
     fixture_write_daemoniser(self->fixture);
     fixture_serve(self->fixture, DEFINITION);
-    fake_egress_init(&self->egress, self->fake, self->fixture->paths.broker_endpoint, "egress:e1");
+    begin_egress(self);
 }
 
 static struct wire_run dispatch(struct world *self, uint32_t turn, uint32_t from)
@@ -223,6 +229,39 @@ static void test_many_tools_of_one_turn(void **state)
         seen[self->fake->steps[i].call] = true;
     }
     buf_release(&turn);
+}
+
+/* Tasks get places in the order in which they came. */
+static void test_places_go_to_the_oldest_task(void **state)
+{
+    struct world *self = *state;
+    const struct fake *fake = self->fake;
+    struct buf slow = {0};
+    size_t before = 0;
+    begin(self);
+    fixture_write_program(self->fixture, "do", "#!/bin/sh\nsleep 1000\n");
+    buf_puts(&slow, "{\"calls\":[");
+    for (int i = 0; i < LIMIT_AGENTD_TOOLS; i++)
+        buf_printf(&slow, "%s{\"tool\":\"do\",\"arguments\":{}}", i ? "," : "");
+    buf_puts(&slow, "]}");
+    static const char *const PATHS[] = {"first", "second", "third"};
+    for (size_t i = 0; i < 3; i++) {
+        (void)fake_dispatch_turn(self->fake, self->fixture->execution, PATHS[i], "1", 1, 0);
+        fake_egress_wait(&self->egress, i + 1);
+    }
+    for (size_t i = 0; i < 3; i++)
+        answer(self, i, i < 2 ? buf_string(&slow) : TURN_COUNT);
+    fake_wait_steps(self->fake, 3 + 2 * LIMIT_AGENTD_TOOLS + 1);
+    /* The third had no place before the second had all of its own. */
+    for (size_t i = 0; i < fake->steps_count; i++) {
+        if (fake->steps[i].kind != WIRE_STEP_TOOL_RESULT)
+            continue;
+        if (strcmp(fake->steps[i].path, "third") == 0)
+            break;
+        before += strcmp(fake->steps[i].path, "second") == 0;
+    }
+    assert_true(before > 0);
+    buf_release(&slow);
 }
 
 static void test_a_yield_goes_on_elsewhere(void **state)
@@ -390,6 +429,40 @@ static void test_a_drop_kills_tools(void **state)
     assert_string_equal(self->fake->steps[2].code, "cancelled");
 }
 
+/* What has ended a run for another one does not say that the task is over. */
+static void test_a_drop_that_crosses_a_yield(void **state)
+{
+    struct world *self = *state;
+    begin(self);
+    struct wire_run run = dispatch(self, 1, 0);
+    fake_egress_wait(&self->egress, 1);
+    uint64_t credit = self->fake->credit;
+    self->fake->commits = false;
+    answer(self, 0, TURN_ASK);
+    fake_wait_said(self->fake, 1);
+    assert_int_equal(self->fake->steps_count, 1);
+    assert_int_equal(self->fake->credit, credit + 1);
+    fake_drop(self->fake, self->fixture->execution, "n", run);
+    fake_wait_steps(self->fake, 2);
+    assert_step(self, 1, WIRE_STEP_FAILURE, 2);
+    assert_string_equal(self->fake->steps[1].code, "cancelled");
+    assert_true(self->fake->steps[1].permanent);
+    assert_int_equal(wire_run_compare(self->fake->steps[1].run, run), 0);
+    assert_int_equal(self->fake->credit, credit + 1); /* the place was given back before */
+    /* Once; and what is in the journal is not ended. */
+    fake_drop(self->fake, self->fixture->execution, "n", run);
+    self->fake->commits = true;
+    link_commit(self->fake->link, link_received(self->fake->link));
+    run = fake_dispatch_turn(self->fake, self->fixture->execution, "m", "1", 1, 0);
+    fake_egress_wait(&self->egress, 2);
+    answer(self, 1, TURN_ASK);
+    fake_wait_said(self->fake, 2);
+    fake_serve_for(self->fake, 50000);
+    fake_drop(self->fake, self->fixture->execution, "m", run);
+    fake_serve_for(self->fake, 50000);
+    assert_int_equal(self->fake->steps_count, 3);
+}
+
 static void test_calls_are_said_again(void **state)
 {
     struct world *self = *state;
@@ -410,6 +483,25 @@ static void test_calls_are_said_again(void **state)
     assert_string_equal(self->fake->steps[0].message, "because");
     assert_true(self->fake->steps[0].permanent);
     assert_int_equal(self->fake->steps[0].usage.output_tokens, 2);
+}
+
+/* An egress that is not there for a while gets calls no faster than another, and no request until
+ * it asks for one. */
+static void test_an_egress_that_comes_later(void **state)
+{
+    struct world *self = *state;
+    fixture_serve(self->fixture, DEFINITION);
+    self->fake->egress = "egress:e1";
+    dispatch(self, 1, 0);
+    fake_serve_for(self->fake, 200000);
+    begin_egress(self);
+    fake_serve_for(self->fake, LIMIT_CALL_FIRST_US / 2);
+    assert_int_equal(self->egress.calls_count, 0);
+    fake_egress_wait(&self->egress, 1);
+    assert_null(self->egress.calls[0].request);
+    fake_egress_refuse(&self->egress, &self->egress.calls[0], "unknown", false);
+    fake_egress_wait(&self->egress, 2);
+    assert_non_null(self->egress.calls[1].request);
 }
 
 /* An egress that is not there yet; then the turn is granted anew, by another one. */
@@ -452,6 +544,62 @@ static void test_large_turns_are_stored_first(void **state)
     free(text);
 }
 
+/* A result that is too large for a step, beside many commands that run on: their ends take a while.
+ */
+static void begin_large_result(struct world *self, struct witness *witness)
+{
+    struct buf turn = {0};
+    begin(self);
+    fixture_write_program(self->fixture, "count",
+                          "#!/bin/sh\nhead -c 100000 /dev/zero | tr '\\0' x\n");
+    self->fake->put_error = "busy"; /* which is passing */
+    buf_puts(&turn, "{\"calls\":[");
+    for (int i = 0; i < LIMIT_AGENTD_TOOLS - 1; i++)
+        buf_puts(&turn, "{\"tool\":\"work\",\"arguments\":{}},");
+    buf_puts(&turn, "{\"tool\":\"count\",\"arguments\":{\"input\":\"\"}}]}");
+    dispatch(self, 1, 0);
+    fake_egress_wait(&self->egress, 1);
+    answer(self, 0, buf_string(&turn));
+    witness_wait_until_seen(self->fixture, witness);
+    self->fake->put_error = "corrupt";
+    buf_release(&turn);
+}
+
+static void test_a_failure_waits_for_the_end_of_tools(void **state)
+{
+    struct world *self = *state;
+    struct witness witness = witness_open(self->fixture);
+    begin_large_result(self, &witness);
+    fake_wait_steps(self->fake, 2);
+    assert_true(witness_is_gone(&witness));
+    assert_step(self, 1, WIRE_STEP_FAILURE, 2);
+    assert_string_equal(self->fake->steps[1].code, "corrupt");
+    assert_false(self->fake->steps[1].permanent);
+    witness_wait_until_gone(self->fixture, &witness);
+}
+
+static void drop_first(void *context)
+{
+    struct world *self = context;
+    self->fake->on_put_error = NULL;
+    fake_drop(self->fake, self->fixture->execution, "n", self->fake->steps[0].run);
+}
+
+/* The drop comes first, and what fails while it is obeyed is no reason any more. */
+static void test_a_failure_after_a_drop(void **state)
+{
+    struct world *self = *state;
+    struct witness witness = witness_open(self->fixture);
+    begin_large_result(self, &witness);
+    self->fake->on_put_error = drop_first;
+    self->fake->put_error_context = self;
+    fake_wait_steps(self->fake, 2);
+    assert_true(witness_is_gone(&witness));
+    assert_step(self, 1, WIRE_STEP_FAILURE, 2);
+    assert_string_equal(self->fake->steps[1].code, "cancelled");
+    witness_wait_until_gone(self->fixture, &witness);
+}
+
 static void test_an_attempt_that_takes_too_long(void **state)
 {
     struct world *self = *state;
@@ -480,15 +628,20 @@ int main(int argc, char **argv)
         TEST(test_commands_wait_for_the_journal),
         TEST(test_what_tools_give),
         TEST(test_many_tools_of_one_turn),
+        TEST(test_places_go_to_the_oldest_task),
         TEST(test_a_yield_goes_on_elsewhere),
         TEST(test_a_yield_goes_on_from_memory),
         TEST(test_killed_in_the_middle_of_a_call),
         TEST(test_an_interrupted_tool),
         TEST(test_a_lost_lease),
         TEST(test_a_drop_kills_tools),
+        TEST(test_a_drop_that_crosses_a_yield),
         TEST(test_calls_are_said_again),
+        TEST(test_an_egress_that_comes_later),
         TEST(test_another_egress),
         TEST(test_large_turns_are_stored_first),
+        TEST(test_a_failure_waits_for_the_end_of_tools),
+        TEST(test_a_failure_after_a_drop),
         TEST(test_an_attempt_that_takes_too_long),
     };
     (void)signal(SIGPIPE, SIG_IGN);

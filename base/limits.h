@@ -83,6 +83,7 @@
 #define LIMIT_TOOLS             128  /* of one agent */
 #define LIMIT_DELEGATES         1024 /* names and globs of one agent */
 #define LIMIT_RULES             10000 /* of one script */
+#define LIMIT_RULES_JOINED_BYTES (16u << 20) /* in the agents of one set of definitions */
 #define LIMIT_RULES_PATH_BYTES  1024 /* of the file that holds them */
 #define LIMIT_RULE_EQUALS       256  /* comparisons of one rule */
 #define LIMIT_MODEL_TOKENS_MAX  10000000 /* of max_tokens */

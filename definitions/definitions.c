@@ -18,6 +18,7 @@ void definitions_release(struct definitions *self)
     for (size_t i = 0; i < self->files_count; i++) {
         free(self->files[i].name);
         free(self->files[i].source);
+        free(self->files[i].unread);
         value_destroy(&self->files[i].rules);
         value_destroy(&self->files[i].tools);
     }
@@ -191,6 +192,12 @@ static void check_rules_document(struct parse *self, const struct document *docu
     file->rules = rules;
 }
 
+static const char *how_to_begin(const struct parse *self)
+{
+    return self->rules_only ? "begin with \"rules:\""
+                            : "begin with \"agent: NAME\" or \"workflow: NAME\"";
+}
+
 static void check_document(struct parse *self, const struct document *document)
 {
     struct check *check = &self->check;
@@ -204,8 +211,7 @@ static void check_document(struct parse *self, const struct document *document)
     if (root->kind == NODE_BAD)
         return;
     if (root->kind != NODE_MAP)
-        check_wrong_type(check, root, "an object",
-                         "begin with \"agent: NAME\" or \"workflow: NAME\"");
+        check_wrong_type(check, root, "an object", how_to_begin(self));
     else if (is_rules_file(root))
         check_rules_document(self, document);
     else if (self->rules_only)
@@ -253,9 +259,8 @@ static void parse_file(struct bytes bytes, const char *file, bool rules_only,
     for (size_t i = 0; i < tree.count && !check_is_full(&parse.check); i++)
         check_document(&parse, &tree.documents[i]);
     if (!parse.found && diagnostics->errors == errors)
-        check_error(&parse.check, (struct place){1, 1}, "missing_key",
-                    "begin with \"agent: NAME\" or \"workflow: NAME\"",
-                    "the file holds no definition");
+        check_error(&parse.check, (struct place){1, 1}, "missing_key", how_to_begin(&parse),
+                    "the file holds no %s", rules_only ? "rules" : "definition");
     parse.file->has_errors = diagnostics->errors > errors;
     if (parse.file->has_errors)
         value_destroy(&parse.file->rules);
@@ -263,6 +268,11 @@ static void parse_file(struct bytes bytes, const char *file, bool rules_only,
     map_destroy(&parse.names);
     tree_release(&tree);
     source_release(&source);
+}
+
+void definitions_unread_rules(struct definitions *self, const char *file, const char *why)
+{
+    add_file(self, file)->unread = xstrdup(why);
 }
 
 void definitions_parse(const char *text, size_t size, const char *file,

@@ -47,8 +47,10 @@ struct definition {
 struct definition_file {
     char *name;
     bool has_errors;
+    char *unread;   /* why it couldn't be read; NULL: it was */
     value_t *rules; /* canonical, when it holds rules that are right; see rules.c */
     value_t *tools; /* names of tools in them; for definitions_join_rules */
+    size_t bytes;   /* of them in an agent, as MessagePack; likewise */
     char *source;   /* the text of that document, or NULL */
     unsigned line;
 };
@@ -76,8 +78,10 @@ char *definition_rules_path(const struct definition *self);
 /* The paths of all that are named and not among the files parsed so far, each once: a list of texts,
  * the caller's. Whoever has the disk at hand reads them, and parses them too. */
 value_t *definitions_missing_rules(const struct definitions *self);
+/* One of them is there and can't be read, and why: "it is a directory". */
+void definitions_unread_rules(struct definitions *self, const char *file, const char *why);
 /* When all files are parsed: puts the rules into the agents that name them, which changes their
- * hashes. Rules that aren't there are errors; tools in rules that the agent doesn't have are
+ * hashes. Rules that aren't there are errors, and more than LIMIT_RULES_JOINED_BYTES of them; tools in rules that the agent doesn't have are
  * warnings. Before the cross-checks; once. */
 void definitions_join_rules(struct definitions *self, struct diagnostics *diagnostics);
 

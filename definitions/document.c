@@ -63,6 +63,7 @@ static const char SCRIPTS[] =
     "FILE. Its path counts from the file that the agent is in. `agentctl validate` and `apply` "
     "read it\n"
     "along; it is part of the agent's definition, which gets a new version when its rules change.\n"
+    "It must be a regular file; `apply` sends it nowhere before it is known to hold rules.\n"
     "\n"
     "```yaml\n"
     "rules:\n"
@@ -133,7 +134,7 @@ struct kind {
 
 static const struct kind KINDS[] = {
     {"syntax", "not YAML or JSON, or a tag, anchor, alias or key that isn't allowed"},
-    {"too_large", "the file is larger than the limit"},
+    {"too_large", "the file is larger than the limit, or the rules in all agents of a set are"},
     {"too_deep", "nested deeper than the limit"},
     {"too_many", "more values, nodes, references or members than the limit"},
     {"unknown_key", "no such key there"},
@@ -146,7 +147,7 @@ static const struct kind KINDS[] = {
     {"unknown_node", "a name that is neither a node nor a variable"},
     {"unknown_variable", "a name in a script's rules that is no variable"},
     {"unknown_tool", "a tool in a script's rules that the agent doesn't have (a warning)"},
-    {"missing_rules", "a model whose file of rules isn't there, or holds none"},
+    {"missing_rules", "a model whose file of rules isn't there, can't be read, or holds none"},
     {"unknown_input", "an input that isn't declared"},
     {"cycle", "nodes that wait for each other"},
     {"join", "a join that has no effect, or that never starts (a warning)"},
@@ -168,9 +169,10 @@ static void print_limits(struct buf *out)
     buf_printf(out,
                "## Limits of a file\n\n"
                "%u MiB, %d levels of nesting, %d values, %d nodes and %d references of a workflow; "
-               "%d problems are shown at a time.\n\n",
+               "%d problems are shown at a time. The agents that are applied at a time may have %u "
+               "MiB of rules together, those of a file counted for each agent that names it.\n\n",
                LIMIT_DEFINITION_BYTES >> 20, LIMIT_DEFINITION_DEPTH, LIMIT_DEFINITION_VALUES,
-               LIMIT_NODES, LIMIT_EDGES, LIMIT_DIAGNOSTICS);
+               LIMIT_NODES, LIMIT_EDGES, LIMIT_DIAGNOSTICS, LIMIT_RULES_JOINED_BYTES >> 20);
 }
 
 static void print_key(const struct key *key, struct buf *out)

@@ -114,7 +114,11 @@ static void report_missing(const struct definition *agent, const char *path,
     struct place place =
         model ? reread_place(&reread, model->place) : (struct place){agent->line, 1};
     check_enter(&reread.check, "model");
-    if (file)
+    if (file && file->unread)
+        check_error(&reread.check, place, "missing_rules", "name a file that can be read",
+                    "the file %s can't be read: %s", check_shown(&reread.check, path),
+                    file->unread);
+    else if (file)
         check_error(&reread.check, place, "missing_rules", "begin it with \"rules:\"",
                     "the file %s holds no rules", check_shown(&reread.check, path));
     else
@@ -122,6 +126,23 @@ static void report_missing(const struct definition *agent, const char *path,
                     "write that file, or give its path relative to this one",
                     "there is no file %s with the rules of this model",
                     check_shown(&reread.check, path));
+    reread_close(&reread);
+}
+
+/* Said once: what follows is too large for the same reason. */
+static void report_too_large(const struct definition *agent, struct diagnostics *diagnostics)
+{
+    struct reread reread;
+    reread_open(&reread, agent->source, agent->file, agent->line, diagnostics);
+    const struct node *model = node_get(reread.root, "model");
+    struct place place =
+        model ? reread_place(&reread, model->place) : (struct place){agent->line, 1};
+    check_enter(&reread.check, "model");
+    check_error(&reread.check, place, "too_large",
+                "let smaller files hold the rules, or apply the agents in several sets",
+                "with the rules of this model, the agents of this set have more than %u MiB of "
+                "rules together: each has a copy of its own",
+                LIMIT_RULES_JOINED_BYTES >> 20);
     reread_close(&reread);
 }
 
@@ -224,11 +245,37 @@ static void warn_of_tools(const struct definition *agent, const struct definitio
 struct joining {
     map_t *files;
     struct diagnostics *diagnostics;
+    size_t bytes;    /* of the rules in all agents so far */
     unsigned warned; /* agents whose rules name unknown tools */
 };
 
 /* Saying so takes reading the rules again, so it is said of so many agents at most. */
 #define WARNED_MAX 64
+
+/* What each agent that names the rules takes of them, since it has a copy and a hash of its own. */
+static void measure(struct definition_file *file)
+{
+    struct buf bytes = {0};
+    value_to_msgpack(file->rules, &bytes);
+    file->bytes = bytes.size;
+    file->tools = tools_of(value_get(file->rules, "rules"));
+    buf_release(&bytes);
+}
+
+/* Whether there is room for the rules in one more agent. */
+static bool has_room(struct joining *self, const struct definition *agent,
+                     struct definition_file *file)
+{
+    if (!file->tools)
+        measure(file);
+    bool fitted = self->bytes <= LIMIT_RULES_JOINED_BYTES;
+    if (fitted)
+        self->bytes += file->bytes;
+    bool fits = self->bytes <= LIMIT_RULES_JOINED_BYTES;
+    if (fitted && !fits)
+        report_too_large(agent, self->diagnostics);
+    return fits;
+}
 
 static void join(struct joining *self, struct definition *agent, struct definition_file *file)
 {
@@ -237,8 +284,6 @@ static void join(struct joining *self, struct definition *agent, struct definiti
     value_t *copy = value_ref(file->rules);
     value_set(agent->canonical, "rules", &copy);
     definition_hash(agent->canonical, agent->hash);
-    if (!file->tools)
-        file->tools = tools_of(value_get(file->rules, "rules"));
     for (size_t i = 0; !is_unknown && i < value_size(file->tools); i++)
         is_unknown = !has_tool(tools, value_as_string(value_at(file->tools, i)), NULL);
     if (is_unknown && self->warned++ < WARNED_MAX)
@@ -252,10 +297,12 @@ void definitions_join_rules(struct definitions *self, struct diagnostics *diagno
         struct definition *item = &self->items[i];
         char *path = definition_rules_path(item);
         struct definition_file *file = path ? map_get(joining.files, path, strlen(path)) : NULL;
-        if (file && file->rules)
-            join(&joining, item, file);
-        else if (path && !(file && file->has_errors)) /* which were reported */
+        if (file && file->rules) {
+            if (has_room(&joining, item, file))
+                join(&joining, item, file);
+        } else if (path && !(file && file->has_errors)) { /* which were reported */
             report_missing(item, path, file, diagnostics);
+        }
         free(path);
     }
     map_destroy(&joining.files);

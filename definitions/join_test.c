@@ -245,6 +245,47 @@ static void test_missing_rules_are_errors(void **state)
     release(&checked);
 }
 
+static void test_unreadable_rules_are_errors_with_the_reason(void **state)
+{
+    (void)state;
+    struct checked checked = {0};
+    parse(&checked, "x/a.yaml", "agent: a\nmodel: script/fifo\n");
+    definitions_unread_rules(&checked.definitions, "x/fifo", "it is no regular file");
+    value_t *missing = definitions_missing_rules(&checked.definitions);
+    assert_int_equal(value_size(missing), 0);
+    value_destroy(&missing);
+    join(&checked);
+    assert_lines(&checked, "x/a.yaml:2:8: error: model: the file x/fifo can't be read: it is no "
+                           "regular file; name a file that can be read\n");
+    release(&checked);
+}
+
+/* Each agent that names rules has them in its definition: together they are bounded. */
+static void test_too_many_rules_together(void **state)
+{
+    (void)state;
+    struct checked checked = {0};
+    struct buf rules = {0}, agents = {0};
+    buf_puts(&rules, "rules:\n");
+    for (int i = 0; i < 9; i++)
+        buf_printf(&rules, "- say: \"%0*d\"\n", 1000000, i);
+    buf_puts(&agents, "# two\n---\nagent: a\nmodel: script/r.yaml\n---\nagent: b\n"
+                      "model: script/r.yaml\n---\nagent: c\nmodel: script/r.yaml\n");
+    parse(&checked, "a.yaml", buf_string(&agents));
+    parse(&checked, "r.yaml", buf_string(&rules));
+    join(&checked);
+    assert_lines(&checked,
+                 "a.yaml:7:8: error: model: with the rules of this model, the agents of this set "
+                 "have more than 16 MiB of rules together: each has a copy of its own; let smaller "
+                 "files hold the rules, or apply the agents in several sets\n");
+    assert_non_null(value_get(checked.definitions.items[0].canonical, "rules"));
+    assert_null(value_get(checked.definitions.items[1].canonical, "rules"));
+    assert_null(value_get(checked.definitions.items[2].canonical, "rules"));
+    buf_release(&rules);
+    buf_release(&agents);
+    release(&checked);
+}
+
 /* Rules that are wrong are not said to be missing, too. */
 static void test_wrong_rules_are_reported_once(void **state)
 {
@@ -265,6 +306,19 @@ static void test_a_file_of_rules_holds_nothing_else(void **state)
     assert_int_equal(checked.definitions.count, 0);
     assert_lines(&checked, "r.yaml:3:1: error: a model names this file for its rules, and this is "
                            "something else; keep nothing but \"rules:\" in it\n");
+    release(&checked);
+}
+
+static void test_a_file_that_must_hold_rules_is_told_how(void **state)
+{
+    (void)state;
+    struct checked checked = {0};
+    parse_rules(&checked, "empty.yaml", "# nothing\n");
+    parse_rules(&checked, "list.yaml", "- say: hi\n");
+    assert_lines(&checked, "empty.yaml:1:1: error: the file holds no rules; begin with "
+                           "\"rules:\"\n"
+                           "list.yaml:1:1: error: needs an object, but is a list; begin with "
+                           "\"rules:\"\n");
     release(&checked);
 }
 
@@ -299,8 +353,11 @@ int main(void)
         cmocka_unit_test(test_canonical_form_of_a_model),
         cmocka_unit_test(test_limits_of_a_workflow),
         cmocka_unit_test(test_missing_rules_are_errors),
+        cmocka_unit_test(test_unreadable_rules_are_errors_with_the_reason),
+        cmocka_unit_test(test_too_many_rules_together),
         cmocka_unit_test(test_wrong_rules_are_reported_once),
         cmocka_unit_test(test_a_file_of_rules_holds_nothing_else),
+        cmocka_unit_test(test_a_file_that_must_hold_rules_is_told_how),
         cmocka_unit_test(test_unknown_delegates_are_warnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

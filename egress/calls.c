@@ -586,6 +586,11 @@ void calls_held(const calls_t *self, struct arena *arena, const struct wire_call
     *ret_count = count;
 }
 
+bool calls_any(const calls_t *self)
+{
+    return map_size(self->by_key) > 0;
+}
+
 size_t calls_count(const calls_t *self, enum call_state state)
 {
     return self->lists[state].count;

@@ -108,6 +108,7 @@ int64_t calls_deadline(const calls_t *self);     /* INT64_MAX: none */
 /* The keys that there are grants, calls or answers of, for the hello, oldest first; in the arena. */
 void calls_held(const calls_t *self, struct arena *arena, const struct wire_call_key **ret_keys,
                 size_t *ret_count);
+bool calls_any(const calls_t *self); /* whether there is any key, in whatever state */
 size_t calls_count(const calls_t *self, enum call_state state);
 size_t calls_answer_bytes(const calls_t *self);
 size_t calls_request_bytes(const calls_t *self);

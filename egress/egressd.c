@@ -390,16 +390,12 @@ static void ask_for_definitions(egressd_t *self)
     }
 }
 
-static bool has_work(const egressd_t *self)
-{
-    return calls_count(self->calls, CALL_GRANTED) || calls_count(self->calls, CALL_READY) ||
-           calls_count(self->calls, CALL_RUNNING) || calls_count(self->calls, CALL_ANSWERED);
-}
-
-/* It counts as busy for a while after its last call, so as not to ask for a lease with each. */
+/* The coordinator counts what it has reserved here and not settled: of each it knows, a key is in the
+ * table, whatever state its call is in. Beats are as often as it then expects them. The link counts
+ * as busy for a while longer, so as not to ask for a lease with each call. */
 static void keep_lease(egressd_t *self)
 {
-    if (has_work(self))
+    if (calls_any(self->calls))
         self->busy_us = self->now_us;
     link_set_busy(self->link, self->busy_us && self->now_us - self->busy_us < LIMIT_BEAT_US,
                   self->now_us);

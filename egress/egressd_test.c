@@ -630,6 +630,26 @@ static void test_no_call_without_a_lease(void **state)
     assert_int_equal(count_calls(self), 2);
 }
 
+/* A coordinator that has a turn reserved here expects the beats of a busy link, also while all that
+ * there is of the turn waits; and one that has none does not take its rest for silence. */
+static void test_beats_while_anything_is_reserved(void **state)
+{
+    struct fixture *self = *state;
+    link_set_busy(self->link, true, clock_monotonic_us());
+    grant(self, 1, 5);
+    ask(self, A, 1, 6, "hi"); /* of a run whose grant is to come */
+    serve_for(self, 2 * LIMIT_SILENCE_US);
+    assert_int_equal(self->welcomes, 1);
+    assert_non_null(self->link);
+    grant(self, 1, 6);
+    expect_content(self, A, "You said hi");
+    forget(self, 1);
+    link_set_busy(self->link, false, clock_monotonic_us());
+    serve_for(self, LIMIT_SILENCE_US + LIMIT_SECOND_US);
+    assert_int_equal(self->welcomes, 1);
+    assert_non_null(self->link);
+}
+
 static void collect_deltas(void *socket, struct buf *text, const struct fixture *self,
                            uint32_t turn)
 {
@@ -728,7 +748,7 @@ static void test_options(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_grant_then_call),
@@ -742,9 +762,12 @@ int main(void)
         TEST(test_failures_are_answers),
         TEST(test_a_call_waits_for_its_definition),
         TEST(test_no_call_without_a_lease),
+        TEST(test_beats_while_anything_is_reserved),
         TEST(test_deltas_arrive),
         TEST(test_it_ends_in_good_order),
         TEST(test_options),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests_name("egressd", tests, NULL, NULL);
 }

@@ -2,14 +2,11 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/run.h"
+#include "base/signals.h"
 #include "egress/egressd.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 struct arguments {
@@ -92,19 +89,6 @@ static int fail(const struct err *err)
     return 1;
 }
 
-/* Signals are blocked before libzmq makes its threads, and read from a descriptor. */
-static int open_signals(struct err *err)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-    int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    return fd >= 0 ? fd : err_set(err, ERR_IO, "signals can't be read: %s", strerror(errno));
-}
-
 static int serve(const struct run_paths *paths, const struct egressd_options *options,
                  struct err *err)
 {
@@ -139,7 +123,7 @@ static int start(const struct arguments *arguments, const struct run_paths *path
     char id[TYPEID_TEXT_SIZE];
     int lock = -1;
     int rc = prepare(arguments, paths, id, &lock, err);
-    int signals = rc == 0 ? open_signals(err) : rc;
+    int signals = rc == 0 ? signals_open(false, err) : rc;
     if (signals >= 0) {
         const struct egressd_options options = {
             .broker = arguments->broker ? arguments->broker : paths->broker_endpoint,

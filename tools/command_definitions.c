@@ -175,6 +175,24 @@ static int apply_files(struct context *context, value_t **files_p, bool dry_run,
     return status;
 }
 
+/* What is wrong is said here, in the coordinator's words: the files go nowhere. */
+static int refuse_files(const struct context *context, const value_t *files)
+{
+    struct err err = {0};
+    struct definitions definitions = {0};
+    struct diagnostics diagnostics = {0};
+    parse_definition_files(files, &definitions, &diagnostics);
+    definitions_join_rules(&definitions, &diagnostics);
+    value_t *list = diagnostics_document(&diagnostics);
+    print_diagnostics(list);
+    err_set(&err, ERR_INVALID, "%zu problem%s in the definitions: nothing was applied",
+            diagnostics.errors, diagnostics.errors == 1 ? "" : "s");
+    value_destroy(&list);
+    definitions_release(&definitions);
+    diagnostics_release(&diagnostics);
+    return show_error(context->options, &err);
+}
+
 int apply_paths(struct context *context, const char *const *paths, size_t count, bool dry_run,
                 value_t **ret_result)
 {
@@ -182,7 +200,11 @@ int apply_paths(struct context *context, const char *const *paths, size_t count,
     value_t *files = NULL;
     if (read_definition_files(paths, count, &files, &err))
         return show_error(context->options, &err);
-    return apply_files(context, &files, dry_run, ret_result);
+    if (definition_files_may_leave(files))
+        return apply_files(context, &files, dry_run, ret_result);
+    int status = refuse_files(context, files);
+    value_destroy(&files);
+    return status;
 }
 
 int command_apply(struct context *context)

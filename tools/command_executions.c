@@ -126,6 +126,10 @@ static int report_outcome(struct context *context, const value_t *execution)
         print_json(execution);
         return status;
     }
+    if (options->quiet && status != EXIT_OK) {
+        fprintf(stderr, "%sagentctl:%s ", tone_on(stderr, TONE_BAD), tone_off(stderr));
+        lines_print_why(execution, stderr);
+    }
     if (options->tree)
         print_task_tree(execution, stderr);
     else
@@ -331,9 +335,12 @@ static void print_execution(const struct options *options, const value_t *execut
     if (use.size && !options->tree)
         printf("used      %s\n", buf_string(&use));
     buf_release(&use);
-    if (failure && value_type(failure) == VALUE_MAP)
-        printf("failure   %s: %s\n", value_get_string(failure, "code", "?"),
-               value_get_string(failure, "message", ""));
+    if (failure && value_type(failure) == VALUE_MAP) {
+        const char *message = value_get_string(failure, "message", "");
+        printf("failure   %s: ", value_get_string(failure, "code", "?"));
+        print_shown(message, strlen(message));
+        putchar('\n');
+    }
     if (options->tree)
         print_task_tree(execution, stdout);
     else

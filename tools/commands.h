@@ -45,11 +45,14 @@ int command_bench(struct context *context);
  * definitions.apply on EXIT_OK. */
 int apply_paths(struct context *context, const char *const *paths, size_t count, bool dry_run,
                 value_t **ret_result);
-/* {name, text} of each definition file below the paths, in order of name; then {name, text, rules} of
- * what models name for their rules and isn't among them. ERR_NOT_FOUND names a path that isn't
- * there. */
+/* {name, text} of each definition file below the paths, in order of name; then of what models name for
+ * their rules and isn't among them {name, text, rules}, with `wrong` if it doesn't hold rules that are
+ * right, or {name, unread} with the reason. ERR_NOT_FOUND names a path that isn't there. */
 int read_definition_files(const char *const *paths, size_t count, value_t **ret_files,
                           struct err *err) MUST_CHECK;
+
+/* Whether they can be sent: a file that a model names goes nowhere before it is known to hold rules. */
+bool definition_files_may_leave(const value_t *files);
 
 struct definitions;
 struct diagnostics;

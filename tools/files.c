@@ -30,33 +30,47 @@ static int read_failed(const char *path, struct err *err)
                    strerror(errno));
 }
 
-/* rules: it is one that a model names for its rules. */
-static int read_file(const char *path, bool rules, value_t *files, struct err *err)
+static value_t *add_file(value_t *files, const char *name, const struct buf *text)
+{
+    value_t *file = value_map();
+    value_t *added = file;
+    value_set_string(file, "name", name);
+    if (text) {
+        value_t *content = value_string_n(buf_string(text), text->size);
+        value_set(file, "text", &content);
+    }
+    value_append(files, &file);
+    return added;
+}
+
+/* The error is the reason alone. */
+static int read_text(int fd, struct buf *text, struct err *err)
+{
+    char chunk[65536];
+    ssize_t size = 0;
+    while ((size = read(fd, chunk, sizeof chunk)) > 0 && text->size <= LIMIT_DEFINITION_BYTES)
+        buf_append(text, chunk, (size_t)size);
+    if (size < 0)
+        return err_set(err, ERR_IO, "%s", strerror(errno));
+    if (text->size > LIMIT_DEFINITION_BYTES)
+        return err_set(err, ERR_TOO_LARGE, "it is larger than a definition may be (%u bytes)",
+                       LIMIT_DEFINITION_BYTES);
+    return 0;
+}
+
+static int read_file(const char *path, value_t *files, struct err *err)
 {
     struct buf text = {0};
-    char chunk[65536];
-    ssize_t size = -1;
-    int rc = 0;
+    struct err why = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    while (fd >= 0 && (size = read(fd, chunk, sizeof chunk)) > 0 &&
-           text.size <= LIMIT_DEFINITION_BYTES)
-        buf_append(&text, chunk, (size_t)size);
-    if (fd < 0 || size < 0)
-        rc = read_failed(path, err);
-    else if (text.size > LIMIT_DEFINITION_BYTES)
-        rc = err_set(err, ERR_TOO_LARGE, "%s is larger than a definition may be (%u bytes)", path,
-                     LIMIT_DEFINITION_BYTES);
-    if (rc == 0) {
-        value_t *file = value_map();
-        value_set_string(file, "name", path);
-        value_t *content = value_string_n(buf_string(&text), text.size);
-        value_set(file, "text", &content);
-        if (rules)
-            value_set_bool(file, "rules", true);
-        value_append(files, &file);
-    }
-    if (fd >= 0)
-        close(fd);
+    if (fd < 0)
+        return read_failed(path, err);
+    int rc = read_text(fd, &text, &why);
+    if (rc)
+        err_set(err, rc, "can't read %s: %s", path, why.what);
+    else
+        (void)add_file(files, path, &text);
+    close(fd);
     buf_release(&text);
     return rc;
 }
@@ -69,7 +83,7 @@ static int read_path(const char *path, int depth, value_t *files, struct err *er
     if (stat(path, &info))
         return read_failed(path, err);
     if (!S_ISDIR(info.st_mode))
-        return read_file(path, false, files, err);
+        return read_file(path, files, err);
     int count = scandir(path, &entries, filter, alphasort);
     if (count < 0)
         return read_failed(path, err);
@@ -90,7 +104,9 @@ void parse_definition_files(const value_t *files, struct definitions *definition
     for (size_t i = 0; i < value_size(files); i++) {
         const value_t *file = value_at(files, i), *text = value_get(file, "text");
         const char *name = value_get_string(file, "name", "?");
-        if (value_get_bool(file, "rules", false))
+        if (!text)
+            definitions_unread_rules(definitions, name, value_get_string(file, "unread", ""));
+        else if (value_get_bool(file, "rules", false))
             definitions_parse_rules(value_as_string(text), value_size(text), name, definitions,
                                     diagnostics);
         else
@@ -99,24 +115,71 @@ void parse_definition_files(const value_t *files, struct definitions *definition
     }
 }
 
-/* Files that models name for their rules go along wherever they are. One that isn't there is left
- * to the validator, which knows where it is named. */
-static int read_rules(value_t *files, struct err *err)
+/* Whoever wrote the model chose the path, so that it may lead anywhere: to what never ends, and to
+ * what is nobody else's business. */
+static int read_rules_text(int fd, struct buf *text, struct err *err)
+{
+    struct stat info;
+    if (fd < 0 || fstat(fd, &info) < 0)
+        return err_set(err, ERR_IO, "%s", strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return err_set(err, ERR_INVALID,
+                       S_ISDIR(info.st_mode) ? "it is a directory" : "it is no regular file");
+    return read_text(fd, text, err);
+}
+
+static bool are_rules(const char *path, const struct buf *text)
 {
     struct definitions definitions = {0};
     struct diagnostics diagnostics = {0};
-    int rc = 0;
+    definitions_parse_rules(buf_string(text), text->size, path, &definitions, &diagnostics);
+    bool are = diagnostics.errors == 0 && definitions.files[0].rules;
+    definitions_release(&definitions);
+    diagnostics_release(&diagnostics);
+    return are;
+}
+
+static void read_rules_file(const char *path, value_t *files)
+{
+    struct buf text = {0};
+    struct err why = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return;
+    if (read_rules_text(fd, &text, &why)) {
+        value_set_string(add_file(files, path, NULL), "unread", why.what);
+    } else {
+        value_t *file = add_file(files, path, &text);
+        value_set_bool(file, "rules", true);
+        if (!are_rules(path, &text))
+            value_set_bool(file, "wrong", true);
+    }
+    if (fd >= 0)
+        close(fd);
+    buf_release(&text);
+}
+
+/* Files that models name for their rules go along wherever they are. What isn't there or can't be
+ * read is left to the validator, which knows where it is named. */
+static void read_rules(value_t *files)
+{
+    struct definitions definitions = {0};
+    struct diagnostics diagnostics = {0};
     parse_definition_files(files, &definitions, &diagnostics);
     value_t *missing = definitions_missing_rules(&definitions);
-    for (size_t i = 0; rc == 0 && i < value_size(missing); i++) {
-        const char *path = value_as_string(value_at(missing, i));
-        if (access(path, F_OK) == 0)
-            rc = read_file(path, true, files, err);
-    }
+    for (size_t i = 0; i < value_size(missing); i++)
+        read_rules_file(value_as_string(value_at(missing, i)), files);
     value_destroy(&missing);
     definitions_release(&definitions);
     diagnostics_release(&diagnostics);
-    return rc;
+}
+
+bool definition_files_may_leave(const value_t *files)
+{
+    for (size_t i = 0; i < value_size(files); i++)
+        if (value_get(value_at(files, i), "unread") || value_get(value_at(files, i), "wrong"))
+            return false;
+    return true;
 }
 
 int read_definition_files(const char *const *paths, size_t count, value_t **ret_files,
@@ -129,12 +192,11 @@ int read_definition_files(const char *const *paths, size_t count, value_t **ret_
     if (rc == 0 && value_size(files) == 0)
         rc = err_set(err, ERR_NOT_FOUND, "there is no definition (*.yaml, *.yml, *.json) in %s",
                      paths[0]);
-    if (rc == 0)
-        rc = read_rules(files, err);
     if (rc) {
         value_destroy(&files);
         return rc;
     }
+    read_rules(files);
     *ret_files = files;
     return 0;
 }

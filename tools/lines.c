@@ -12,6 +12,8 @@
 #define INDENT_MOST 16 /* of steps: deeper ones stand no further in */
 #define WORDS_WIDTH 60 /* of a message's first words */
 #define NAMES_SHOWN 6  /* tools that one turn calls */
+#define WHY_WIDTH                                                                                  \
+    200 /* of a failure's message: an attempt's, a task's and an execution's repeat it */
 
 /* The calls of a task's last turn: what is answered names them by their place only. */
 struct turn {
@@ -156,10 +158,31 @@ static const value_t *failure_of(const value_t *event)
     return failure && value_type(failure) == VALUE_MAP ? failure : NULL;
 }
 
+/* Whether a message begins with the word that its code is. */
+static bool begins_with(const char *message, const char *code)
+{
+    size_t size = strlen(code);
+    return size > 0 && strncmp(message, code, size) == 0 &&
+           (message[size] == '\0' || strchr(" ,.:;", message[size]));
+}
+
+static void print_why(const value_t *failure, size_t width, FILE *stream)
+{
+    const char *code = value_get_string(failure, "code", "?");
+    const char *message = value_get_string(failure, "message", "");
+    struct buf out = {0};
+    if (!begins_with(message, code)) {
+        fputs(": ", stream);
+        print_text(code, stream);
+    }
+    text_excerpt(&out, message, strlen(message), width);
+    fprintf(stream, ": %s", buf_string(&out));
+    buf_release(&out);
+}
+
 static void print_failure(const value_t *failure, FILE *stream)
 {
-    fprintf(stream, ": %s: ", value_get_string(failure, "code", "?"));
-    print_text(value_get_string(failure, "message", ""), stream);
+    print_why(failure, WHY_WIDTH, stream);
 }
 
 static const char *took(const value_t *event, char text[32])
@@ -368,10 +391,11 @@ static void print_settled(const value_t *event, FILE *stream)
 
 /* --- the rest --------------------------------------------------------------------------------- */
 
+/* Whether the task goes on elsewhere or fails by this, the events that follow say. */
 static void print_lost(const value_t *event, FILE *stream)
 {
     print_path("↯", TONE_WARN, value_get_string(event, "task", "?"), stream);
-    fprintf(stream, "lost (%s); it goes on elsewhere", value_get_string(event, "reason", "?"));
+    fprintf(stream, "lost (%s)", value_get_string(event, "reason", "?"));
     print_dim(value_get_string(event, "instance", ""), stream);
 }
 
@@ -403,6 +427,15 @@ static void print_ended(const value_t *event, FILE *stream)
             status_mark(status), status, tone_off(stream));
     if (failure)
         print_failure(failure, stream);
+    fputc('\n', stream);
+}
+
+void lines_print_why(const value_t *execution, FILE *stream)
+{
+    const value_t *failure = failure_of(execution);
+    fprintf(stream, "execution %s", value_get_string(execution, "status", "?"));
+    if (failure)
+        print_why(failure, SIZE_MAX, stream);
     fputc('\n', stream);
 }
 

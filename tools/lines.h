@@ -23,4 +23,8 @@ bool lines_take(lines_t *self, const value_t *event);
 /* The line of the event just taken. */
 void lines_print(const lines_t *self, const value_t *event, FILE *stream);
 
+/* Why an execution has not succeeded, whole, for those who have not seen its lines:
+ * "execution failed: exit: status 3". */
+void lines_print_why(const value_t *execution, FILE *stream);
+
 #endif

@@ -122,6 +122,59 @@ static void test_answers_of_the_coordinator(void **state)
              "'patch': {'done': true}}");
 }
 
+static void test_failures_are_told_in_short(void **state)
+{
+    (void)state;
+    char *message = xcalloc(1001, 1);
+    memset(message, 'm', 1000);
+    char *event = xasprintf("{'kind': 'ended', 'status': 'failed', "
+                            "'failure': {'code': 'exit', 'message': '%s'}}",
+                            message);
+    char *expected = xasprintf("✘ execution failed: exit: %.199s…\n", message);
+    PROGRESS(expected, event);
+    free(expected);
+    free(event);
+    free(message);
+    /* A word once, unless it is part of another one. */
+    PROGRESS("! lead                 wc failed in 1.5 s: interrupted, outcome unknown  inst_1\n",
+             TURN,
+             STEP("lead", "tool_result") "'turn': 1, 'call': 1, 'failure': {'code': 'interrupted', "
+                                         "'message': 'interrupted, outcome unknown'}}");
+    PROGRESS("! lead                 wc failed in 1.5 s: exit: exits went wrong  inst_1\n", TURN,
+             STEP("lead", "tool_result") "'turn': 1, 'call': 1, "
+                                         "'failure': {'code': 'exit', "
+                                         "'message': 'exits went wrong'}}");
+}
+
+static void test_why_an_execution_failed(void **state)
+{
+    (void)state;
+    static const char *const documents[] = {
+        "{'status': 'failed', 'failure': {'code': 'exit', 'message': 'status\\n3'}}",
+        "{'status': 'cancelled', 'failure': null}"};
+    static const char *const expected[] = {"execution failed: exit: status 3\n",
+                                           "execution cancelled\n"};
+    for (size_t i = 0; i < 2; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *stream = open_memstream(&text, &size);
+        value_t *execution = test_document(documents[i]);
+        lines_print_why(execution, stream);
+        fclose(stream);
+        assert_string_equal(expected[i], text);
+        value_destroy(&execution);
+        free(text);
+    }
+}
+
+/* It may have been the last one that the task was granted. */
+static void test_a_loss_promises_nothing(void **state)
+{
+    (void)state;
+    PROGRESS("↯ lead                 lost (silence)  inst_1\n",
+             "{'kind': 'lost', 'task': 'lead', 'reason': 'silence', 'instance': 'inst_1'}");
+}
+
 #define RESERVED                                                                                   \
     "{'kind': 'reserved', 'task': 'lead', 'attempt': 1, 'turn': 2, "                               \
     "'egress': 'egress:1', 'tokens': 4096, 'cost_microusd': 10000}"
@@ -173,6 +226,9 @@ int main(void)
         cmocka_unit_test(test_tool_results_name_the_tool_of_their_turn),
         cmocka_unit_test(test_delegations_say_who_asks_whom_for_what),
         cmocka_unit_test(test_answers_of_the_coordinator),
+        cmocka_unit_test(test_failures_are_told_in_short),
+        cmocka_unit_test(test_why_an_execution_failed),
+        cmocka_unit_test(test_a_loss_promises_nothing),
         cmocka_unit_test(test_the_ledger_is_for_logs_alone),
         cmocka_unit_test(test_one_node_is_shown_with_what_it_delegated),
         cmocka_unit_test(test_what_is_not_known_is_shown_by_its_name),

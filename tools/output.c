@@ -41,6 +41,12 @@ static void print_document(const value_t *document, unsigned flags)
 {
     struct buf out = {0};
     value_to_json(document, flags, &out);
+    if (isatty(STDOUT_FILENO)) {
+        struct buf shown = {0};
+        text_shown_json(&shown, buf_string(&out), out.size);
+        buf_release(&out);
+        out = shown;
+    }
     fwrite(buf_string(&out), 1, out.size, stdout);
     putchar('\n');
     fflush(stdout);
@@ -57,6 +63,18 @@ void print_json_line(const value_t *document)
     print_document(document, VALUE_JSON_COMPACT);
 }
 
+void print_shown(const char *text, size_t size)
+{
+    struct buf shown = {0};
+    if (!isatty(STDOUT_FILENO)) {
+        fwrite(text, 1, size, stdout);
+        return;
+    }
+    text_shown(&shown, text, size);
+    fwrite(buf_string(&shown), 1, shown.size, stdout);
+    buf_release(&shown);
+}
+
 void print_output(const value_t *output)
 {
     if (value_type(output) != VALUE_STRING) {
@@ -65,7 +83,7 @@ void print_output(const value_t *output)
     }
     const char *text = value_as_string(output);
     size_t size = value_size(output);
-    fwrite(text, 1, size, stdout);
+    print_shown(text, size);
     if (size == 0 || text[size - 1] != '\n')
         putchar('\n');
     fflush(stdout);

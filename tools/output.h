@@ -19,6 +19,8 @@ size_t stream_width(FILE *stream);
 void print_json(const value_t *document);
 /* The same on one line: for NDJSON. */
 void print_json_line(const value_t *document);
+/* On standard output what others wrote: as it is, but for control characters on a terminal. */
+void print_shown(const char *text, size_t size);
 /* An output for a person: a text as it is, everything else as indented JSON. */
 void print_output(const value_t *output);
 /* "agentctl: what (where)\n  fix" on standard error; with --json a document on standard output too.

@@ -105,6 +105,42 @@ void text_excerpt(struct buf *out, const char *text, size_t size, size_t width)
     }
 }
 
+/* --- whole texts ------------------------------------------------------------------------------ */
+
+/* Those that a terminal obeys: of ASCII, and their extension to eight bits. */
+static bool is_obeyed(uint32_t point)
+{
+    return (point < 0x20 && point != '\n' && point != '\t') || (point >= 0x7f && point < 0xa0);
+}
+
+static void show(struct buf *out, const char *text, size_t size, bool json)
+{
+    const char *whole = text; /* what needs no change is appended whole */
+    size_t step;
+    for (const char *at = text; at < text + size; at += step) {
+        uint32_t point = character(at, text + size, &step);
+        if (!is_obeyed(point))
+            continue;
+        buf_append(out, whole, (size_t)(at - whole));
+        whole = at + step;
+        if (json)
+            buf_printf(out, "\\u%04x", (unsigned)point);
+        else
+            buf_puts(out, "\xef\xbf\xbd");
+    }
+    buf_append(out, whole, (size_t)(text + size - whole));
+}
+
+void text_shown(struct buf *out, const char *text, size_t size)
+{
+    show(out, text, size, false);
+}
+
+void text_shown_json(struct buf *out, const char *json, size_t size)
+{
+    show(out, json, size, true);
+}
+
 void text_message(struct buf *out, const value_t *message, size_t width)
 {
     const value_t *said = value_get(message, "message");

@@ -13,6 +13,12 @@ size_t text_width(const char *text, size_t size);
  * become one blank between words; what is too long is cut between two characters and ends with "…". */
 void text_excerpt(struct buf *out, const char *text, size_t size, size_t width);
 
+/* Appends a text of many lines as a terminal may get it: a control character that is neither a line
+ * break nor a tab would be obeyed there, and stands as U+FFFD. */
+void text_shown(struct buf *out, const char *text, size_t size);
+/* The same of JSON, which stays JSON: they stand as \u009b. */
+void text_shown_json(struct buf *out, const char *json, size_t size);
+
 /* The first words of a message: a text in “quotes”, anything else as JSON. Of what was delegated
  * with a context the message alone. */
 void text_message(struct buf *out, const value_t *message, size_t width);

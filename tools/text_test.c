@@ -67,6 +67,20 @@ static void test_messages(void **state)
     assert_message("", "null", 40);
 }
 
+static void test_whole_texts_keep_their_lines(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    const char *text = "a\tb\n\x1b[31mred\r\302\2330m\x7f größer\n";
+    text_shown(&out, text, strlen(text));
+    assert_string_equal("a\tb\n\ufffd[31mred\ufffd\ufffd0m\ufffd größer\n", buf_string(&out));
+    buf_clear(&out);
+    const char *json = "{\n  \"ü\": \"\\u001b\302\2330m\x7f\"\n}";
+    text_shown_json(&out, json, strlen(json));
+    assert_string_equal("{\n  \"ü\": \"\\u001b\\u009b0m\\u007f\"\n}", buf_string(&out));
+    buf_release(&out);
+}
+
 static void test_numbers(void **state)
 {
     (void)state;
@@ -92,6 +106,7 @@ int main(void)
         cmocka_unit_test(test_excerpts_are_one_line),
         cmocka_unit_test(test_excerpts_are_cut_between_characters),
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_whole_texts_keep_their_lines),
         cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,8 @@ def mistakes_are_told(here):
             (("replay", absent), 3, absent),
             (("validate", here.base / "absent.yaml"), 3, "absent.yaml"),
             (("run", "broken"), 10, "broken on purpose"),
+            (("run", "broken", "-q"), 10, "agentctl: execution failed: failed: broken on purpose"),
+            (("ask", "breaker", "on purpose", "-q"), 10, "execution failed: failed: on purpose"),
             (("run", "limited"), 14, "limit")):
         done = here.try_ctl(*args)
         told = done.stderr + (done.stdout if args[:1] == ("validate",) else "")

@@ -2,6 +2,7 @@
 """Definitions as a person meets them: what is wrong is told all at once with its place and remedy, the
 same by validate and apply; versions; running executions keep theirs."""
 import json
+import os
 import pathlib
 import sys
 
@@ -115,8 +116,15 @@ def rules_go_along(here):
         check(shown["definition"]["rules"] == {"rules": [{"say": text}]}, shown)
     rules.write_text("agent: stowaway\nbuiltin: echo\n")
     done = here.try_ctl("apply", folder / "lead.yaml")
-    check(done.returncode == 2 and "something else" in done.stderr, done.stderr)
+    check(done.returncode == 2 and "something else" in done.stderr
+          and "1 problem in the definitions: nothing was applied" in done.stderr, done.stderr)
     check(here.try_ctl("agents", "show", "stowaway").returncode == 3, "it was applied")
+    rules.unlink()
+    os.mkfifo(rules)
+    for command in ("validate", "apply"):
+        done = here.try_ctl(command, folder / "lead.yaml")
+        check(done.returncode == 2 and f"{rules} can't be read: it is no regular file"
+              in done.stdout + done.stderr, done)
     here.ctl("agents", "rm", "lead")
 
 
