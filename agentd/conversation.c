@@ -620,11 +620,6 @@ void conversation_acknowledged(conversation_t *self)
     self->acknowledged = true;
 }
 
-bool conversation_awaits_acknowledgement(const conversation_t *self)
-{
-    return self->state == TALK_WORKS && !self->acknowledged;
-}
-
 void conversation_granted(conversation_t *self, uint32_t turn)
 {
     if (turn <= self->granted && self->state != TALK_CALLING)

@@ -84,8 +84,6 @@ void conversation_blob(conversation_t *self, struct bytes bytes);
 void conversation_reported(conversation_t *self);
 /* All that was reported until now is in the journal. */
 void conversation_acknowledged(conversation_t *self);
-/* Whether something waits for that. */
-bool conversation_awaits_acknowledgement(const conversation_t *self);
 /* The turn may be asked for; said again, it is to be asked for again. */
 void conversation_granted(conversation_t *self, uint32_t turn);
 void conversation_called(conversation_t *self);

@@ -208,12 +208,11 @@ static bool step(struct world *self)
     case CONVERSATION_CALL: ask(self, next); return true;
     case CONVERSATION_WAIT: {
         uint32_t turn = last_turn(talk, &at, &open);
-        bool waits = conversation_awaits_acknowledgement(talk->conversation);
         conversation_acknowledged(talk->conversation);
         if (!open && !conversation_calling(talk->conversation))
             conversation_granted(talk->conversation, turn + 1);
         conversation_next(talk->conversation, &talk->next);
-        return waits || talk->next.what != CONVERSATION_WAIT;
+        return talk->next.what != CONVERSATION_WAIT;
     }
     default: return false;
     }

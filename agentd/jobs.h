@@ -1,13 +1,14 @@
 /* The work behind the tasks that an instance holds: knows the agent's definition, fetches and stores
- * large values, runs builtins, commands and conversations with models, and writes each task's steps. An echo is answered at
- * once; everything else has a job, which goes through
+ * large values, runs builtins, commands and conversations with models, and writes each task's steps.
+ * An echo is answered at once; everything else has a job, which goes through
  *
  *   VERSION -> FETCH -> QUEUED -> COMMAND -> STORE      a command
  *   VERSION -> FETCH -> SLEEP ------------> STORE       a builtin
  *   VERSION -> TURNS                                    a model
  *
  * skipping what it doesn't need, and ends with the task's step from any of them when it fails.
- * QUEUED waits for a lease and a place; TURNS does what the task's conversation says. One thread; times are given once for each round. */
+ * QUEUED waits for a lease and a place; TURNS does what the task's conversation says. One thread;
+ * times are given once for each round. */
 #ifndef AF_AGENTD_JOBS_H
 #define AF_AGENTD_JOBS_H
 
@@ -44,12 +45,12 @@ void jobs_take(jobs_t *self, struct task *task, const struct wire_dispatch *disp
 void jobs_granted(jobs_t *self, struct task *task, const struct wire_granted *granted);
 /* Ends the work of a task that is about to leave, without a step. */
 void jobs_drop(jobs_t *self, struct task *task);
-/* Ends a task that has work, or has yielded; the step that says so follows once nothing of the work is
- * left. */
+/* Ends a task that has work, or has yielded; the step that says so follows once nothing of the work
+ * is left. */
 void jobs_cancel(jobs_t *self, struct task *task);
 
-/* REPLY, BLOB_CHUNK, BLOB_STORED, CALL_ANSWER, UNDELIVERABLE. Returns an error to be told to the operator (once),
- * or 0. */
+/* REPLY, BLOB_CHUNK, BLOB_STORED, CALL_ANSWER, UNDELIVERABLE. Returns an error to be told to the
+ * operator (once), or 0. */
 int jobs_receive(jobs_t *self, const struct message *message, struct err *err);
 void jobs_event(jobs_t *self, uint64_t data); /* of the epoll set */
 

@@ -92,14 +92,13 @@ static int read_entry(struct arena *arena, const value_t *item, struct wire_hist
     return 0;
 }
 
-static int read_entries(jobs_t *self, struct job *job, const value_t *document, struct err *err)
+static int read_entries(struct job *job, const value_t *document, struct err *err)
 {
     struct arena arena = {0};
     const value_t *items = value_get(document, "items");
     size_t count = items && value_type(items) == VALUE_LIST ? value_size(items) : 0;
     struct wire_history *entries = arena_alloc(&arena, (count + 1) * sizeof *entries);
     int rc = 0;
-    (void)self;
     for (size_t i = 0; !rc && i < count; i++)
         rc = read_entry(&arena, value_at(items, i), &entries[i], err);
     if (!rc)
@@ -132,7 +131,7 @@ static void take(jobs_t *self, struct job *job, const struct message *message)
         return; /* asked again by and by */
     job->turns->history = (struct asking){0};
     if (!rc)
-        rc = read_entries(self, job, document, &err);
+        rc = read_entries(job, document, &err);
     value_destroy(&document);
     if (rc)
         job_fail_err(self, job, false, &err);

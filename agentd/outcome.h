@@ -19,7 +19,7 @@ struct outcome_task {
 /* {"execution","workflow","task","attempt","agent","message","deadline"} and a newline. */
 int outcome_input(const struct outcome_task *task, struct buf *out, struct err *err) MUST_CHECK;
 
-/* A failure in the making; texts are made valid UTF-8 and cut by outcome_failure. */
+/* What came of a command. The texts of a failure are valid UTF-8, and bounded. */
 struct outcome {
     bool failed, permanent;
     const char *code;

@@ -29,7 +29,8 @@ void diagnostics_release(struct diagnostics *self);
 /* `workflows/brief.yaml:14:12: error: nodes.publish.after[0]: … ; did you mean "review"?` one line
  * each, to out; sorted by file, line, column. */
 void diagnostics_format(const struct diagnostics *self, struct buf *out);
-value_t *diagnostics_document(const struct diagnostics *self); /* list of {severity,file,line,column,path,kind,message,fix} */
+/* List of {severity, file, line, column, path, kind, message, fix}. */
+value_t *diagnostics_document(const struct diagnostics *self);
 
 enum definition_kind { DEFINITION_AGENT, DEFINITION_WORKFLOW };
 
@@ -62,8 +63,9 @@ struct definitions {
 };
 void definitions_release(struct definitions *self);
 
-/* Parses and checks one text. A document with `rules` at its top is kept among the files. Adds to *definitions what is valid and to *diagnostics what is wrong;
- * both are initialised by the caller with {0} and may be filled by several calls (several files). */
+/* Parses and checks one text. Adds to *definitions what is valid, a document with `rules` at its top
+ * among the files, and to *diagnostics what is wrong; both are initialised by the caller with {0} and
+ * may be filled by several calls (several files). */
 void definitions_parse(const char *text, size_t size, const char *file,
                        struct definitions *definitions, struct diagnostics *diagnostics);
 
@@ -81,8 +83,8 @@ value_t *definitions_missing_rules(const struct definitions *self);
 /* One of them is there and can't be read, and why: "it is a directory". */
 void definitions_unread_rules(struct definitions *self, const char *file, const char *why);
 /* When all files are parsed: puts the rules into the agents that name them, which changes their
- * hashes. Rules that aren't there are errors, and more than LIMIT_RULES_JOINED_BYTES of them; tools in rules that the agent doesn't have are
- * warnings. Before the cross-checks; once. */
+ * hashes. Rules that aren't there are errors, and more than LIMIT_RULES_JOINED_BYTES in all agents
+ * together; tools in rules that the agent doesn't have are warnings. Before the cross-checks; once. */
 void definitions_join_rules(struct definitions *self, struct diagnostics *diagnostics);
 
 /* Cross-checks: agents and sub-workflows that are named must be in the set or known through the
@@ -110,7 +112,8 @@ void definition_hash(const value_t *canonical, uint8_t ret_hash[32]);
  * tool:     name, about, argv [text], input "json" | "stdin" | "none", parameters {name: schema},
  *           repeat "safe", timeout_us, network
  * workflow: workflow, about, input {name: schema} (also when empty), nodes [node] in the file's
- *           order, output, limits {time_us, parallel, tokens, cost_microusd, depth}, when_failed, priority, labels {name: text}
+ *           order, output, limits {time_us, parallel, tokens, cost_microusd, depth}, when_failed,
+ *           priority, labels {name: text}
  * node:     id, agent, say | with, after [id] (sorted), join, retry {attempts, backoff_us, factor,
  *           max_us}, timeout_us, on_error "fail" | "continue" | {fallback: agent}, disabled, about,
  *           allow_again

@@ -4,8 +4,9 @@
  *   {rules: [{name, when, say, calls, delay_us, stream_us, usage {input, output},
  *             fail {code, message, permanent}}]}
  *   when:  turn [least, most], attempt [least, most], message, results, called, not_called,
- *          delegated, not_delegated, has, lacks (expressions), equals [[expression, value]]
- * (sorted) calls: [{tool, with, for, if} | {delegate, message, context, hand_off, for, if}] */
+ *          delegated, not_delegated, has, lacks (expressions),
+ *          equals [[expression, value]] (sorted)
+ *   calls: [{tool, with, for, if} | {delegate, message, context, hand_off, for, if}] */
 #include "base/limits.h"
 #include "definitions/check.h"
 #include <stdlib.h>

@@ -56,7 +56,8 @@ int64_t versions_deadline(const struct versions *self); /* INT64_MAX: none */
 void versions_undelivered(struct versions *self, uint64_t correlation, int64_t now_us);
 
 /* An answer: the version that it made ready or refused, or NULL when it was not asked for, or asks
- * for patience. refusal NULL: the payload is the document; else why there is none. Refused numbers stay until unused; the newest (0) is asked for again and again. */
+ * for patience. refusal NULL: the payload is the document; else why there is none. Refused numbers
+ * stay until unused; the newest (0) is asked for again and again. */
 struct version *versions_receive(struct versions *self, uint64_t correlation,
                                  const struct err *refusal, struct bytes payload,
                                  int64_t now_us, struct err *err);

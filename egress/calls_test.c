@@ -494,7 +494,7 @@ static void test_answers_are_bounded_by_refusing_new_calls(void **state)
         limits.keys = most;
         set_up(&self, &limits);
         for (size_t i = 0; i < most; i++) {
-            char path[8];
+            char path[32];
             (void)snprintf(path, sizeof path, "a/%zu", i + 1);
             grant(&self, path, 5);
             assert_int_equal(ask(&self, path, 5, "question"), CALLS_START);

@@ -390,9 +390,9 @@ static void ask_for_definitions(egressd_t *self)
     }
 }
 
-/* The coordinator counts what it has reserved here and not settled: of each it knows, a key is in the
- * table, whatever state its call is in. Beats are as often as it then expects them. The link counts
- * as busy for a while longer, so as not to ask for a lease with each call. */
+/* The coordinator counts what it has reserved here and not settled. Each is a key of the table,
+ * whatever state its call is in; so beats are as often as it expects them. The link counts as busy
+ * for a while longer, so as not to ask for a lease with each call. */
 static void keep_lease(egressd_t *self)
 {
     if (calls_any(self->calls))
