@@ -96,8 +96,8 @@ static int apply(struct coordinator *self, const struct request *request,
 {
     int rc = 0;
     if (diagnostics->errors > 0)
-        rc = err_set(err, ERR_INVALID, "%zu problems in the definitions: nothing was applied",
-                     diagnostics->errors);
+        rc = err_set(err, ERR_INVALID, "%zu problem%s in the definitions: nothing was applied",
+                     diagnostics->errors, diagnostics->errors == 1 ? "" : "s");
     else if ((rc = compile_all(definitions, err)) == 0)
         rc = catalog_room(self, definitions, err);
     value_t *document = diagnostics_document(diagnostics);
