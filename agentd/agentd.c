@@ -90,18 +90,17 @@ static void fill_hello(void *context, struct wire_hello *hello)
     tasks_inventory(self->tasks, &self->claims, &hello->inventory, &hello->inventory_count);
 }
 
-/* Gathers the steps that were not sent yet, up to a frame's bounds, with the credit they free.
+/* Gathers the reports that were not sent yet, up to a frame's bounds, with the credit they free.
  * Returns whether there was something to send and the link took it. */
 static bool send_frame(struct agentd *self)
 {
     size_t count = 0;
     buf_clear(&self->frame);
-    struct task *first = tasks_finished(self->tasks);
-    for (struct task *task = first; task && count < LIMIT_LINK_ITEMS;
-         task = tasks_finished_next(task)) {
-        if (count && self->frame.size + task->step.size > LIMIT_LINK_FRAME_BYTES)
+    for (const struct report *report = tasks_unsent(self->tasks);
+         report && count < LIMIT_LINK_ITEMS; report = tasks_unsent_next(report)) {
+        if (count && self->frame.size + report->item.size > LIMIT_LINK_FRAME_BYTES)
             break;
-        buf_append_bytes(&self->frame, buf_bytes(&task->step));
+        buf_append_bytes(&self->frame, buf_bytes(&report->item));
         count++;
     }
     uint64_t credit = tasks_credit(self->tasks);
@@ -114,8 +113,7 @@ static bool send_frame(struct agentd *self)
         return false;
     self->credit_sent = credit;
     self->credit_due = false;
-    while (count--)
-        tasks_sent(self->tasks, tasks_finished(self->tasks), sequence);
+    tasks_sent(self->tasks, count, sequence);
     return true;
 }
 
@@ -123,7 +121,7 @@ static void flush(struct agentd *self)
 {
     if (!self->link || link_state(self->link) != LINK_OPEN)
         return;
-    while (send_frame(self) && tasks_finished(self->tasks)) {
+    while (send_frame(self) && tasks_unsent(self->tasks)) {
     }
 }
 

@@ -180,21 +180,14 @@ static void write_step(jobs_t *self, struct task *task, const struct datum *outp
                        const struct wire_failure *failure)
 {
     struct wire_item item = {.kind = WIRE_ITEM_STEP,
-                             .step = {.execution = task->execution,
-                                      .path = task->path,
-                                      .attempt = task->attempt,
-                                      .run = task->run,
-                                      .number = task->step_number,
-                                      .kind = failure ? WIRE_STEP_FAILURE : WIRE_STEP_RESULT,
-                                      .queued_us = task->queued_us,
+                             .step = {.kind = failure ? WIRE_STEP_FAILURE : WIRE_STEP_RESULT,
                                       .started_us = task->started_us,
                                       .ended_us = self->utc_us}};
     if (failure)
         item.step.failure = *failure;
     else
         item.step.output = *output;
-    buf_clear(&task->step);
-    wire_append_item(&item, &task->step);
+    tasks_report(self->options.tasks, task, &item);
     tasks_finish(self->options.tasks, task);
 }
 

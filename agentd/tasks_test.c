@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 static const struct uuid EXECUTION = {{1, 2, 3}};
+static const struct datum NOTHING = {.inline_bytes = {(const uint8_t *)"\xc0", 1}};
 
 static struct wire_dispatch dispatch_of(const char *path, uint64_t counter)
 {
@@ -30,12 +31,67 @@ static struct task *take(tasks_t *tasks, const char *path, uint64_t counter)
     return task;
 }
 
+/* A turn whose only call has this name, by which it is known again. */
+static void report(tasks_t *tasks, struct task *task, const char *name)
+{
+    struct wire_item item = {
+        .kind = WIRE_ITEM_STEP,
+        .step = {.kind = WIRE_STEP_TURN, .turn = 1, .calls = &name, .calls_count = 1}};
+    tasks_report(tasks, task, &item);
+}
+
+static void report_delegation(tasks_t *tasks, struct task *task, const char *agent)
+{
+    struct wire_item item = {.kind = WIRE_ITEM_DELEGATE,
+                             .delegate = {.agent = agent, .turn = 1, .message = NOTHING}};
+    tasks_report(tasks, task, &item);
+}
+
+static void report_call(tasks_t *tasks, struct task *task, const char *tool)
+{
+    struct wire_item item = {.kind = WIRE_ITEM_TOOL_CALL,
+                             .tool_call = {.tool = tool, .turn = 1, .arguments = NOTHING}};
+    tasks_report(tasks, task, &item);
+}
+
+/* "4 text, - agent": the number of each step, or a dash, and what it is known by. */
+static void assert_unsent(const tasks_t *tasks, const char *expected)
+{
+    struct buf text = {0};
+    struct arena arena = {0};
+    for (const struct report *one = tasks_unsent(tasks); one; one = tasks_unsent_next(one)) {
+        struct wire_items items;
+        assert_int_equal(wire_decode_items(&arena, buf_bytes(&one->item), &items, NULL), 0);
+        assert_int_equal(items.count, 1);
+        const struct wire_item *item = items.items;
+        assert_int_equal(one->number, item->kind == WIRE_ITEM_STEP ? item->step.number : 0);
+        if (text.size)
+            buf_puts(&text, ", ");
+        if (item->kind == WIRE_ITEM_STEP)
+            buf_printf(&text, "%u %s", item->step.number, item->step.calls[0]);
+        else
+            buf_printf(&text, "- %s",
+                       item->kind == WIRE_ITEM_DELEGATE ? item->delegate.agent
+                                                        : item->tool_call.tool);
+    }
+    assert_string_equal(buf_string(&text), expected);
+    buf_release(&text);
+    arena_release(&arena);
+}
+
 static struct task *take_and_finish(tasks_t *tasks, const char *path, uint64_t counter)
 {
     struct task *task = take(tasks, path, counter);
-    buf_puts(&task->step, path);
+    report(tasks, task, path);
     tasks_finish(tasks, task);
     return task;
+}
+
+/* All that is to be sent goes out. */
+static void send_all(tasks_t *tasks, uint64_t sequence)
+{
+    while (tasks_unsent(tasks))
+        tasks_sent(tasks, 1, sequence);
 }
 
 struct drops {
@@ -68,7 +124,7 @@ static void test_runs_of_one_task(void **state)
     assert_int_not_equal(found->id, id);
     assert_null(tasks_get(tasks, id));
     assert_ptr_equal(tasks_get(tasks, found->id), found);
-    assert_int_equal(found->step_number, 5);
+    assert_int_equal(found->next_step, 5);
     tasks_destroy(&tasks);
 }
 
@@ -88,9 +144,11 @@ static void test_steps_leave_when_they_are_acknowledged(void **state)
 {
     (void)state;
     tasks_t *tasks = tasks_new(4);
-    tasks_sent(tasks, take_and_finish(tasks, "a", 1), 1);
-    tasks_sent(tasks, take_and_finish(tasks, "b", 2), 1);
-    tasks_sent(tasks, take_and_finish(tasks, "c", 3), 2);
+    take_and_finish(tasks, "a", 1);
+    take_and_finish(tasks, "b", 2);
+    tasks_sent(tasks, 2, 1);
+    take_and_finish(tasks, "c", 3);
+    tasks_sent(tasks, 1, 2);
     struct task *waiting = take_and_finish(tasks, "d", 4);
     tasks_acknowledge(tasks, 0);
     assert_int_equal(tasks_count(tasks), 4);
@@ -99,7 +157,7 @@ static void test_steps_leave_when_they_are_acknowledged(void **state)
     assert_null(tasks_find(tasks, EXECUTION, "a"));
     assert_non_null(tasks_find(tasks, EXECUTION, "c"));
     tasks_acknowledge(tasks, 9);
-    assert_ptr_equal(tasks_finished(tasks), waiting);
+    assert_ptr_equal(tasks_unsent(tasks)->task, waiting);
     assert_int_equal(tasks_count(tasks), 1);
     tasks_destroy(&tasks);
 }
@@ -114,9 +172,11 @@ static void test_credit_counts_places(void **state)
     struct task *a = take(tasks, "a", 1);
     take(tasks, "b", 2);
     assert_int_equal(tasks_credit(tasks), 2);
+    report(tasks, a, "a");
+    assert_int_equal(tasks_credit(tasks), 2);
     tasks_finish(tasks, a);
     assert_int_equal(tasks_credit(tasks), 3);
-    tasks_sent(tasks, a, 1);
+    tasks_sent(tasks, 1, 1);
     tasks_acknowledge(tasks, 1);
     assert_int_equal(tasks_credit(tasks), 3);
     struct task *b = tasks_find(tasks, EXECUTION, "b");
@@ -137,7 +197,8 @@ static void test_credit_stops_at_the_cap_of_unacknowledged_steps(void **state)
     for (unsigned i = 0; i < LIMIT_AGENTD_UNACKED; i++) {
         before = tasks_credit(tasks);
         snprintf(path, sizeof path, "n[%u]", i);
-        tasks_sent(tasks, take_and_finish(tasks, path, i + 1), i + 1);
+        take_and_finish(tasks, path, i + 1);
+        tasks_sent(tasks, 1, i + 1);
     }
     assert_int_equal(tasks_credit(tasks), before);
     tasks_acknowledge(tasks, LIMIT_AGENTD_UNACKED / 2);
@@ -207,8 +268,10 @@ static void test_welcome(void **state)
     tasks_run(tasks, take(tasks, "kept", 1));
     tasks_run(tasks, take(tasks, "dropped", 2));
     tasks_run(tasks, take(tasks, "other_run", 3));
-    tasks_sent(tasks, take_and_finish(tasks, "journaled", 4), 1);
-    tasks_sent(tasks, take_and_finish(tasks, "sent", 5), 2);
+    take_and_finish(tasks, "journaled", 4);
+    tasks_sent(tasks, 1, 1);
+    take_and_finish(tasks, "sent", 5);
+    tasks_sent(tasks, 1, 2);
     take_and_finish(tasks, "finished", 6);
     take(tasks, "unnamed", 7);
     struct wire_verdict verdicts[] = {
@@ -224,10 +287,7 @@ static void test_welcome(void **state)
     assert_int_equal(tasks_count_in(tasks, TASK_SENT), 0);
     assert_int_equal(tasks_find(tasks, EXECUTION, "kept")->state, TASK_RUNNING);
     /* Steps go out anew in the order in which they were written. */
-    struct task *first = tasks_finished(tasks);
-    assert_string_equal(first->path, "sent");
-    assert_string_equal(tasks_finished_next(first)->path, "finished");
-    assert_string_equal(buf_string(&first->step), "sent");
+    assert_unsent(tasks, "5 sent, 5 finished");
     /* Kept: one with a place and three without, which count as sent. */
     assert_int_equal(tasks_credit(tasks), 4 + 3);
     /* A second welcome judges anew. */
@@ -235,6 +295,147 @@ static void test_welcome(void **state)
     tasks_welcome(tasks, verdicts, 1, note_drop, &drops);
     assert_string_equal(drops.paths, "sent finished ");
     assert_int_equal(tasks_credit(tasks), 4);
+    tasks_destroy(&tasks);
+}
+
+/* --- several reports of one run ------------------------------------------------------------------
+ */
+
+static void test_reports_go_out_in_order_over_all_tasks(void **state)
+{
+    (void)state;
+    tasks_t *tasks = tasks_new(4);
+    struct task *a = take(tasks, "a", 1), *b = take(tasks, "b", 2);
+    report(tasks, a, "first");
+    report(tasks, b, "other");
+    report_delegation(tasks, a, "writer");
+    report_call(tasks, a, "list_agents");
+    report(tasks, a, "second");
+    assert_unsent(tasks, "5 first, 5 other, - writer, - list_agents, 6 second");
+    tasks_sent(tasks, 3, 1);
+    assert_unsent(tasks, "- list_agents, 6 second");
+    assert_int_equal(tasks_sent_count(tasks), 3);
+    tasks_acknowledge(tasks, 1);
+    assert_int_equal(a->acknowledged_step, 5);
+    assert_int_equal(b->acknowledged_step, 5);
+    assert_int_equal(tasks_count(tasks), 2); /* neither has ended */
+    send_all(tasks, 2);
+    tasks_acknowledge(tasks, 2);
+    assert_int_equal(a->acknowledged_step, 6);
+    report(tasks, a, "third");
+    assert_unsent(tasks, "7 third");
+    tasks_destroy(&tasks);
+}
+
+static void test_a_task_leaves_with_its_last_report(void **state)
+{
+    (void)state;
+    tasks_t *tasks = tasks_new(1);
+    tasks_welcome(tasks, NULL, 0, note_drop, NULL);
+    struct task *task = take(tasks, "a", 1);
+    tasks_run(tasks, task);
+    assert_int_equal(tasks_credit(tasks), 1);
+    report(tasks, task, "turn");
+    send_all(tasks, 1);
+    report_delegation(tasks, task, "writer");
+    assert_int_equal(tasks_credit(tasks), 1);
+    tasks_finish(tasks, task);
+    assert_int_equal(tasks_credit(tasks), 2); /* it is parked: its place is free */
+    assert_int_equal(task->state, TASK_FINISHED);
+    send_all(tasks, 2);
+    assert_int_equal(task->state, TASK_SENT);
+    tasks_acknowledge(tasks, 1);
+    assert_int_equal(task->acknowledged_step, 5);
+    assert_int_equal(tasks_count(tasks), 1);
+    tasks_acknowledge(tasks, 2);
+    assert_int_equal(tasks_count(tasks), 0);
+    assert_int_equal(tasks_credit(tasks), 2);
+    tasks_destroy(&tasks);
+}
+
+static void test_finished_when_all_is_out_already(void **state)
+{
+    (void)state;
+    tasks_t *tasks = tasks_new(1);
+    struct task *task = take(tasks, "a", 1);
+    report(tasks, task, "turn");
+    send_all(tasks, 1);
+    tasks_finish(tasks, task);
+    assert_int_equal(task->state, TASK_SENT);
+    tasks_acknowledge(tasks, 1);
+    assert_int_equal(tasks_count(tasks), 0);
+    tasks_destroy(&tasks);
+}
+
+static void test_a_dropped_task_takes_its_reports_along(void **state)
+{
+    (void)state;
+    tasks_t *tasks = tasks_new(2);
+    struct task *a = take(tasks, "a", 1), *b = take(tasks, "b", 2);
+    report(tasks, a, "a1");
+    report(tasks, b, "b1");
+    tasks_sent(tasks, 1, 1);
+    report(tasks, a, "a2");
+    tasks_drop(tasks, &a);
+    assert_unsent(tasks, "5 b1");
+    assert_int_equal(tasks_sent_count(tasks), 0);
+    send_all(tasks, 2);
+    tasks_acknowledge(tasks, 2);
+    assert_int_equal(b->acknowledged_step, 5);
+    /* The slot is used again, with a report of its own. */
+    a = take(tasks, "c", 3);
+    report(tasks, a, "c1");
+    assert_unsent(tasks, "5 c1");
+    tasks_destroy(&tasks);
+}
+
+static void assert_claim(const tasks_t *tasks, uint32_t acknowledged, size_t count,
+                         const uint32_t *steps)
+{
+    struct arena arena = {0};
+    const struct wire_claim *claims = NULL;
+    size_t claims_count = 0;
+    tasks_inventory(tasks, &arena, &claims, &claims_count);
+    assert_int_equal(claims_count, 1);
+    assert_int_equal(claims[0].acknowledged_step, acknowledged);
+    assert_int_equal(claims[0].unacknowledged_count, count);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(claims[0].unacknowledged_steps[i], steps[i]);
+    arena_release(&arena);
+}
+
+static void test_a_welcome_in_the_middle_of_a_run(void **state)
+{
+    (void)state;
+    tasks_t *tasks = tasks_new(2);
+    struct task *task = take(tasks, "a", 1);
+    report(tasks, task, "one");
+    send_all(tasks, 1);
+    tasks_acknowledge(tasks, 1);
+    report(tasks, task, "two");
+    report_delegation(tasks, task, "writer");
+    report(tasks, task, "three");
+    send_all(tasks, 2);
+    report(tasks, task, "four");
+    assert_claim(tasks, 5, 3, (uint32_t[]){6, 7, 8});
+    /* What the journal holds is acknowledged; delegations are said again: that is harmless. */
+    struct wire_verdict verdict = verdict_of("a", 1, true, 6);
+    tasks_welcome(tasks, &verdict, 1, note_drop, NULL);
+    assert_int_equal(task->acknowledged_step, 6);
+    assert_unsent(tasks, "- writer, 7 three, 8 four");
+    assert_claim(tasks, 6, 2, (uint32_t[]){7, 8});
+    assert_int_equal(tasks_credit(tasks), 2);
+    tasks_finish(tasks, task);
+    assert_int_equal(tasks_credit(tasks), 3);
+    send_all(tasks, 1);
+    verdict.journaled_step = 8;
+    tasks_welcome(tasks, &verdict, 1, note_drop, NULL);
+    assert_unsent(tasks, "- writer");
+    assert_int_equal(tasks_count(tasks), 1);
+    assert_int_equal(tasks_credit(tasks), 3);
+    send_all(tasks, 1);
+    tasks_acknowledge(tasks, 1);
+    assert_int_equal(tasks_count(tasks), 0);
     tasks_destroy(&tasks);
 }
 
@@ -246,7 +447,8 @@ static void test_many_tasks_come_and_go(void **state)
     for (unsigned round = 0; round < 20; round++) {
         for (unsigned i = 0; i < 500; i++) {
             snprintf(path, sizeof path, "n[%u]", i);
-            tasks_sent(tasks, take_and_finish(tasks, path, round * 500 + i + 1), i + 1);
+            take_and_finish(tasks, path, round * 500 + i + 1);
+            tasks_sent(tasks, 1, i + 1);
         }
         for (unsigned i = 0; i < 500; i++) {
             snprintf(path, sizeof path, "n[%u]", i);
@@ -297,6 +499,11 @@ int main(void)
         cmocka_unit_test(test_inventory),
         cmocka_unit_test(test_credit_of_a_hello_is_good_for_any_verdict),
         cmocka_unit_test(test_welcome),
+        cmocka_unit_test(test_reports_go_out_in_order_over_all_tasks),
+        cmocka_unit_test(test_a_task_leaves_with_its_last_report),
+        cmocka_unit_test(test_finished_when_all_is_out_already),
+        cmocka_unit_test(test_a_dropped_task_takes_its_reports_along),
+        cmocka_unit_test(test_a_welcome_in_the_middle_of_a_run),
         cmocka_unit_test(test_many_tasks_come_and_go),
         cmocka_unit_test(test_deadlines),
     };

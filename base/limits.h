@@ -27,7 +27,7 @@
 #define LIMIT_TRACE_BYTES       128        /* a W3C traceparent has 55 */
 #define LIMIT_METHOD_BYTES      64         /* name of a request's method */
 #define LIMIT_CLAIMS            65536      /* tasks in the inventory of one hello */
-#define LIMIT_CLAIM_STEPS       1024       /* unacknowledged steps of one claim */
+#define LIMIT_CLAIM_STEPS       2048       /* unacknowledged steps of one claim: a turn and all its results */
 #define LIMIT_PLANNED_AGENTS    65536      /* agents in the plan of one host */
 #define LIMIT_LINK_UNACKED_BYTES (64u << 20) /* of them */
 #define LIMIT_SOCKET_HWM        100000     /* messages queued by libzmq for one peer */
@@ -114,6 +114,7 @@
 #define LIMIT_HISTORY_BYTES     (256u << 10) /* of a history, within one message */
 #define LIMIT_CONTEXT_BYTES     (1u << 20)   /* of an execution's shared context */
 #define LIMIT_CONVERSATION_BYTES (3u << 20)  /* of one request to a model */
+#define LIMIT_CONVERSATION_ENTRIES (256u << 10) /* turns and results of one attempt */
 #define LIMIT_TOOL_RESULT_BYTES (64u << 10)  /* of a result, as the model gets to see it */
 #define LIMIT_COMMAND_OUTPUT_BYTES LIMIT_VALUE_BYTES
 #define LIMIT_COMMAND_STDERR_BYTES (64u << 10)
@@ -124,6 +125,11 @@
 #define LIMIT_AGENTD_UNACKED    16384      /* steps that wait for an acknowledgement: no credit past it */
 #define LIMIT_AGENTD_ROUND      4096       /* messages taken before what they gave is sent */
 #define LIMIT_AGENTD_VERSIONS   4          /* unused versions of the definition that are kept */
+#define LIMIT_AGENTD_TOOLS      64         /* commands of tools that run at a time */
+#define LIMIT_AGENTD_PARKED     1024       /* conversations kept in memory while nobody works on them */
+#define LIMIT_AGENTD_PARKED_BYTES (32u << 20) /* of them */
+#define LIMIT_CALL_FIRST_US     (2 * LIMIT_SECOND_US)  /* a model call is said again after this, */
+#define LIMIT_CALL_MAX_US       (10 * LIMIT_SECOND_US) /* doubling up to this, until it is answered */
 #define LIMIT_AGENTD_DRAIN_US   (5 * LIMIT_SECOND_US) /* after SIGTERM, for tasks that run */
 #define LIMIT_COMMAND_FILE_BYTES (4ull << 30) /* one file that a command writes */
 #define LIMIT_COMMAND_FILES     1024       /* open files of a command's process */

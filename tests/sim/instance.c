@@ -20,14 +20,14 @@ struct sim_task instance_task(const struct task *task)
 
 /* --- what is acknowledged --------------------------------------------------------------------- */
 
-static void note_reported(struct instance *self, const struct task *task, uint64_t sequence)
+static void note_reported(struct instance *self, const struct report *report, uint64_t sequence)
 {
     if (self->reported_count == self->reported_capacity) {
         self->reported_capacity = self->reported_capacity ? 2 * self->reported_capacity : 16;
         self->reported = xrealloc(self->reported, self->reported_capacity * sizeof *self->reported);
     }
-    self->reported[self->reported_count++] =
-        (struct reported){instance_task(task), task->step_number, sequence, self->world->now_us};
+    self->reported[self->reported_count++] = (struct reported){
+        instance_task(report->task), report->number, sequence, self->world->now_us};
 }
 
 static void note_acknowledged(struct instance *self, const struct reported *reported)
@@ -52,22 +52,28 @@ static void acknowledge(struct instance *self)
     }
     self->reported_count = left;
     tasks_acknowledge(self->tasks, acknowledged);
-    if (tasks_count_in(self->tasks, TASK_SENT) != left)
+    if (tasks_sent_count(self->tasks) != left)
         world_fail(self->world, 2, "%s has %zu steps on their way, but holds %zu of them",
-                   self->proc.name, left, tasks_count_in(self->tasks, TASK_SENT));
+                   self->proc.name, left, tasks_sent_count(self->tasks));
 }
 
 /* It is not waited for any more. */
 static void forget_reported(struct instance *self, const struct task *task)
 {
-    for (size_t i = 0; i < self->reported_count; i++) {
-        if (self->reported[i].sequence != task->sequence ||
-            !uuid_equal(self->reported[i].what.execution, task->execution) ||
+    size_t left = 0;
+    for (size_t i = 0; i < self->reported_count; i++)
+        if (!uuid_equal(self->reported[i].what.execution, task->execution) ||
             strcmp(self->reported[i].what.path, task->path) != 0)
-            continue;
-        self->reported[i] = self->reported[--self->reported_count];
-        return;
-    }
+            self->reported[left++] = self->reported[i];
+    self->reported_count = left;
+}
+
+static void note_journaled(struct instance *self, const struct task *task, uint32_t journaled)
+{
+    struct sim_task what = instance_task(task);
+    for (const struct report *report = task->reports; report; report = report->later)
+        if (report->number > 0 && report->number <= journaled)
+            observer_acknowledged(self->world, self->index, &what, report->number);
 }
 
 /* A Welcome acknowledges what the journal holds; all else is to be reported anew. */
@@ -76,12 +82,8 @@ static void note_welcomed(struct instance *self, const struct wire_welcome *welc
     for (size_t i = 0; i < welcome->verdicts_count; i++) {
         const struct wire_verdict *verdict = &welcome->verdicts[i];
         const struct task *task = tasks_find(self->tasks, verdict->execution, verdict->path);
-        bool done = task && (task->state == TASK_FINISHED || task->state == TASK_SENT);
-        if (!done || !verdict->keep || wire_run_compare(task->run, verdict->run) != 0 ||
-            task->step_number > verdict->journaled_step)
-            continue;
-        struct sim_task what = instance_task(task);
-        observer_acknowledged(self->world, self->index, &what, task->step_number);
+        if (task && verdict->keep && wire_run_compare(task->run, verdict->run) == 0)
+            note_journaled(self, task, verdict->journaled_step);
     }
     self->reported_count = 0;
 }
@@ -111,9 +113,9 @@ static bool send_frame(struct instance *self)
 {
     size_t count = 0;
     buf_clear(&self->frame);
-    for (struct task *task = tasks_finished(self->tasks); task && count < LIMIT_LINK_ITEMS;
-         task = tasks_finished_next(task), count++)
-        buf_append_bytes(&self->frame, buf_bytes(&task->step));
+    for (const struct report *report = tasks_unsent(self->tasks);
+         report && count < LIMIT_LINK_ITEMS; report = tasks_unsent_next(report), count++)
+        buf_append_bytes(&self->frame, buf_bytes(&report->item));
     uint64_t credit = tasks_credit(self->tasks);
     if (credit != self->credit_sent || self->credit_due)
         wire_append_credit(credit, self->phase != SERVING, &self->frame);
@@ -124,13 +126,14 @@ static bool send_frame(struct instance *self)
         return false;
     self->credit_sent = credit;
     self->credit_due = false;
-    while (count--) {
-        struct task *task = tasks_finished(self->tasks);
+    for (; count > 0; count--) {
+        const struct report *report = tasks_unsent(self->tasks);
+        const struct task *task = report->task;
         TRACE(self->world, "%s reports step %u of %s %s, run %llu.%llu", self->proc.name,
-              task->step_number, sim_uuid(task->execution), task->path,
+              report->number, sim_uuid(task->execution), task->path,
               (unsigned long long)task->run.epoch, (unsigned long long)task->run.counter);
-        note_reported(self, task, sequence);
-        tasks_sent(self->tasks, task, sequence);
+        note_reported(self, report, sequence);
+        tasks_sent(self->tasks, 1, sequence);
     }
     return true;
 }
@@ -139,7 +142,7 @@ static void flush(struct instance *self)
 {
     if (link_state(self->link) != LINK_OPEN)
         return;
-    while (send_frame(self) && tasks_finished(self->tasks)) {
+    while (send_frame(self) && tasks_unsent(self->tasks)) {
     }
 }
 

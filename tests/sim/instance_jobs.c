@@ -21,13 +21,7 @@ static void write_step(struct instance *self, struct task *task, const struct wi
 {
     struct buf output = {0};
     struct wire_item item = {.kind = WIRE_ITEM_STEP,
-                             .step = {.execution = task->execution,
-                                      .path = task->path,
-                                      .attempt = task->attempt,
-                                      .run = task->run,
-                                      .number = task->step_number,
-                                      .kind = failure ? WIRE_STEP_FAILURE : WIRE_STEP_RESULT,
-                                      .queued_us = task->queued_us,
+                             .step = {.kind = failure ? WIRE_STEP_FAILURE : WIRE_STEP_RESULT,
                                       .started_us = task->started_us,
                                       .ended_us = self->utc_us}};
     if (failure) {
@@ -36,8 +30,7 @@ static void write_step(struct instance *self, struct task *task, const struct wi
         pack_output(self, task, &output);
         item.step.output = datum_inline(buf_bytes(&output));
     }
-    buf_clear(&task->step);
-    wire_append_item(&item, &task->step);
+    tasks_report(self->tasks, task, &item);
     buf_release(&output);
     tasks_finish(self->tasks, task);
 }

@@ -48,7 +48,7 @@ static bool say_nonsense(struct instance *self)
         return false;
     struct sim_task what = instance_task(job->task);
     struct wire_dispatch about = about_of(&what);
-    say(self, &about, job->task->step_number + 1, false);
+    say(self, &about, job->task->next_step + 1, false);
     return true;
 }
 

@@ -36,7 +36,7 @@ FAULTS = {
     ],
     # agentd/tasks.c: steps numbered from 1 in each run.
     "restart_numbering": [
-        ("task->step_number = dispatch->journaled_step + 1;", "task->step_number = 1;"),
+        ("task->next_step = dispatch->journaled_step + 1;", "task->next_step = 1;"),
     ],
 }
 
