@@ -29,6 +29,8 @@ static const struct {
     {"reply_early", FAULT_REPLY_EARLY},
     {"dispatch_early", FAULT_DISPATCH_EARLY},
     {"no_flush", FAULT_NO_FLUSH},
+    {"grant_before_commit", FAULT_GRANT_EARLY},
+    {"forget_early", FAULT_FORGET_EARLY},
 };
 
 static void usage(FILE *out)
@@ -109,6 +111,11 @@ static void print_counts(uint64_t seeds, const struct counts *counts)
            " claims kept and %" PRIu64 " refused, %" PRIu64 " lies\n",
            counts->messages, counts->lost_messages, counts->doubled_messages, counts->kept_claims,
            counts->refused_claims, counts->lies);
+    printf("  %" PRIu64 " turns, %" PRIu64 " delegations and %" PRIu64 " refused, %" PRIu64
+           " calls of models (%" PRIu64 " again), %" PRIu64 " histories fetched, %" PRIu64
+           " crashes of egresses\n",
+           counts->turns, counts->delegations, counts->refusals, counts->provider_calls,
+           counts->calls_again, counts->fetches, counts->egress_crashes);
     printf("  %" PRIu64 " crashes, %" PRIu64 " batches torn off, %" PRIu64 " pauses, %" PRIu64
            " partitions, %" PRIu64 " broker crashes, %" PRIu64 " disk faults\n",
            counts->crashes, counts->torn, counts->pauses, counts->partitions,
