@@ -59,8 +59,8 @@ static void set_failure(struct pending *pending, const char *code, const char *m
                         const char *detail, bool permanent)
 {
     pending->code = xstrdup(code);
-    pending->message = xstrdup(message ? message : "");
-    pending->detail = xstrdup(detail ? detail : "");
+    pending->message = clean_text(message);
+    pending->detail = clean_text(detail);
     pending->report.failure = (struct wire_failure){.code = pending->code,
                                                     .message = pending->message,
                                                     .detail = pending->detail,
@@ -644,6 +644,19 @@ uint32_t conversation_calling(const conversation_t *self)
     if (self->state != TALK_CALLING)
         return 0;
     return self->turns_count ? self->turns[self->turns_count - 1].number + 1 : 1;
+}
+
+struct bytes conversation_request(conversation_t *self)
+{
+    CHECK(self->state == TALK_CALLING);
+    if (!self->request.size)
+        CHECK(request_write(self, next_turn(self), &self->request, NULL) == 0);
+    return buf_bytes(&self->request);
+}
+
+void conversation_forget_request(conversation_t *self)
+{
+    buf_release(&self->request);
 }
 
 static void report_turn(conversation_t *self, struct bytes bytes, const struct wire_usage *usage)

@@ -140,9 +140,9 @@ const struct wire_verdict *link_verdicts(const struct effect_welcome *welcome, s
 
 static struct failure failure_of(const struct wire_failure *from)
 {
-    if (from->code == NULL)
+    if (from->code == NULL || *from->code == '\0') /* absent: its code is required */
         return (struct failure){0};
-    return (struct failure){.code = *from->code == '\0' ? "failed" : from->code,
+    return (struct failure){.code = from->code,
                             .message = from->message,
                             .detail = from->detail,
                             .permanent = from->permanent};

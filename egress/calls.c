@@ -478,6 +478,8 @@ enum calls_verdict calls_ask(calls_t *self, const struct wire_call *ask,
 {
     struct call *call = find(self, &ask->key);
     uint8_t hash[DATUM_HASH_BYTES];
+    if (payload && payload->size > LIMIT_CONVERSATION_BYTES)
+        return refuse(self, ask, asker, "too_large", "the request is larger than may be", true);
     if (payload) {
         datum_hash(*payload, hash);
         if (memcmp(hash, ask->request_hash, sizeof hash) != 0)

@@ -27,6 +27,7 @@
  *   "conflict"   another request under the same key and run, or of a call that has started
  *   "unknown"    no payload, and none is known: ask with it
  *   "malformed"  the payload's hash is another one
+ *   "too_large"  the request is larger than LIMIT_CONVERSATION_BYTES
  *   "busy"       a cap is reached; no answer is ever dropped for room
  * A request of a later run takes the place of an older one that waits. */
 #ifndef AF_EGRESS_CALLS_H

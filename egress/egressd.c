@@ -122,20 +122,24 @@ static void publish_delta(void *context, uint64_t id, struct bytes text)
 /* --- calls ---------------------------------------------------------------------------------------
  */
 
-static void log_call(const char *id, const char *sentence, const struct call_view *call,
+typedef void (*log_fn)(const char *id, const char *sentence, ...);
+
+/* Says which call; never what is in it. */
+static void log_call(log_fn log, const char *id, const char *sentence, const struct call_view *call,
                      const char *why)
 {
-    char execution[TYPEID_TEXT_SIZE];
+    char execution[TYPEID_TEXT_SIZE], turn[24];
     typeid_text("exec", call->key.execution, execution);
-    log_info(id, sentence, "execution", execution, "task", call->key.path, "agent", call->agent,
-             "why", why, NULL);
+    (void)snprintf(turn, sizeof turn, "%u/%u", call->key.attempt, call->key.turn);
+    log(id, sentence, "execution", execution, "task", call->key.path, "turn", turn, "agent",
+        call->agent, "why", why, NULL);
 }
 
 static void refuse_call(egressd_t *self, const struct call_view *call, const char *error,
                         const char *what)
 {
     const struct wire_call_answer answer = {.error = error, .what = what, .permanent = true};
-    log_call("EGRESS-CALL-REFUSED", "a call is refused for good", call, what);
+    log_call(log_warn, "EGRESS-CALL-REFUSED", "a call is refused for good", call, what);
     calls_answer(self->calls, call->id, &answer, bytes_of(NULL, 0));
 }
 
@@ -152,6 +156,8 @@ static void end_call(void *context, uint64_t id, const struct provider_end *end)
         .usage = usage_settle(end->input_tokens, end->output_tokens, call.prices, call.tokens,
                               call.cost_microusd),
     };
+    log_call(log_debug, "EGRESS-CALL-ENDED", "a call has ended", &call,
+             end->error && end->error[0] ? end->error : "answered");
     calls_answer(self->calls, id, &answer, end->turn);
 }
 
@@ -180,6 +186,7 @@ static void start_call(egressd_t *self, const struct call_view *call, const stru
     } else if (!def->rules) {
         refuse_call(self, call, "invalid", "the agent's definition holds no rules of its script");
     } else {
+        log_call(log_debug, "EGRESS-CALL-STARTED", "a call begins", call, "");
         note_call(self, call);
         calls_start(self->calls, call->id,
                     (struct usage_prices){def->input_price, def->output_price});

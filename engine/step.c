@@ -225,10 +225,10 @@ static void keep_turn(struct call *call, const struct live *live, const struct e
                       struct event_step *kept)
 {
     const struct talk *talk = live->exec->tasks[live->node].talk;
-    const char **calls = arena_alloc(&call->out->arena, (step->calls_count + 1) * sizeof *calls);
     bool reserved = talk && talk->reservation.turn > 0 && talk->reservation.turn == step->turn;
-    if (step->kind == STEP_FAILURE && !reserved)
+    if (step->turn == 0 || (step->kind == STEP_FAILURE && !reserved))
         return;
+    const char **calls = arena_alloc(&call->out->arena, (step->calls_count + 1) * sizeof *calls);
     for (size_t i = 0; i < step->calls_count; i++)
         calls[i] = keep_text(call, step->calls[i]);
     kept->turn = step->turn;

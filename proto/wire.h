@@ -92,7 +92,7 @@ struct wire_history {
     enum wire_step_kind kind; /* turn or tool result */
     uint32_t turn, call;
     struct datum output;
-    struct wire_failure failure; /* code NULL: none */
+    struct wire_failure failure; /* code NULL or "": none */
 };
 struct wire_dispatch {
     struct uuid execution;
@@ -126,7 +126,7 @@ struct wire_step {
     enum wire_step_kind kind;
     int64_t queued_us, started_us, ended_us;
     struct datum output;
-    struct wire_failure failure; /* of a failure, or of a tool result; code NULL: none */
+    struct wire_failure failure; /* of a failure, or of a tool result; code NULL or "": none */
     uint32_t turn, call;
     const char *const *calls;
     size_t calls_count;
