@@ -58,23 +58,23 @@ static const char *const COORDINATOR = "coordinator";
 
 /* What the socket doesn't take is lost here, and sent again by the link's or the job's own rules.
  */
-static void send_body(struct agentd *self, const struct wire_body *body, uint64_t correlation,
-                      struct bytes payload)
+static void send_body(struct agentd *self, const char *to, const struct wire_body *body,
+                      uint64_t correlation, struct bytes payload)
 {
-    struct wire_route route = {.kind = body->kind, .to = COORDINATOR, .correlation = correlation};
+    struct wire_route route = {.kind = body->kind, .to = to, .correlation = correlation};
     struct err err;
     (void)!peer_send(self->peer, &route, body, payload, &err);
 }
 
 static void send_link(void *context, const struct wire_body *body)
 {
-    send_body(context, body, 0, bytes_of(NULL, 0));
+    send_body(context, COORDINATOR, body, 0, bytes_of(NULL, 0));
 }
 
-static void send_job(void *context, const struct wire_body *body, uint64_t correlation,
-                     struct bytes payload)
+static void send_job(void *context, const char *to, const struct wire_body *body,
+                     uint64_t correlation, struct bytes payload)
 {
-    send_body(context, body, correlation, payload);
+    send_body(context, to, body, correlation, payload);
 }
 
 static void fill_hello(void *context, struct wire_hello *hello)
@@ -164,6 +164,13 @@ static void take_drop(struct agentd *self, const struct wire_drop *drop)
         tasks_drop(self->tasks, &task);
 }
 
+static void take_granted(struct agentd *self, const struct wire_granted *granted)
+{
+    struct task *task = tasks_find(self->tasks, granted->execution, granted->path);
+    if (task && wire_run_compare(task->run, granted->run) == 0)
+        jobs_granted(self->jobs, task, granted);
+}
+
 static void take_items(struct agentd *self, struct bytes bytes)
 {
     struct wire_items items;
@@ -183,6 +190,8 @@ static void take_items(struct agentd *self, struct bytes bytes)
             take_dispatch(self, &item->dispatch);
         else if (item->kind == WIRE_ITEM_DROP)
             take_drop(self, &item->drop);
+        else if (item->kind == WIRE_ITEM_GRANTED)
+            take_granted(self, &item->granted);
     }
 }
 
@@ -281,6 +290,7 @@ static void dispatch_message(struct agentd *self)
     case WIRE_REPLY:
     case WIRE_BLOB_CHUNK:
     case WIRE_BLOB_STORED:
+    case WIRE_CALL_ANSWER:
     case WIRE_UNDELIVERABLE:
         if (jobs_receive(self->jobs, &self->message, &err))
             log_definition_error(self, &err);

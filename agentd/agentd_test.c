@@ -1,14 +1,11 @@
 /* A real agentd process behind a real brokerd, with a coordinator made for the test. */
-#include "agentd/fake_coordinator.h"
+#include "agentd/fixture.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/run.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,129 +16,13 @@
 
 #include <cmocka.h>
 
-extern char **environ;
-
-struct fixture {
-    char dir[64];
-    struct run_paths paths;
-    char *agents;
-    pid_t broker, agentd;
-    struct fake fake;
-    struct uuid execution;
-};
-
-static pid_t spawn(const char *program, const char *const *arguments)
-{
-    pid_t pid = 0;
-    int rc = posix_spawn(&pid, program, NULL, NULL, (char *const *)(uintptr_t)arguments, environ);
-    assert_int_equal(rc, 0);
-    return pid;
-}
-
-static void start_agentd(struct fixture *self, const char *name)
-{
-    char instance[TYPEID_TEXT_SIZE];
-    const char *const arguments[] = {"agentd",
-                                     "--agent",
-                                     name,
-                                     "--instance",
-                                     typeid_text("inst", uuid_new(), instance),
-                                     "--broker",
-                                     self->paths.broker_endpoint,
-                                     "--agents",
-                                     self->agents,
-                                     "--scratch",
-                                     self->paths.scratch,
-                                     NULL};
-    self->agentd = spawn(AGENTD, arguments);
-}
-
-/* The definition in its canonical form, whose agent is called "a". */
-static void serve(struct fixture *self, const char *definition_json)
-{
-    fake_init(&self->fake, self->paths.broker_endpoint, definition_json);
-    start_agentd(self, "a");
-    fake_wait(&self->fake, fake_linked);
-}
-
-static int set_up(void **state)
-{
-    struct fixture *self = xcalloc(1, sizeof *self);
-    snprintf(self->dir, sizeof self->dir, "/tmp/af-agentd-XXXXXX");
-    if (!mkdtemp(self->dir) || run_paths_init(&self->paths, self->dir, NULL) != 0 ||
-        run_paths_make(&self->paths, NULL) != 0)
-        return -1;
-    self->agents = xasprintf("%s/agents", self->dir);
-    (void)mkdir(self->agents, 0700);
-    const char *const arguments[] = {"brokerd", "--dir", self->dir, NULL};
-    self->broker = spawn(BROKERD, arguments);
-    self->execution = uuid_new();
-    *state = self;
-    return 0;
-}
-
-static int stop(pid_t *pid, int signal_number)
-{
-    int status = 0;
-    if (*pid <= 0)
-        return 0;
-    kill(*pid, signal_number);
-    assert_int_equal(waitpid(*pid, &status, 0), *pid);
-    *pid = 0;
-    return status;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status, (void)type, (void)walk;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *self = *state;
-    stop(&self->agentd, SIGKILL);
-    if (self->fake.peer)
-        fake_release(&self->fake);
-    stop(&self->broker, SIGTERM);
-    nftw(self->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-    run_paths_release(&self->paths);
-    free(self->agents);
-    free(self);
-    return 0;
-}
-
-static void write_program(const struct fixture *self, const char *name, const char *script)
-{
-    char *path = xasprintf("%s/%s", self->agents, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, script, strlen(script)), (ssize_t)strlen(script));
-    close(fd);
-    free(path);
-}
-
-static void assert_output(const struct fake_step *step, const char *json)
-{
-    value_t *wanted = NULL;
-    assert_int_equal(value_from_json(json, strlen(json), &wanted, NULL), 0);
-    if (step->failed)
-        fail_msg("%s: %s", step->code, step->message);
-    struct buf got = {0};
-    value_to_json(step->output, 0, &got);
-    if (!value_equal(step->output, wanted))
-        fail_msg("got %.300s, wanted %s", buf_string(&got), json);
-    buf_release(&got);
-    value_destroy(&wanted);
-}
-
 /* --- builtins
  * -------------------------------------------------------------------------------------- */
 
 static void test_echo(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"echo\",\"process\":{\"parallel\":16}}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"echo\",\"process\":{\"parallel\":16}}");
     assert_int_equal(self->fake.credit, 16);
     for (int i = 0; i < 100; i++) {
         char path[16], message[32];
@@ -156,7 +37,7 @@ static void test_echo(void **state)
         snprintf(message, sizeof message, "{\"i\": %d}", i);
         assert_string_equal(self->fake.steps[i].path, path);
         assert_int_equal(self->fake.steps[i].number, 1);
-        assert_output(&self->fake.steps[i], message);
+        fixture_assert_output(&self->fake.steps[i], message);
     }
     assert_int_equal(self->fake.credit, 116);
 }
@@ -164,7 +45,7 @@ static void test_echo(void **state)
 static void test_echo_gives_a_large_value_back_by_its_name(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"echo\"}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"echo\"}");
     char *text = xmalloc(200001);
     memset(text, 'x', 200000);
     text[200000] = '\0';
@@ -181,7 +62,7 @@ static void test_echo_gives_a_large_value_back_by_its_name(void **state)
 static void test_sleep(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
     fake_dispatch(&self->fake, self->execution, "long", "{\"seconds\": 0.2}", 0);
     fake_dispatch(&self->fake, self->execution, "short", "{\"ms\": 1}", 0);
     fake_dispatch(&self->fake, self->execution, "late", "3600", 50000);
@@ -191,7 +72,7 @@ static void test_sleep(void **state)
     assert_string_equal(steps[0].path, "wrong");
     assert_true(steps[0].permanent);
     assert_string_equal(steps[1].path, "short");
-    assert_output(&steps[1], "{\"ms\": 1}");
+    fixture_assert_output(&steps[1], "{\"ms\": 1}");
     assert_string_equal(steps[2].path, "late");
     assert_string_equal(steps[2].code, "timeout");
     assert_false(steps[2].permanent);
@@ -201,7 +82,7 @@ static void test_sleep(void **state)
 static void test_fail(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"fail\"}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"fail\"}");
     fake_dispatch(&self->fake, self->execution, "n", "\"because\"", 0);
     fake_dispatch(&self->fake, self->execution, "m",
                   "{\"message\": \"never\", \"permanent\": true}", 0);
@@ -216,14 +97,14 @@ static void test_fail(void **state)
 static void test_another_version_is_fetched(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
     value_destroy(&self->fake.definition);
     const char *next = "{\"agent\":\"a\",\"builtin\":\"echo\",\"process\":{\"parallel\":5}}";
     assert_int_equal(value_from_json(next, strlen(next), &self->fake.definition, NULL), 0);
     self->fake.version = 2;
     fake_dispatch(&self->fake, self->execution, "n", "\"x\"", 0);
     fake_wait_steps(&self->fake, 1);
-    assert_output(&self->fake.steps[0], "\"x\"");
+    fixture_assert_output(&self->fake.steps[0], "\"x\"");
 }
 
 /* --- commands
@@ -232,8 +113,8 @@ static void test_another_version_is_fetched(void **state)
 static void test_command(void **state)
 {
     struct fixture *self = *state;
-    write_program(self, "cat", "#!/bin/sh\nexec /bin/cat\n");
-    serve(self, "{\"agent\":\"a\",\"command\":[\"cat\"]}");
+    fixture_write_program(self, "cat", "#!/bin/sh\nexec /bin/cat\n");
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"cat\"]}");
     fake_dispatch(&self->fake, self->execution, "n", "{\"question\": [1, null]}", 0);
     fake_wait_steps(&self->fake, 1);
     char text[TYPEID_TEXT_SIZE];
@@ -241,15 +122,15 @@ static void test_command(void **state)
         xasprintf("{\"execution\":\"%s\",\"workflow\":\"flow\",\"task\":\"n\",\"attempt\":1,"
                   "\"agent\":\"a\",\"message\":{\"question\":[1,null]},\"deadline\":null}",
                   typeid_text("exec", self->execution, text));
-    assert_output(&self->fake.steps[0], wanted);
+    fixture_assert_output(&self->fake.steps[0], wanted);
     free(wanted);
 }
 
 static void test_command_with_large_values(void **state)
 {
     struct fixture *self = *state;
-    write_program(self, "cat", "#!/bin/sh\nexec /bin/cat\n");
-    serve(self, "{\"agent\":\"a\",\"command\":[\"cat\"]}");
+    fixture_write_program(self, "cat", "#!/bin/sh\nexec /bin/cat\n");
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"cat\"]}");
     size_t size = 3 * LIMIT_BLOB_CHUNK_BYTES;
     char *text = xmalloc(size);
     memset(text, 'y', size);
@@ -267,12 +148,12 @@ static void test_command_with_large_values(void **state)
 static void test_command_failures(void **state)
 {
     struct fixture *self = *state;
-    write_program(self, "do",
-                  "#!/bin/sh\nread line\ncase \"$AF_TASK\" in\n"
-                  "three) echo first >&2; echo second >&2; exit 3;;\n"
-                  "usage) exit 64;;\ntemporary) exit 75;;\nkill) kill -9 $$;;\n"
-                  "bytes) printf '\\377\\376';;\nslow) sleep 1000;;\nesac\n");
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./do\"]}");
+    fixture_write_program(self, "do",
+                          "#!/bin/sh\nread line\ncase \"$AF_TASK\" in\n"
+                          "three) echo first >&2; echo second >&2; exit 3;;\n"
+                          "usage) exit 64;;\ntemporary) exit 75;;\nkill) kill -9 $$;;\n"
+                          "bytes) printf '\\377\\376';;\nslow) sleep 1000;;\nesac\n");
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./do\"]}");
     static const struct {
         const char *path, *code, *says;
         bool permanent;
@@ -301,7 +182,7 @@ static void test_command_failures(void **state)
 static void test_missing_program(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./nothing\"]}");
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./nothing\"]}");
     fake_dispatch(&self->fake, self->execution, "n", "null", 0);
     fake_wait_steps(&self->fake, 1);
     assert_string_equal(self->fake.steps[0].code, "not_found");
@@ -310,106 +191,52 @@ static void test_missing_program(void **state)
     assert_non_null(strstr(self->fake.steps[0].message, "--agents"));
 }
 
-/* Commands may only write to their scratch directory: a witness of their lives is a fifo that the
- * test made, whose reader sees its end once no writer is left. It is opened by the command's shell
- * for reading and stays open in all that it starts. */
-struct witness {
-    int fd;
-    char *path;
-};
-
-static struct witness open_witness(const struct fixture *self)
-{
-    struct witness witness = {.path = xasprintf("%s/witness", self->agents)};
-    assert_int_equal(mkfifo(witness.path, 0600), 0);
-    return witness;
-}
-
-/* A writer can be opened without blocking as soon as the command has the other end open. */
-static void wait_until_seen(struct fixture *self, struct witness *witness)
-{
-    int64_t until_us = clock_monotonic_us() + FAKE_PATIENCE_US;
-    while ((witness->fd = open(witness->path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0) {
-        assert_int_equal(errno, ENXIO);
-        assert_true(clock_monotonic_us() < until_us);
-        fake_serve_for(&self->fake, 2000);
-    }
-}
-
-static bool is_gone(const struct witness *witness)
-{
-    return write(witness->fd, "", 0) == 0 && write(witness->fd, "x", 1) < 0 && errno == EPIPE;
-}
-
-static void wait_until_gone(struct fixture *self, struct witness *witness)
-{
-    int64_t until_us = clock_monotonic_us() + FAKE_PATIENCE_US;
-    while (!is_gone(witness)) {
-        assert_true(clock_monotonic_us() < until_us);
-        fake_serve_for(&self->fake, 2000);
-    }
-    close(witness->fd);
-    unlink(witness->path);
-    free(witness->path);
-}
-
-/* Leaves a daemon behind, in a session of its own, that also holds the witness. */
-static void write_daemoniser(const struct fixture *self)
-{
-    char *script = xasprintf("#!/bin/sh\nexec 9<%s/witness\n"
-                             "setsid sh -c 'sleep 1000 & sleep 1000' >/dev/null 2>&1 &\n"
-                             "[ \"$AF_TASK\" = ends ] && exit 0\nsleep 1000\n",
-                             self->agents);
-    write_program(self, "daemoniser", script);
-    free(script);
-}
-
 static void test_timeout_kills_a_daemon(void **state)
 {
     struct fixture *self = *state;
-    struct witness witness = open_witness(self);
-    write_daemoniser(self);
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
+    struct witness witness = witness_open(self);
+    fixture_write_daemoniser(self);
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
     fake_dispatch(&self->fake, self->execution, "n", "null", 500000);
-    wait_until_seen(self, &witness);
+    witness_wait_until_seen(self, &witness);
     fake_wait_steps(&self->fake, 1);
     assert_string_equal(self->fake.steps[0].code, "timeout");
-    assert_true(is_gone(&witness));
-    wait_until_gone(self, &witness);
+    assert_true(witness_is_gone(&witness));
+    witness_wait_until_gone(self, &witness);
 }
 
 static void test_the_end_of_a_command_kills_its_daemon(void **state)
 {
     struct fixture *self = *state;
-    struct witness witness = open_witness(self);
-    write_daemoniser(self);
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
+    struct witness witness = witness_open(self);
+    fixture_write_daemoniser(self);
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
     fake_dispatch(&self->fake, self->execution, "ends", "null", 0);
-    wait_until_seen(self, &witness);
+    witness_wait_until_seen(self, &witness);
     fake_wait_steps(&self->fake, 1);
     assert_false(self->fake.steps[0].failed);
-    wait_until_gone(self, &witness);
+    witness_wait_until_gone(self, &witness);
 }
 
 static void test_a_drop_kills(void **state)
 {
     struct fixture *self = *state;
-    struct witness witness = open_witness(self);
-    write_daemoniser(self);
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
+    struct witness witness = witness_open(self);
+    fixture_write_daemoniser(self);
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
     struct wire_run run = fake_dispatch(&self->fake, self->execution, "n", "null", 0);
-    wait_until_seen(self, &witness);
+    witness_wait_until_seen(self, &witness);
     struct wire_run other = {run.epoch, run.counter + 1};
     fake_drop(&self->fake, self->execution, "n", other);
     fake_serve_for(&self->fake, 20000);
-    assert_false(is_gone(&witness));
+    assert_false(witness_is_gone(&witness));
     assert_int_equal(self->fake.steps_count, 0);
     fake_drop(&self->fake, self->execution, "n", run);
     fake_wait_steps(&self->fake, 1);
-    assert_true(is_gone(&witness));
+    assert_true(witness_is_gone(&witness));
     assert_true(self->fake.steps[0].failed);
     assert_string_equal(self->fake.steps[0].code, "cancelled");
-    wait_until_gone(self, &witness);
+    witness_wait_until_gone(self, &witness);
 }
 
 static bool has_said_bye(struct fake *fake)
@@ -420,26 +247,26 @@ static bool has_said_bye(struct fake *fake)
 static void test_kill_leaves_nothing(void **state)
 {
     struct fixture *self = *state;
-    struct witness witness = open_witness(self);
-    write_daemoniser(self);
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
+    struct witness witness = witness_open(self);
+    fixture_write_daemoniser(self);
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
     fake_dispatch(&self->fake, self->execution, "n", "null", 0);
-    wait_until_seen(self, &witness);
-    stop(&self->agentd, SIGKILL);
-    wait_until_gone(self, &witness);
+    witness_wait_until_seen(self, &witness);
+    fixture_stop(&self->agentd, SIGKILL);
+    witness_wait_until_gone(self, &witness);
 }
 
 static void test_sigterm_drains(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
     fake_dispatch(&self->fake, self->execution, "n", "{\"ms\": 300}", 0);
     fake_serve_for(&self->fake, 50000);
     kill(self->agentd, SIGTERM);
     fake_wait(&self->fake, has_said_bye);
     assert_true(self->fake.draining);
     assert_int_equal(self->fake.steps_count, 1);
-    int status = stop(&self->agentd, SIGTERM);
+    int status = fixture_stop(&self->agentd, SIGTERM);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
@@ -454,21 +281,21 @@ static bool has_new_link(struct fake *fake)
 static void test_stopped_past_its_lease(void **state)
 {
     struct fixture *self = *state;
-    struct witness witness = open_witness(self);
-    write_daemoniser(self);
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
+    struct witness witness = witness_open(self);
+    fixture_write_daemoniser(self);
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
     fake_dispatch(&self->fake, self->execution, "n", "null", 0);
-    wait_until_seen(self, &witness);
+    witness_wait_until_seen(self, &witness);
     self->fake.keep = true;
     kill(self->agentd, SIGSTOP);
     self->fake.deaf = true;
     fake_serve_for(&self->fake, LIMIT_LEASE_US + 300000);
     self->fake.deaf = false;
-    assert_false(is_gone(&witness));
+    assert_false(witness_is_gone(&witness));
     kill(self->agentd, SIGCONT);
     fake_wait(&self->fake, has_new_link);
     assert_int_equal(self->fake.claims, 0);
-    wait_until_gone(self, &witness);
+    witness_wait_until_gone(self, &witness);
     fake_serve_for(&self->fake, 50000);
     assert_int_equal(self->fake.steps_count, 0);
 }
@@ -476,13 +303,13 @@ static void test_stopped_past_its_lease(void **state)
 static void test_silence_kills_commands(void **state)
 {
     struct fixture *self = *state;
-    struct witness witness = open_witness(self);
-    write_daemoniser(self);
-    serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
+    struct witness witness = witness_open(self);
+    fixture_write_daemoniser(self);
+    fixture_serve(self, "{\"agent\":\"a\",\"command\":[\"./daemoniser\"]}");
     fake_dispatch(&self->fake, self->execution, "n", "null", 0);
-    wait_until_seen(self, &witness);
+    witness_wait_until_seen(self, &witness);
     self->fake.deaf = true;
-    wait_until_gone(self, &witness);
+    witness_wait_until_gone(self, &witness);
     self->fake.deaf = false;
     fake_wait(&self->fake, has_new_link);
     assert_int_equal(self->fake.claims, 0);
@@ -496,7 +323,7 @@ static bool has_claimed(struct fake *fake)
 static void test_unacknowledged_steps_are_claimed_and_sent_anew(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"echo\"}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"echo\"}");
     self->fake.commits = false;
     self->fake.keep = true;
     fake_dispatch(&self->fake, self->execution, "n", "1", 0);
@@ -513,7 +340,7 @@ static void test_unacknowledged_steps_are_claimed_and_sent_anew(void **state)
 static void test_a_newer_run_replaces_an_older_one(void **state)
 {
     struct fixture *self = *state;
-    serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
+    fixture_serve(self, "{\"agent\":\"a\",\"builtin\":\"sleep\"}");
     fake_dispatch(&self->fake, self->execution, "n", "3600", 0);
     struct wire_run newer = fake_dispatch(&self->fake, self->execution, "n", "{\"ms\":1}", 0);
     fake_wait_steps(&self->fake, 1);
@@ -525,7 +352,7 @@ static void test_a_newer_run_replaces_an_older_one(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
         TEST(test_echo),
         TEST(test_echo_gives_a_large_value_back_by_its_name),
         TEST(test_sleep),

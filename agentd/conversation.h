@@ -70,7 +70,7 @@ struct conversation_next {
     uint32_t turn, call;
     const struct agent_tool *tool;
     const value_t *arguments; /* of the tool, with defaults; borrowed until its result is told */
-    struct bytes request;     /* MessagePack; borrowed until the answer is told */
+    struct bytes request;     /* MessagePack; borrowed until it is forgotten, or the answer is told */
 };
 void conversation_next(conversation_t *self, struct conversation_next *ret_next);
 
@@ -91,6 +91,10 @@ void conversation_granted(conversation_t *self, uint32_t turn);
 void conversation_called(conversation_t *self);
 /* The turn that is asked for; 0: none is. */
 uint32_t conversation_calling(const conversation_t *self);
+/* The request of that turn, written once more if it was forgotten: the same bytes. Waiting for an
+ * answer takes long, and requests are large. */
+struct bytes conversation_request(conversation_t *self);
+void conversation_forget_request(conversation_t *self);
 
 struct conversation_answer {
     struct bytes turn;       /* MessagePack, unless there is an error */

@@ -183,11 +183,8 @@ static void refuse(struct call *self, const char *code, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    /* What was cut may have been cut within a character. */
-    value_t *clean = value_string_lossy(text, strlen(text));
     self->kind = CALL_WRONG;
-    result_set_error(&self->result, code, value_as_string(clean));
-    value_destroy(&clean);
+    result_set_error(&self->result, code, text);
 }
 
 static void refuse_unknown(struct call *self, const struct agent_def *def)

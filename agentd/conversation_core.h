@@ -96,6 +96,8 @@ value_t *tools_document(const struct agent_def *def);
 
 /* conversation_request.c */
 void result_set_output(struct result *self, const value_t *output); /* cut, if it is long */
+/* Valid UTF-8, the caller's: messages may have been cut within a character. NULL: "". */
+char *clean_text(const char *text);
 void result_set_error(struct result *self, const char *code, const char *message);
 /* ERR_TOO_LARGE. */
 int request_write(const conversation_t *self, uint32_t turn, struct buf *out,

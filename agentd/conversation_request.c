@@ -40,11 +40,18 @@ void result_set_output(struct result *self, const value_t *output)
     buf_release(&json);
 }
 
+char *clean_text(const char *text)
+{
+    struct buf clean = {0};
+    utf8_append_lossy(&clean, text ? text : "", text ? strlen(text) : 0);
+    return clean.size ? buf_steal(&clean) : xstrdup("");
+}
+
 void result_set_error(struct result *self, const char *code, const char *message)
 {
     result_release(self);
     self->code = xstrdup(code);
-    self->message = xstrdup(message ? message : "");
+    self->message = clean_text(message);
 }
 
 static void append_result(value_t *list, const struct result *result)

@@ -13,7 +13,7 @@
 
 void fake_init(struct fake *self, const char *endpoint, const char *definition_json)
 {
-    *self = (struct fake){.version = 1, .commits = true};
+    *self = (struct fake){.version = 1, .commits = true, .history_page = 2};
     struct peer_options options = {
         .endpoint = endpoint, .address = "coordinator", .program = "fake 0"};
     struct err err = {0};
@@ -29,6 +29,7 @@ static void free_step(struct fake_step *step)
     free(step->code);
     free(step->message);
     free(step->detail);
+    free(step->calls);
     value_destroy(&step->output);
 }
 
@@ -36,8 +37,18 @@ void fake_release(struct fake *self)
 {
     for (size_t i = 0; i < self->steps_count; i++)
         free_step(&self->steps[i]);
+    for (size_t i = 0; i < self->said_count; i++) {
+        free(self->said[i].name);
+        value_destroy(&self->said[i].value);
+        value_destroy(&self->said[i].context);
+    }
     for (size_t i = 0; i < self->blobs_count; i++)
         buf_release(&self->blobs[i]);
+    for (size_t i = 0; i < self->history_count; i++)
+        buf_release(&self->history_bytes[i]);
+    free(self->history);
+    free(self->history_bytes);
+    free(self->said);
     free(self->steps);
     free(self->blobs);
     buf_release(&self->blob);
@@ -66,26 +77,71 @@ static void send_link(void *context, const struct wire_body *body)
 /* --- what a coordinator answers ------------------------------------------------------------------
  */
 
+static void write_definition(const struct fake *self, const value_t *params, value_t *document)
+{
+    value_t *definition = value_ref(self->definition);
+    value_set_string(document, "name", value_get_string(params, "name", ""));
+    value_set_int(document, "version", value_get_int(params, "version", self->version));
+    value_set_string(document, "hash", "");
+    value_set(document, "definition", &definition);
+}
+
+static void append_entry(value_t *items, const struct wire_history *entry)
+{
+    value_t *item = value_map(), *output = NULL;
+    value_set_string(item, "kind", entry->kind == WIRE_STEP_TURN ? "turn" : "tool_result");
+    value_set_int(item, "turn", entry->turn);
+    value_set_int(item, "call", entry->call);
+    if (entry->failure.code) {
+        output = value_map();
+        value_set_string(output, "code", entry->failure.code);
+        value_set_string(output, "message", entry->failure.message);
+        value_set(item, "failure", &output);
+    } else if (entry->output.is_blob) {
+        char hash[2 * DATUM_HASH_BYTES + 1];
+        output = value_map();
+        datum_hash_hex(entry->output.hash, hash);
+        value_set_string(output, "$blob", hash);
+        value_set_int(output, "size", (int64_t)entry->output.size_bytes);
+        value_set(item, "output", &output);
+    } else {
+        assert_int_equal(value_from_msgpack(entry->output.inline_bytes, &output, NULL), 0);
+        value_set(item, "output", &output);
+    }
+    value_append(items, &item);
+}
+
+static void write_history(struct fake *self, const value_t *params, value_t *document)
+{
+    value_t *items = value_list();
+    uint32_t from = (uint32_t)value_get_int(params, "from", 0), at = from;
+    self->history_asked++;
+    for (; at < self->history_count && at - from < self->history_page; at++)
+        append_entry(items, &self->history[at]);
+    value_set(document, "items", &items);
+    if (at < self->history_count)
+        value_set_int(document, "next", at);
+}
+
 static void answer_request(struct fake *self, const struct message *message)
 {
     struct buf payload = {0};
     struct wire_body reply = {.kind = WIRE_REPLY};
-    value_t *params = NULL;
+    value_t *params = NULL, *document = value_map();
+    const char *method = message->body.request.method;
     assert_int_equal(value_from_msgpack(message->payload, &params, NULL), 0);
-    int64_t version = value_get_int(params, "version", self->version);
-    if (strcmp(message->body.request.method, "agents.get") != 0 || version > self->version) {
+    bool known = value_get_int(params, "version", self->version) <= self->version;
+    if (strcmp(method, "agents.get") == 0 && known) {
+        write_definition(self, params, document);
+    } else if (strcmp(method, "tasks.history") == 0) {
+        write_history(self, params, document);
+    } else {
         reply.reply.error = "not_found";
         reply.reply.what = "there is no such version";
-    } else {
-        value_t *document = value_map();
-        value_t *definition = value_ref(self->definition);
-        value_set_string(document, "name", value_get_string(params, "name", ""));
-        value_set_int(document, "version", version);
-        value_set_string(document, "hash", "");
-        value_set(document, "definition", &definition);
-        value_to_msgpack(document, &payload);
-        value_destroy(&document);
     }
+    if (value_size(document))
+        value_to_msgpack(document, &payload);
+    value_destroy(&document);
     value_destroy(&params);
     send_to(self, message->route.from, &reply, message->route.correlation, buf_bytes(&payload));
     buf_release(&payload);
@@ -206,6 +262,14 @@ static value_t *output_of(struct fake *self, const struct datum *datum)
     return value;
 }
 
+static char *names_of(const struct wire_step *step)
+{
+    struct buf names = {0};
+    for (size_t i = 0; i < step->calls_count; i++)
+        buf_printf(&names, "%s%s", i ? "," : "", step->calls[i]);
+    return names.size ? buf_steal(&names) : xstrdup("");
+}
+
 static void take_step(struct fake *self, const struct wire_step *step)
 {
     if (self->count_only) {
@@ -213,7 +277,7 @@ static void take_step(struct fake *self, const struct wire_step *step)
         return;
     }
     self->steps = xrealloc(self->steps, (self->steps_count + 1) * sizeof self->steps[0]);
-    bool failed = step->kind == WIRE_STEP_FAILURE;
+    bool failed = step->failure.code && step->failure.code[0];
     assert_true(step->started_us > 0 && step->ended_us >= step->started_us);
     self->steps[self->steps_count++] = (struct fake_step){
         .execution = step->execution,
@@ -221,6 +285,11 @@ static void take_step(struct fake *self, const struct wire_step *step)
         .run = step->run,
         .attempt = step->attempt,
         .number = step->number,
+        .turn = step->turn,
+        .call = step->call,
+        .kind = step->kind,
+        .calls = names_of(step),
+        .usage = step->usage,
         .failed = failed,
         .permanent = step->failure.permanent,
         .code = xstrdup(failed ? step->failure.code : ""),
@@ -228,6 +297,27 @@ static void take_step(struct fake *self, const struct wire_step *step)
         .detail = xstrdup(failed ? step->failure.detail : ""),
         .output = failed ? NULL : output_of(self, &step->output),
         .output_is_blob = step->output.is_blob,
+    };
+}
+
+static void take_said(struct fake *self, const struct wire_item *item)
+{
+    const struct wire_delegate *delegate = &item->delegate;
+    const struct wire_tool_call *call = &item->tool_call;
+    bool delegates = item->kind == WIRE_ITEM_DELEGATE;
+    self->said = xrealloc(self->said, (self->said_count + 1) * sizeof self->said[0]);
+    self->said[self->said_count++] = (struct fake_said){
+        .delegates = delegates,
+        .hand_off = delegates && delegate->hand_off,
+        .run = delegates ? delegate->run : call->run,
+        .attempt = delegates ? delegate->attempt : call->attempt,
+        .turn = delegates ? delegate->turn : call->turn,
+        .call = delegates ? delegate->call : call->call,
+        .name = xstrdup(delegates ? delegate->agent : call->tool),
+        .value = output_of(self, delegates ? &delegate->message : &call->arguments),
+        .context = delegates && !datum_absent(&delegate->context)
+                       ? output_of(self, &delegate->context)
+                       : NULL,
     };
 }
 
@@ -244,6 +334,9 @@ static void take_items(struct fake *self, struct bytes bytes)
     for (size_t i = 0; i < items.count; i++)
         if (items.items[i].kind == WIRE_ITEM_STEP)
             take_step(self, &items.items[i].step);
+        else if (items.items[i].kind == WIRE_ITEM_DELEGATE ||
+                 items.items[i].kind == WIRE_ITEM_TOOL_CALL)
+            take_said(self, &items.items[i]);
     arena_release(&arena);
 }
 
@@ -297,10 +390,13 @@ static void serve(struct fake *self, int64_t until_us)
         if (link_deadline(self->link) < wake_us)
             wake_us = link_deadline(self->link);
     }
+    if (self->also)
+        self->also(self->also_context);
     wake_us = until_us < wake_us ? until_us : wake_us;
     long ms = wake_us > now_us ? (long)((wake_us - now_us) / 1000) + 1 : 0;
     zmq_pollitem_t item = {.socket = peer_socket(self->peer), .events = ZMQ_POLLIN};
-    (void)zmq_poll(&item, 1, ms > 20 ? 20 : ms);
+    long most_ms = self->also ? 2 : 20;
+    (void)zmq_poll(&item, 1, ms > most_ms ? most_ms : ms);
 }
 
 void fake_wait(struct fake *self, bool (*condition)(struct fake *self))
@@ -319,6 +415,17 @@ void fake_wait_steps(struct fake *self, size_t count)
     while (self->steps_count < count) {
         if (clock_monotonic_us() > until_us)
             fail_msg("waited in vain for step %zu; there are %zu", count, self->steps_count);
+        serve(self, until_us);
+    }
+}
+
+void fake_wait_said(struct fake *self, size_t count)
+{
+    int64_t until_us = clock_monotonic_us() + FAKE_PATIENCE_US;
+    while (self->said_count < count) {
+        if (clock_monotonic_us() > until_us)
+            fail_msg("waited in vain for delegation or call %zu; there are %zu", count,
+                     self->said_count);
         serve(self, until_us);
     }
 }
@@ -346,37 +453,100 @@ static void send_item(struct fake *self, const struct wire_item *item)
     buf_release(&bytes);
 }
 
+static struct wire_dispatch dispatch_of(struct fake *self, struct uuid execution, const char *path)
+{
+    return (struct wire_dispatch){.execution = execution,
+                                  .path = path,
+                                  .attempt = 1,
+                                  .run = {1, ++self->counter},
+                                  .agent = value_get_string(self->definition, "agent", ""),
+                                  .agent_version = self->version,
+                                  .workflow = "flow",
+                                  .queued_us = clock_utc_us()};
+}
+
+static struct wire_run send_dispatch(struct fake *self, const struct wire_dispatch *dispatch)
+{
+    struct wire_item item = {.kind = WIRE_ITEM_DISPATCH, .dispatch = *dispatch};
+    link_set_busy(self->link, true, clock_monotonic_us());
+    send_item(self, &item);
+    return dispatch->run;
+}
+
 struct wire_run fake_dispatch_datum(struct fake *self, struct uuid execution, const char *path,
                                     struct datum message, uint64_t timeout_us)
 {
-    struct wire_item item = {.kind = WIRE_ITEM_DISPATCH,
-                             .dispatch = {.execution = execution,
-                                          .path = path,
-                                          .attempt = 1,
-                                          .run = {1, ++self->counter},
-                                          .agent = value_get_string(self->definition, "agent", ""),
-                                          .agent_version = self->version,
-                                          .message = message,
-                                          .timeout_us = timeout_us,
-                                          .workflow = "flow",
-                                          .queued_us = clock_utc_us()}};
-    link_set_busy(self->link, true, clock_monotonic_us());
-    send_item(self, &item);
-    return item.dispatch.run;
+    struct wire_dispatch dispatch = dispatch_of(self, execution, path);
+    dispatch.message = message;
+    dispatch.timeout_us = timeout_us;
+    return send_dispatch(self, &dispatch);
+}
+
+static void pack(const char *json, struct buf *out)
+{
+    value_t *value = NULL;
+    assert_int_equal(value_from_json(json, strlen(json), &value, NULL), 0);
+    value_to_msgpack(value, out);
+    value_destroy(&value);
 }
 
 struct wire_run fake_dispatch(struct fake *self, struct uuid execution, const char *path,
                               const char *message_json, uint64_t timeout_us)
 {
     struct buf bytes = {0};
-    value_t *message = NULL;
-    assert_int_equal(value_from_json(message_json, strlen(message_json), &message, NULL), 0);
-    value_to_msgpack(message, &bytes);
-    value_destroy(&message);
+    pack(message_json, &bytes);
     struct wire_run run =
         fake_dispatch_datum(self, execution, path, datum_inline(buf_bytes(&bytes)), timeout_us);
     buf_release(&bytes);
     return run;
+}
+
+struct wire_run fake_dispatch_turn(struct fake *self, struct uuid execution, const char *path,
+                                   const char *message_json, uint32_t turn, uint32_t from)
+{
+    struct buf bytes = {0};
+    struct wire_dispatch dispatch = dispatch_of(self, execution, path);
+    pack(message_json, &bytes);
+    dispatch.message = datum_inline(buf_bytes(&bytes));
+    dispatch.journaled_step = self->journaled_step;
+    dispatch.turn = turn;
+    dispatch.egress = self->egress;
+    dispatch.history_count = self->history_count;
+    dispatch.history_from = from;
+    dispatch.history = self->history ? self->history + from : NULL;
+    dispatch.history_here = self->history_count - from;
+    struct wire_run run = send_dispatch(self, &dispatch);
+    buf_release(&bytes);
+    return run;
+}
+
+void fake_grant(struct fake *self, struct uuid execution, const char *path, struct wire_run run,
+                uint32_t turn)
+{
+    struct wire_item item = {.kind = WIRE_ITEM_GRANTED,
+                             .granted = {.execution = execution,
+                                         .path = path,
+                                         .run = run,
+                                         .turn = turn,
+                                         .egress = self->egress}};
+    send_item(self, &item);
+}
+
+void fake_remember(struct fake *self, enum wire_step_kind kind, uint32_t turn, uint32_t call,
+                   const char *output_json, const char *code)
+{
+    uint32_t at = self->history_count++;
+    self->history = xrealloc(self->history, self->history_count * sizeof self->history[0]);
+    self->history_bytes =
+        xrealloc(self->history_bytes, self->history_count * sizeof self->history_bytes[0]);
+    self->history_bytes[at] = (struct buf){0};
+    self->history[at] = (struct wire_history){.kind = kind, .turn = turn, .call = call};
+    if (code) {
+        self->history[at].failure = (struct wire_failure){.code = code, .message = output_json};
+        return;
+    }
+    pack(output_json, &self->history_bytes[at]);
+    self->history[at].output = datum_inline(buf_bytes(&self->history_bytes[at]));
 }
 
 void fake_drop(struct fake *self, struct uuid execution, const char *path, struct wire_run run)

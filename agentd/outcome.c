@@ -160,14 +160,23 @@ static void of_signal(struct outcome *self, int sig, struct bytes error_tail, ui
     memory_hint(self, error_tail, memory_bytes);
 }
 
-/* The whole output is JSON, or it is text. Values that are JSON but past a limit are refused rather
- * than taken for text. */
-static int value_of_output(struct bytes output, value_t **ret_value, struct err *err)
+static bool is_compound(const value_t *value)
+{
+    return value_type(value) == VALUE_LIST || value_type(value) == VALUE_MAP;
+}
+
+/* The whole output is JSON, or it is text; of a tool, only an object or a list counts as JSON.
+ * Values that are JSON but past a limit are refused rather than taken for text. */
+static int value_of_output(struct bytes output, bool tool, value_t **ret_value, struct err *err)
 {
     if (!utf8_valid(output.data, output.size))
         return err_set(err, ERR_INVALID, "the command's output is not valid UTF-8");
     int rc = output.size ? value_from_json((const char *)output.data, output.size, ret_value, err)
                          : ERR_MALFORMED;
+    if (rc == 0 && tool && !is_compound(*ret_value)) {
+        value_destroy(ret_value);
+        rc = ERR_MALFORMED;
+    }
     if (rc == 0 || rc == ERR_TOO_LARGE || rc == ERR_TOO_DEEP || rc == ERR_LIMIT)
         return rc;
     size_t size = output.size;
@@ -179,11 +188,11 @@ static int value_of_output(struct bytes output, value_t **ret_value, struct err 
     return 0;
 }
 
-static void of_output(struct outcome *self, struct bytes output)
+static void of_output(struct outcome *self, struct bytes output, bool tool)
 {
     struct err err = {0};
     value_t *value = NULL;
-    int rc = value_of_output(output, &value, &err);
+    int rc = value_of_output(output, tool, &value, &err);
     if (rc) {
         char text[sizeof err.what + sizeof err.where + sizeof err.fix + 16];
         outcome_fail(self, "output", true, "%s", err_format(&err, text, sizeof text));
@@ -211,8 +220,8 @@ static void not_started(struct outcome *self, const struct sandbox_report *faile
                      program, why);
 }
 
-void outcome_of_command(const struct command_end *end, const char *program, uint64_t memory_bytes,
-                        struct outcome *ret_outcome)
+static void of_command(const struct command_end *end, const char *program, uint64_t memory_bytes,
+                       bool tool, struct outcome *ret_outcome)
 {
     *ret_outcome = (struct outcome){0};
     if (end->output_too_large)
@@ -226,7 +235,19 @@ void outcome_of_command(const struct command_end *end, const char *program, uint
     else if (WEXITSTATUS(end->status) != 0)
         of_exit(ret_outcome, WEXITSTATUS(end->status), end->error_tail, memory_bytes);
     else
-        of_output(ret_outcome, end->output);
+        of_output(ret_outcome, end->output, tool);
     if (ret_outcome->failed)
         outcome_detail(ret_outcome, end->error_tail);
+}
+
+void outcome_of_command(const struct command_end *end, const char *program, uint64_t memory_bytes,
+                        struct outcome *ret_outcome)
+{
+    of_command(end, program, memory_bytes, false, ret_outcome);
+}
+
+void outcome_of_tool(const struct command_end *end, const char *program, uint64_t memory_bytes,
+                     struct outcome *ret_outcome)
+{
+    of_command(end, program, memory_bytes, true, ret_outcome);
 }

@@ -36,6 +36,9 @@ void outcome_fail_err(struct outcome *self, bool permanent, const struct err *er
  * by the caller. */
 void outcome_of_command(const struct command_end *end, const char *program, uint64_t memory_bytes,
                         struct outcome *ret_outcome);
+/* The same of a tool's command: what is neither a JSON object nor a list is text. */
+void outcome_of_tool(const struct command_end *end, const char *program, uint64_t memory_bytes,
+                     struct outcome *ret_outcome);
 /* Adds the last lines of standard error. */
 void outcome_detail(struct outcome *self, struct bytes error_tail);
 

@@ -403,6 +403,20 @@ static void test_a_hash_that_is_not_of_the_request(void **state)
     tear_down(&self);
 }
 
+static void test_a_request_too_large(void **state)
+{
+    (void)state;
+    struct fixture self;
+    char *request = xcalloc(1, LIMIT_CONVERSATION_BYTES + 2);
+    memset(request, 'x', LIMIT_CONVERSATION_BYTES + 1);
+    set_up(&self, &CALLS_LIMITS);
+    assert_int_equal(ask(&self, "a", 5, request), CALLS_REFUSED);
+    expect(&self, "instance:a", 1, "too_large", "");
+    assert_int_equal(ask(&self, "a", 5, request + 1), CALLS_WAITS);
+    free(request);
+    tear_down(&self);
+}
+
 static void test_unknown_needs_the_request(void **state)
 {
     (void)state;
@@ -640,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_a_later_request_takes_the_place_of_one_that_waits),
         cmocka_unit_test(test_conflicts),
         cmocka_unit_test(test_a_hash_that_is_not_of_the_request),
+        cmocka_unit_test(test_a_request_too_large),
         cmocka_unit_test(test_unknown_needs_the_request),
         cmocka_unit_test(test_keys_are_told_apart),
         cmocka_unit_test(test_grants_are_bounded),

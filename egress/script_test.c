@@ -267,6 +267,9 @@ static void test_rules_that_cannot_be_followed(void **state)
     expect_failure("[{\"calls\":[{\"delegate\":\"{{message}}\",\"message\":\"x\"}]}]", "script",
                    "the name of an agent is needed, and this is object");
     expect_failure("[{\"say\":\"{{item}}\"}]", "script", "there is no variable item here");
+    expect_failure("[{\"calls\":[{\"tool\":\"a\",\"for\":\"results[0].output.kinds\"},"
+                   "{\"tool\":\"b\",\"with\":{\"x\":\"{{item}}\"}}]}]",
+                   "script", "rule 1, calls[1]");
     expect_failure("[{\"calls\":[{\"with\":{}}]}]", "script", "a call names a tool");
     expect_failure("[{\"when\":{\"turn\":3}}]", "script", "rule 1, when.turn: ");
     expect_failure("[{\"when\":{\"equals\":[[1,2]]}}]", "script", "rule 1, when: ");

@@ -338,7 +338,7 @@ void observer_judged(struct world *world, const char *address, const struct wire
     if (!verdict->keep) {
         world->counts.refused_claims++;
         if (node)
-            observer_dropped(world, node, observer_run(verdict->run));
+            observer_dropped(world, address, node, observer_run(verdict->run));
         return;
     }
     world->counts.kept_claims++;

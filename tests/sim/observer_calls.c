@@ -1,6 +1,7 @@
 #include "tests/sim/observer_core.h"
 
 #include "tests/sim/egress.h"
+#include "tests/sim/instance.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,9 +195,11 @@ void observer_call_replied(struct world *world, const char *to,
 
 /* --- what is told ----------------------------------------------------------------------------- */
 
-void observer_dropped(const struct world *world, struct model_node *node, struct run run)
+/* Somebody else may be told so, too, who only says that it holds the run. */
+void observer_dropped(const struct world *world, const char *address, struct model_node *node,
+                      struct run run)
 {
-    if (run_compare(run, node->dropped_run) <= 0)
+    if (run_compare(run, node->dropped_run) <= 0 || fleet_find(world, address) != node->given_to)
         return;
     node->dropped_run = run;
     node->dropped_us = world->now_us;
@@ -243,7 +246,7 @@ void observer_told(struct world *world, const char *address, const struct wire_i
         struct model_node *node =
             observer_find_node(observer_find(world, item->drop.execution), item->drop.path);
         if (node)
-            observer_dropped(world, node, observer_run(item->drop.run));
+            observer_dropped(world, address, node, observer_run(item->drop.run));
         return;
     }
     default: return;

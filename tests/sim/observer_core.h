@@ -46,7 +46,8 @@ void observer_note_reserved(struct world *world, const struct event *event);
 void observer_check_given_up(struct world *world, const struct event *event);
 void observer_check_turn(struct world *world, const struct model *model,
                          const struct event_step *step);
-void observer_dropped(const struct world *world, struct model_node *node, struct run run);
+void observer_dropped(const struct world *world, const char *address, struct model_node *node,
+                      struct run run);
 void observer_release_calls(struct observer *self);
 
 #endif
