@@ -128,6 +128,7 @@
 #define LIMIT_AGENTD_TOOLS      64         /* commands of tools that run at a time */
 #define LIMIT_AGENTD_PARKED     1024       /* conversations kept in memory while nobody works on them */
 #define LIMIT_AGENTD_PARKED_BYTES (32u << 20) /* of them */
+#define LIMIT_AGENTD_PARKED_US  (600 * LIMIT_SECOND_US) /* and no longer than this */
 #define LIMIT_CALL_FIRST_US     (2 * LIMIT_SECOND_US)  /* a model call is said again after this, */
 #define LIMIT_CALL_MAX_US       (10 * LIMIT_SECOND_US) /* doubling up to this, until it is answered */
 #define LIMIT_AGENTD_DRAIN_US   (5 * LIMIT_SECOND_US) /* after SIGTERM, for tasks that run */

@@ -40,7 +40,6 @@ struct talk {
     bool with_payload;
     struct asking call, history;
     uint32_t history_from;
-    struct bytes request; /* the conversation's */
     uint8_t request_hash[DATUM_HASH_BYTES];
     size_t commands; /* of tools, that run */
 };

@@ -116,7 +116,9 @@ static void say_call(struct instance *self, struct job *job)
           talk->egress, body.call.key.turn, sim_uuid(task->execution), task->path, task->attempt,
           talk->with_payload ? "" : ", again");
     instance_send(self, talk->egress, talk->call.correlation, &body,
-                  talk->with_payload ? talk->request : (struct bytes){0});
+                  talk->with_payload ? conversation_request(talk->conversation)
+                                     : (struct bytes){0});
+    conversation_forget_request(talk->conversation);
     talk->with_payload = false;
 }
 
@@ -343,7 +345,6 @@ static void fetch_blob(struct instance *self, struct job *job, const struct datu
 static void begin_call(struct instance *self, struct job *job, const struct conversation_next *next)
 {
     struct talk *talk = job->talk;
-    talk->request = next->request;
     datum_hash(next->request, talk->request_hash);
     talk->call = (struct asking){0};
     talk->with_payload = true;
