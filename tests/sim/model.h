@@ -53,6 +53,7 @@ struct model_node {
     bool ours; /* one of them is for the coordinator */
     uint32_t reserved_turn; /* 0: none */
     uint64_t reserved_tokens;
+    uint64_t reserved_most; /* for that turn, also by reservations that were given up */
     /* of all attempts */
     uint32_t turns, children, calls_again;
     uint64_t used, used_below, reserved_below; /* tokens; below: with its own */

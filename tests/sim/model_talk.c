@@ -41,6 +41,8 @@ static void reserve(struct model *self, uint32_t index, uint32_t turn, uint64_t 
 {
     self->nodes[index].reserved_turn = turn;
     self->nodes[index].reserved_tokens = tokens;
+    if (tokens > self->nodes[index].reserved_most)
+        self->nodes[index].reserved_most = tokens;
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
         self->nodes[at].reserved_below += tokens;
     self->reserved += tokens;
@@ -127,6 +129,7 @@ void model_attempt_over(struct model *self, uint32_t index, const struct usage *
         spend(self, index, tokens);
     }
     node->turn = node->entries = node->calls_count = 0;
+    node->reserved_most = 0;
     node->ours = false;
     for (uint32_t i = index + 1; i < self->count; i++)
         if (self->nodes[i].parent == index && !model_node_ended(&self->nodes[i]))
@@ -171,8 +174,10 @@ const char *model_turn(struct model *self, uint32_t index, const struct event_st
     if (!may_ask(node))
         return "a turn before all calls of the one before have results";
     *ret_invariant = 6;
-    if (tokens > node->reserved_tokens)
+    /* It may come of a call that was taken for lost, and was counted as such. */
+    if (tokens > node->reserved_most)
         return "a turn that used more than was reserved for it";
+    node->reserved_most = 0;
     unreserve(self, index);
     spend(self, index, tokens);
     node->turn = step->turn;
