@@ -151,7 +151,6 @@ void talks_release(struct instance *self, struct job *job, bool park);
 void talks_forget_parked(struct instance *self);
 
 /* instance_wrong.c */
-void wrong_note(struct world *world, const struct wire_dispatch *dispatch, size_t instance);
 void wrong_say(struct instance *self);
 
 #endif

@@ -221,6 +221,7 @@ static void take_event(struct world *world, const struct event *event)
                    event_kind_name(event->kind), wrong);
         return;
     }
+    observer_check_lie(world, event);
     if (event->kind == EVENT_STEP)
         check_step(world, model, &event->step);
     if (engine_apply(world->observer->twin, event, &err))

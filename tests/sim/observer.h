@@ -12,6 +12,9 @@
 struct event;
 struct record;
 
+/* The agent, or the tool, that instances ask for when they lie. */
+#define LIAR "liar"
+
 /* One run of one task. */
 struct sim_task {
     struct uuid execution;

@@ -105,6 +105,17 @@ void observer_note_event(struct world *world, const struct event *event)
     trace_event(world, event);
 }
 
+void observer_check_lie(struct world *world, const struct event *event)
+{
+    const char *name = event->kind == EVENT_DELEGATED  ? event->delegated.agent.name
+                       : event->kind == EVENT_REFUSED  ? event->refused.agent
+                       : event->kind == EVENT_ANSWERED ? event->answered.tool
+                                                       : "";
+    if (strcmp(name, LIAR) == 0)
+        world_fail(world, 2, "a lie about a call of %s %s is recorded",
+                   sim_uuid(event->execution), path_of(event));
+}
+
 void observer_note_reserved(struct world *world, const struct event *event)
 {
     const struct event_reserved *reserved = &event->reserved;

@@ -42,6 +42,7 @@ struct model_node *observer_find_node(struct model *model, const char *path);  /
 
 /* observer_calls.c */
 void observer_note_event(struct world *world, const struct event *event);
+void observer_check_lie(struct world *world, const struct event *event);
 void observer_note_reserved(struct world *world, const struct event *event);
 void observer_check_given_up(struct world *world, const struct event *event);
 void observer_check_turn(struct world *world, const struct model *model,
