@@ -285,6 +285,7 @@ static void end_claiming(struct call *call)
         exec->from_before = false;
         settle(call, exec);
     }
+    egresses_came(call);
 }
 
 /* At most a batch's worth in one call; the deadline stays due until all are through. */

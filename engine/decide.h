@@ -85,6 +85,8 @@ void input_tool_call(struct call *call, const struct input_tool_call *in);
 
 void input_egress_up(struct call *call, const struct input_egress_up *in);
 void input_egress_down(struct call *call, const struct input_egress_down *in);
+/* Looks again at all whose turns wait for an egress: one is there, or none is waited for any more. */
+void egresses_came(struct call *call);
 /* Whether the task can't be given out for want of an egress. */
 bool lacks_egress(const struct call *call, const struct exec *exec, uint32_t index);
 /* Sees to it that the task's next turn is reserved, if one is due. The live is IDLE or RUNNING.

@@ -21,6 +21,13 @@ static struct egress *holder(const engine_t *engine, const struct reservation *h
     return egress && egress->boot == held->boot ? egress : NULL;
 }
 
+/* After a restart egresses come back one after the other, as instances do: for so long as claims are
+ * waited for, one that has not said hello yet may still have the call. */
+static bool may_come_back(const engine_t *engine, const struct reservation *held)
+{
+    return engine->claiming && !find(engine, held->egress);
+}
+
 static struct egress *choose(engine_t *engine)
 {
     struct egress *best = NULL;
@@ -173,6 +180,10 @@ bool reserve(struct call *call, struct live *live)
     if (talk && talk->reservation.turn > 0) {
         if (holder(call->engine, &talk->reservation))
             return true;
+        if (may_come_back(call->engine, &talk->reservation)) {
+            starve(call, live);
+            return false;
+        }
         give_up(call, exec, index);
     }
     struct egress *egress = choose(call->engine);
@@ -351,6 +362,21 @@ static void advance_all(struct call *call)
     }
 }
 
+static void feed_all(engine_t *engine)
+{
+    struct exec *exec;
+    size_t position = 0;
+    while ((exec = map_next(engine->execs, &position, NULL)))
+        if (!list_empty(&exec->starved))
+            free_budget(engine, exec);
+}
+
+void egresses_came(struct call *call)
+{
+    advance_all(call);
+    feed_all(call->engine);
+}
+
 void input_egress_up(struct call *call, const struct input_egress_up *in)
 {
     engine_t *engine = call->engine;
@@ -364,7 +390,7 @@ void input_egress_up(struct call *call, const struct input_egress_up *in)
         if (!is_wanted(call, egress, &key))
             forget(call, egress, &key);
     }
-    advance_all(call);
+    egresses_came(call);
     struct agent *agent;
     size_t position = 0;
     while ((agent = map_next(engine->agents, &position, NULL)))

@@ -42,7 +42,8 @@ struct timer {
  * IDLE: in no list, no timer. CLAIM: after a restart, waits for its instance to claim it. RETRY: its
  * timer runs until the next attempt. QUEUED: in its agent's queue. ASIDE: its execution has as many
  * tasks running as it may. HELD: its execution is being stopped and others have yet to stop.
- * STARVED: what is left of its budget is reserved for others, whose calls are in flight.
+ * STARVED: what is left of its budget is reserved for others, whose calls are in flight; or after a
+ * restart the egress that has its call is waited for.
  * PARKED: it waits for delegations, nobody holds it, and only the time of its attempt runs.
  * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task, or
  * the attempt, and the instance was told to drop it; a next attempt waits until it has let go. */
