@@ -21,8 +21,8 @@ static struct egress *holder(const engine_t *engine, const struct reservation *h
     return egress && egress->boot == held->boot ? egress : NULL;
 }
 
-/* After a restart egresses come back one after the other, as instances do: for so long as claims are
- * waited for, one that has not said hello yet may still have the call. */
+/* After a restart egresses come back one after the other, as instances do: for so long as claims
+ * are waited for, one that has not said hello yet may still have the call. */
 static bool may_come_back(const engine_t *engine, const struct reservation *held)
 {
     return engine->claiming && !find(engine, held->egress);

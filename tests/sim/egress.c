@@ -112,8 +112,9 @@ static void start_calls(struct egress *self)
             return;
         observer_call_made(world, self->index, &call.key);
         calls_start(self->calls, call.id, (struct usage_prices){0});
-        int64_t most_us = prng_chance(&world->prng, world->calm ? 0 : 30) ? 20 * SECOND
-                                                                          : world->plan->call_most_us;
+        int64_t most_us = prng_chance(&world->prng, world->calm ? 0 : 30)
+                              ? 20 * SECOND
+                              : world->plan->call_most_us;
         world_at(world, world->now_us + prng_skewed(&world->prng, MS, most_us), call_over, self,
                  (uint64_t)(uint32_t)self->proc.life << 32 | (uint32_t)call.id);
     }
@@ -289,6 +290,12 @@ size_t egresses_count(const struct world *world)
 struct proc *egresses_proc(struct world *world, size_t index)
 {
     return &world->egresses->all[index].proc;
+}
+
+uint64_t egresses_boot(const struct world *world, size_t index)
+{
+    const struct egress *self = &world->egresses->all[index];
+    return self->proc.up ? self->boot : 0;
 }
 
 size_t egresses_find(const struct world *world, const char *address)

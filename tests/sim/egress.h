@@ -11,6 +11,7 @@ void egresses_destroy(struct egresses **self_p);
 
 size_t egresses_count(const struct world *world);
 struct proc *egresses_proc(struct world *world, size_t index);
+uint64_t egresses_boot(const struct world *world, size_t index); /* of the process; 0: none */
 /* By address; SIZE_MAX: there is none. */
 size_t egresses_find(const struct world *world, const char *address);
 /* Grants, calls and answers that they hold together. */

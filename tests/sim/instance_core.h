@@ -86,12 +86,12 @@ struct instance {
     int64_t drain_until_us;
     link_t *link;
     tasks_t *tasks;
-    struct job *jobs, *last_job; /* oldest first */
-    size_t running;              /* jobs in JOB_COMMAND, and commands of tools */
+    struct job *jobs, *last_job;       /* oldest first */
+    size_t running;                    /* jobs in JOB_COMMAND, and commands of tools */
     struct parked parked[PARKED_MOST]; /* oldest first */
     size_t parked_count;
     uint64_t correlation;
-    struct command *commands;    /* those that were killed, too, until their end is seen */
+    struct command *commands; /* those that were killed, too, until their end is seen */
     struct reported *reported;
     size_t reported_count, reported_capacity;
     uint64_t credit_sent;

@@ -9,7 +9,8 @@
 
 /* Tasks that a model answers: the real conversations (agentd/conversation.c), with the order of the
  * real agentd around them (agentd/jobs_turns.c). A call of a model goes to an egress through the
- * broker, and is said again until it is answered; the command of a tool is an effect in the world. */
+ * broker, and is said again until it is answered; the command of a tool is an effect in the world.
+ */
 
 #define HISTORY_FIRST_US (SECOND / 2)
 
@@ -147,7 +148,9 @@ void talks_history(struct instance *self, uint64_t correlation, const struct wir
         return;
     job->talk->history = (struct asking){0};
     if (*reply->error)
-        jobs_stop(self, job, "history"); /* as agentd fails the attempt; its run is void, or this is a defect */
+        jobs_stop(
+            self, job,
+            "history"); /* as agentd fails the attempt; its run is void, or this is a defect */
     else if (wire_decode_items(&arena, payload, &items, &err) || items.count != 1 ||
              conversation_history(job->talk->conversation, job->talk->history_from,
                                   items.items[0].dispatch.history,
@@ -367,9 +370,7 @@ static bool do_next(struct instance *self, struct job *job, const struct convers
         return false;
     case CONVERSATION_BLOB: fetch_blob(self, job, &next->blob); return !self->world->failed;
     case CONVERSATION_REPORT: report(self, job, &next->report); return true;
-    case CONVERSATION_TOOL:
-        talk->waits = !lease;
-        return lease && start_tool(self, job, next);
+    case CONVERSATION_TOOL: talk->waits = !lease; return lease && start_tool(self, job, next);
     case CONVERSATION_CALL:
         if (!*talk->egress)
             return false;

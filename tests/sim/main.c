@@ -25,12 +25,9 @@ static const struct {
     const char *name;
     enum shell_fault fault;
 } shell_faults[] = {
-    {"acknowledge_early", FAULT_ACKNOWLEDGE_EARLY},
-    {"reply_early", FAULT_REPLY_EARLY},
-    {"dispatch_early", FAULT_DISPATCH_EARLY},
-    {"no_flush", FAULT_NO_FLUSH},
-    {"grant_before_commit", FAULT_GRANT_EARLY},
-    {"forget_early", FAULT_FORGET_EARLY},
+    {"acknowledge_early", FAULT_ACKNOWLEDGE_EARLY}, {"reply_early", FAULT_REPLY_EARLY},
+    {"dispatch_early", FAULT_DISPATCH_EARLY},       {"no_flush", FAULT_NO_FLUSH},
+    {"grant_before_commit", FAULT_GRANT_EARLY},     {"forget_early", FAULT_FORGET_EARLY},
 };
 
 static void usage(FILE *out)

@@ -50,7 +50,7 @@ struct model_node {
     uint32_t turn, entries;
     struct model_call *calls;
     uint32_t calls_count;
-    bool ours; /* one of them is for the coordinator */
+    bool ours;              /* one of them is for the coordinator */
     uint32_t reserved_turn; /* 0: none */
     uint64_t reserved_tokens;
     uint64_t reserved_most; /* for that turn, also by reservations that were given up */

@@ -69,6 +69,11 @@ FAULTS = {
         ("    for (; index != NO_NODE; index = task_parent(exec, index))\n        if (!may_ask",
          "    for (; index != NO_NODE; index = NO_NODE)\n        if (!may_ask"),
     ],
+    # engine/egress.c: after a restart nobody waits for the egress that has a call.
+    "give_up_early": [
+        ("return engine->claiming && !find(engine, held->egress);",
+         "return !engine && held && false;"),
+    ],
     # egress/calls.c: an answer is held for one asker alone, who may be dead.
     "egress_drops_answer": [
         ("        reply_held(self, call, asker);\n        return CALLS_ANSWERED;",

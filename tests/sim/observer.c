@@ -298,7 +298,8 @@ static const char *objection(const struct model *model, const struct model_node 
         return NULL;
     if (node->results > 0)
         return "its result is recorded";
-    if (node->status != MODEL_ACTIVE || !observer_runs(model) || model->status == EXECUTION_CANCELLING)
+    if (node->status != MODEL_ACTIVE || !observer_runs(model) ||
+        model->status == EXECUTION_CANCELLING)
         return "nothing of it may start any more";
     if (dispatch->attempt != node->attempt || dispatch->journaled_step != node->step)
         return "its attempt or steps are not those of the disk";
@@ -459,8 +460,7 @@ static void fail_unfinished(struct world *world)
             if (!model_node_ended(&model->nodes[n]))
                 world_fail(world, 1, "%s is %s for ever: %s has not ended (attempt %u, step %u)",
                            sim_uuid(model->execution), execution_status_name(model->status),
-                           model->nodes[n].path, model->nodes[n].attempt,
-                           model->nodes[n].step);
+                           model->nodes[n].path, model->nodes[n].attempt, model->nodes[n].step);
         if (observer_runs(model))
             world_fail(world, 1, "%s is %s for ever", sim_uuid(model->execution),
                        execution_status_name(model->status));

@@ -38,6 +38,7 @@ bool observer_committed(struct world *world, const struct record *record);
  * that of `sequence`; stopped: the same input then stopped the execution. */
 void observer_folded(struct world *world, struct uuid execution, uint64_t fingerprint);
 void observer_decided(struct world *world, const struct event *event);
+void observer_coordinator_begins(struct world *world);
 void observer_dispatched(struct world *world, const char *address,
                          const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped);
 void observer_judged(struct world *world, const char *address, const struct wire_verdict *verdict);

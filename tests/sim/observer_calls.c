@@ -10,19 +10,24 @@
 /* Calls of models, by their keys: each rests on a reservation that the disk holds, and none is made
  * again unless the egress that had it was lost. */
 
+/* When it was decided, at which egress, and how often that one had been lost by then. */
+struct reserved {
+    int64_t at_us;
+    size_t egress;
+    uint64_t boot, losses;
+};
 struct model_call_count {
     uint32_t reserved; /* on the disk */
     uint32_t made;
-    size_t egress;   /* of the reservation that was decided last, */
-    uint64_t losses; /* and how often that one had been lost by then */
+    struct reserved decided, last; /* last: on the disk */
 };
 
 static struct model_call_count *count_of(const struct world *world, struct uuid execution,
                                          const char *path, uint32_t attempt, uint32_t turn)
 {
     char key[PATH_BYTES + 64];
-    int size = snprintf(key, sizeof key, "%u.%u %s %u %u", execution.bytes[14],
-                        execution.bytes[15], path, attempt, turn);
+    int size = snprintf(key, sizeof key, "%u.%u %s %u %u", execution.bytes[14], execution.bytes[15],
+                        path, attempt, turn);
     map_t *calls = world->observer->calls;
     struct model_call_count *count = map_get(calls, key, (size_t)size);
     if (count)
@@ -85,7 +90,8 @@ static void trace_event(const struct world *world, const struct event *event)
     else if (event->kind == EVENT_DELEGATED)
         (void)snprintf(text, sizeof text, "turn %u, call %u: %s to %s%s", event->delegated.by.turn,
                        event->delegated.by.call, event->delegated.child,
-                       event->delegated.agent.name, event->delegated.hand_off ? ", handed off" : "");
+                       event->delegated.agent.name,
+                       event->delegated.hand_off ? ", handed off" : "");
     else if (event->kind == EVENT_REFUSED)
         what = event->refused.failure.code;
     TRACE(world, "disk: %s %llu %s %s %s%s", sim_uuid(event->execution),
@@ -112,8 +118,8 @@ void observer_check_lie(struct world *world, const struct event *event)
                        : event->kind == EVENT_ANSWERED ? event->answered.tool
                                                        : "";
     if (strcmp(name, LIAR) == 0)
-        world_fail(world, 2, "a lie about a call of %s %s is recorded",
-                   sim_uuid(event->execution), path_of(event));
+        world_fail(world, 2, "a lie about a call of %s %s is recorded", sim_uuid(event->execution),
+                   path_of(event));
 }
 
 void observer_note_reserved(struct world *world, const struct event *event)
@@ -121,9 +127,10 @@ void observer_note_reserved(struct world *world, const struct event *event)
     const struct event_reserved *reserved = &event->reserved;
     if (event->kind != EVENT_RESERVED)
         return;
-    struct model_call_count *count = count_of(world, event->execution, reserved->path,
-                                              reserved->attempt, reserved->turn);
+    struct model_call_count *count =
+        count_of(world, event->execution, reserved->path, reserved->attempt, reserved->turn);
     count->reserved++;
+    count->last = count->decided;
 }
 
 void observer_check_given_up(struct world *world, const struct event *event)
@@ -131,14 +138,21 @@ void observer_check_given_up(struct world *world, const struct event *event)
     const struct event_reserved *reserved = &event->reserved;
     const struct event_settled *settled = &event->settled;
     if (event->kind == EVENT_RESERVED) {
-        struct model_call_count *count = count_of(world, event->execution, reserved->path,
-                                                  reserved->attempt, reserved->turn);
-        count->egress = egresses_find(world, reserved->egress);
-        count->losses = world->observer->egress_losses[count->egress];
+        struct model_call_count *count =
+            count_of(world, event->execution, reserved->path, reserved->attempt, reserved->turn);
+        size_t egress = egresses_find(world, reserved->egress);
+        count->decided = (struct reserved){world->now_us, egress, reserved->boot,
+                                           world->observer->egress_losses[egress]};
     } else if (event->kind == EVENT_SETTLED) {
-        const struct model_call_count *count = count_of(
-            world, event->execution, settled->path, settled->attempt, settled->turn);
-        if (count->losses == world->observer->egress_losses[count->egress])
+        const struct reserved *last =
+            &count_of(world, event->execution, settled->path, settled->attempt, settled->turn)
+                 ->last;
+        /* Whoever is not back by the end of the claims is as good as lost. */
+        bool waited = world->now_us - world->observer->begun_us >= LIMIT_CLAIM_WAIT_US - SECOND;
+        bool before = last->at_us < world->observer->begun_us;
+        bool there = last->losses == world->observer->egress_losses[last->egress] &&
+                     last->boot == egresses_boot(world, last->egress);
+        if (there && !(before && waited))
             world_fail(world, 4, "turn %u of %s %s is given up, though its egress was never lost",
                        settled->turn, sim_uuid(event->execution), settled->path);
     }
@@ -156,12 +170,16 @@ void observer_check_turn(struct world *world, const struct model *model,
                 value_get_int(content, "attempt", 0) == step->attempt &&
                 (!turn || value_get_int(content, "turn", 0) == step->turn);
     if (turn)
-        fits &=
-            count_of(world, model->execution, step->path, step->attempt, step->turn)->made > 0;
+        fits &= count_of(world, model->execution, step->path, step->attempt, step->turn)->made > 0;
     if (!fits)
         world_fail(world, 4, "what is recorded of %s %s, turn %u, is no answer to it",
                    sim_uuid(model->execution), step->path, step->turn);
     value_destroy(&value);
+}
+
+void observer_coordinator_begins(struct world *world)
+{
+    world->observer->begun_us = world->now_us;
 }
 
 /* --- egresses --------------------------------------------------------------------------------- */
@@ -178,7 +196,8 @@ void observer_call_made(struct world *world, size_t egress, const struct wire_ca
           egresses_proc(world, egress)->name, key->turn, sim_uuid(key->execution), key->path,
           key->attempt, count->made > 1 ? ", again" : "");
     if (count->made > count->reserved)
-        world_fail(world, 4, "the model is called %u times for turn %u of %s %s, attempt %u, which "
+        world_fail(world, 4,
+                   "the model is called %u times for turn %u of %s %s, attempt %u, which "
                    "the journal has %u reservations for",
                    count->made, key->turn, sim_uuid(key->execution), key->path, key->attempt,
                    count->reserved);
@@ -233,8 +252,9 @@ static void check_granted(struct world *world, const char *address,
         return;
     if (count_of(world, granted->execution, granted->path, node->attempt, granted->turn)
             ->reserved == 0)
-        world_fail(world, 4, "%s may ask for turn %u of %s %s, which the disk has no reservation of",
-                   address, granted->turn, sim_uuid(granted->execution), granted->path);
+        world_fail(world, 4,
+                   "%s may ask for turn %u of %s %s, which the disk has no reservation of", address,
+                   granted->turn, sim_uuid(granted->execution), granted->path);
 }
 
 static void check_forget(struct world *world, const char *address, const struct wire_call_key *key)

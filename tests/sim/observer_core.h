@@ -23,6 +23,7 @@ struct observer {
     size_t effects_count;
     map_t *calls; /* of models, by key */
     uint64_t egress_losses[EGRESSES_MOST];
+    int64_t begun_us; /* the coordinator that runs now */
     int64_t quiet_us; /* when the watch ends; 0: something is open */
     struct arena arena;
 };

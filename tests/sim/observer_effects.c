@@ -147,8 +147,8 @@ void observer_effect_ended(struct world *world, size_t instance, const struct si
         const struct running *effect = &self->effects[i];
         if (effect->instance != instance || strcmp(effect->what.path, what->path) != 0 ||
             !uuid_equal(effect->what.execution, what->execution) ||
-            wire_run_compare(effect->what.run, what->run) != 0 ||
-            effect->what.turn != what->turn || effect->what.call != what->call)
+            wire_run_compare(effect->what.run, what->run) != 0 || effect->what.turn != what->turn ||
+            effect->what.call != what->call)
             continue;
         self->effects[i] = self->effects[--self->effects_count];
         return;

@@ -21,16 +21,11 @@ static char ALL[] = "*", MODELS[] = "model*", PROGRAMS[] = "agent*", ONE_MODEL[]
 static char NAMES[AGENTS_MOST][8] = {"agent0", "agent1", "agent2", "model0",
                                      "model1", "model2", "model3"};
 static const struct pattern PATTERNS[] = {
-    {ALL, 0, AGENTS_MOST, true, true},
-    {MODELS, 0, AGENTS_MOST, true, false},
-    {PROGRAMS, 0, AGENTS_MOST, false, true},
-    {ONE_MODEL, 0, AGENTS_MOST, true, false},
-    {NAMES[0], 0, 1, false, true},
-    {NAMES[1], 1, 1, false, true},
-    {NAMES[2], 2, 1, false, true},
-    {NAMES[3], 0, 1, true, false},
-    {NAMES[4], 1, 1, true, false},
-    {NAMES[5], 2, 1, true, false},
+    {ALL, 0, AGENTS_MOST, true, true},       {MODELS, 0, AGENTS_MOST, true, false},
+    {PROGRAMS, 0, AGENTS_MOST, false, true}, {ONE_MODEL, 0, AGENTS_MOST, true, false},
+    {NAMES[0], 0, 1, false, true},           {NAMES[1], 1, 1, false, true},
+    {NAMES[2], 2, 1, false, true},           {NAMES[3], 0, 1, true, false},
+    {NAMES[4], 1, 1, true, false},           {NAMES[5], 2, 1, true, false},
     {NAMES[6], 3, 1, true, false},
 };
 #define PATTERNS_COUNT ((int64_t)(sizeof PATTERNS / sizeof PATTERNS[0]))

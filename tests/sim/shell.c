@@ -1,6 +1,5 @@
 #include "coordinator/journal.h"
 #include "coordinator/link_items.h"
-#include "tests/sim/egress.h"
 #include "tests/sim/net.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/plan.h"
@@ -284,6 +283,7 @@ static void begin(struct world *world, void *context, uint64_t number)
     struct err err;
     (void)number;
     self->epoch = store_next_epoch(world->store);
+    observer_coordinator_begins(world);
     self->proc.utc_ahead_us = prng_between(&world->prng, -2 * SECOND, 2 * SECOND);
     proc_start(&self->proc);
     proc_read_clock(&self->proc);
@@ -327,8 +327,6 @@ static void die(struct proc *proc)
     struct world *world = self->world;
     world->counts.crashes++;
     store_abandon(world->store);
-    for (size_t i = 0; i < egresses_count(world); i++)
-        observer_egress_lost(world, i);
     clear(self);
     proc_stop(proc);
     int64_t most_us = world->calm ? 500 * MS : 4 * SECOND;
