@@ -22,10 +22,12 @@ static struct egress *holder(const engine_t *engine, const struct reservation *h
 }
 
 /* After a restart egresses come back one after the other, as instances do: for so long as claims
- * are waited for, one that has not said hello yet may still have the call. */
+ * are waited for, one that has not said hello yet may still have the call. A hello from a process
+ * before it, which was late on its way, says nothing of it. */
 static bool may_come_back(const engine_t *engine, const struct reservation *held)
 {
-    return engine->claiming && !find(engine, held->egress);
+    const struct egress *egress = find(engine, held->egress);
+    return engine->claiming && !(egress && egress->boot > held->boot);
 }
 
 static struct egress *choose(engine_t *engine)

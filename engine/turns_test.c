@@ -231,10 +231,12 @@ static void test_a_restart_waits_for_the_egress_that_has_the_call(void **state)
     up_claiming(f, 1, 0, "lead", &claim, 1);
     assert_int_equal(count_events(f, EVENT_SETTLED), 0);
     const struct call_key held = {.execution = id, .path = "a", .attempt = 1, .turn = 1};
-    egress_up(f, 51, 1, &held, 1);
+    egress_up(f, 51, 0, NULL, 0); /* a late hello of the process before */
+    assert_int_equal(count_events(f, EVENT_SETTLED), 0);
+    egress_up(f, 52, 1, &held, 1);
     assert_int_equal(count_events(f, EVENT_SETTLED), 0);
     assert_int_equal(count_effects(f, EFFECT_FORGET), 0);
-    assert_int_equal(grant_of(f, "a")->handle, 51);
+    assert_int_equal(grant_of(f, "a")->handle, 52);
     assert_string_equal(granted_of(f, "a")->egress, "egress:e1");
     fixture_free(&f);
 }
