@@ -170,7 +170,7 @@ static const char *apply_result(struct model *self, uint32_t index, const struct
 {
     struct model_node *node = &self->nodes[index];
     if (self->plan->agents[node->agent].kind == KIND_MODEL &&
-        (node->turn == 0 || node->calls_count > 0))
+        (node->turn == 0 || node->calls_count > 0 || node->corrected))
         return "a result of a model that has not given its last answer";
     model_void_runs(node, step->run);
     node->results++;

@@ -51,6 +51,7 @@ struct model_node {
     struct model_call *calls;
     uint32_t calls_count;
     bool ours;              /* one of them is for the coordinator */
+    bool corrected;         /* it had none, and its answer was of no use */
     uint32_t reserved_turn; /* 0: none */
     uint64_t reserved_tokens;
     uint64_t reserved_most; /* for that turn, also by reservations that were given up */

@@ -24,7 +24,9 @@ static bool all_done(const struct model_node *node)
 
 static bool may_ask(const struct model_node *node)
 {
-    return node->turn == 0 || (node->calls_count > 0 && all_done(node));
+    if (node->turn == 0)
+        return true;
+    return node->calls_count > 0 ? all_done(node) : node->corrected;
 }
 
 /* --- what is used ----------------------------------------------------------------------------- */
@@ -130,7 +132,7 @@ void model_attempt_over(struct model *self, uint32_t index, const struct usage *
     }
     node->turn = node->entries = node->calls_count = 0;
     node->reserved_most = 0;
-    node->ours = false;
+    node->ours = node->corrected = false;
     for (uint32_t i = index + 1; i < self->count; i++)
         if (self->nodes[i].parent == index && !model_node_ended(&self->nodes[i]))
             model_end_node(self, i, MODEL_CANCELLED);
@@ -154,7 +156,7 @@ static void take_calls(struct model_node *node, const struct event_step *step)
     free(node->calls);
     node->calls = xcalloc(step->calls_count + 1, sizeof *node->calls);
     node->calls_count = (uint32_t)step->calls_count;
-    node->ours = false;
+    node->ours = node->corrected = false;
     for (uint32_t i = 0; i < node->calls_count; i++) {
         node->calls[i].tool = tool_of(step->calls[i]);
         node->calls[i].repeat_safe = strcmp(step->calls[i], "look") == 0;
@@ -215,6 +217,12 @@ const char *model_tool_result(struct model *self, uint32_t index, const struct e
 {
     struct model_node *node = &self->nodes[index];
     *ret_invariant = 2;
+    if (node->turn > 0 && step->turn == node->turn && node->calls_count == 0 && step->call == 0 &&
+        !node->corrected && step->failure.code) {
+        node->corrected = true;
+        node->entries++;
+        return NULL;
+    }
     if (node->turn == 0 || step->turn != node->turn || step->call >= node->calls_count ||
         node->calls[step->call].done)
         return "a result of no call, or a second one";

@@ -248,5 +248,7 @@ void plan_destroy(struct plan **self_p)
         return;
     for (uint32_t i = 0; i < plan->workflows_count; i++)
         dag_destroy(&plan->workflows[i].dag);
+    for (uint32_t i = 0; i < plan->agents_count; i++)
+        value_destroy(&plan->agents[i].talk.def.output);
     free(plan);
 }

@@ -44,9 +44,11 @@ static void mean(const struct plan *plan, struct plan_talk *talk, const struct p
 
 static void draw_delegates(const struct plan *plan, struct plan_talk *talk, struct prng *prng)
 {
-    talk->delegates_count = (uint32_t)prng_between(prng, 0, DELEGATES_MOST);
+    talk->delegates_count = (uint32_t)prng_between(prng, 1, DELEGATES_MOST);
+    if (prng_chance(prng, 120))
+        talk->delegates_count = 0;
     for (uint32_t i = 0; i < talk->delegates_count; i++) {
-        int64_t most = prng_chance(prng, 600) ? 3 : PATTERNS_COUNT - 1;
+        int64_t most = prng_chance(prng, 750) ? 3 : PATTERNS_COUNT - 1;
         const struct pattern *pattern = &PATTERNS[prng_between(prng, 0, most)];
         talk->delegates[i] = pattern->glob;
         mean(plan, talk, pattern);
@@ -73,6 +75,16 @@ static void define(struct plan_agent *agent)
                                    .delegates_count = talk->delegates_count};
 }
 
+/* What expressions of workflows read of it. */
+static value_t *schema(void)
+{
+    static const char text[] = "{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\"}},"
+                               "\"required\":[\"n\"]}";
+    value_t *value = NULL;
+    CHECK(value_from_json(text, sizeof text - 1, &value, NULL) == 0);
+    return value;
+}
+
 static void draw_model(const struct plan *plan, struct plan_agent *agent, struct prng *prng)
 {
     struct plan_talk *talk = &agent->talk;
@@ -89,6 +101,8 @@ static void draw_model(const struct plan *plan, struct plan_agent *agent, struct
     talk->max_tokens = some(prng, 500, 50, 2000);
     talk->tokens = some(prng, 250, 3000, 40000);
     define(agent);
+    if (prng_chance(prng, 400))
+        talk->def.output = schema();
 }
 
 void plan_draw_models(struct plan *plan, struct prng *prng)

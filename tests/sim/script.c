@@ -131,10 +131,14 @@ static value_t *draw_calls(const struct plan *plan, const struct plan_agent *age
 /* --- the answer ------------------------------------------------------------------------------- */
 
 /* It says by itself which turn of whom it is, and has what expressions of workflows read. */
-static value_t *content_of(const struct wire_call_key *key, struct prng *prng)
+static value_t *content_of(const struct plan_agent *agent, const struct wire_call_key *key,
+                           struct prng *prng)
 {
     value_t *content = value_map();
-    value_set_int(content, "n", prng_between(prng, 0, 9));
+    if (agent->talk.def.output && prng_chance(prng, 250))
+        value_set_string(content, "n", "of no use");
+    else
+        value_set_int(content, "n", prng_between(prng, 0, 9));
     value_set_string(content, "path", key->path);
     value_set_int(content, "attempt", key->attempt);
     value_set_int(content, "turn", key->turn);
@@ -157,7 +161,7 @@ void script_answer(const struct plan *plan, const struct wire_call_key *key, con
         ret_answer->permanent = prng_chance(&prng, 300);
         return;
     }
-    value_t *turn = value_map(), *content = content_of(key, &prng);
+    value_t *turn = value_map(), *content = content_of(&plan->agents[index], key, &prng);
     value_t *calls = draw_calls(plan, &plan->agents[index], key, &prng);
     value_set(turn, "content", &content);
     value_set(turn, "calls", &calls);
