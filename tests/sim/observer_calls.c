@@ -144,9 +144,9 @@ void observer_check_given_up(struct world *world, const struct event *event)
         count->decided = (struct reserved){world->now_us, egress, reserved->boot,
                                            world->observer->egress_losses[egress]};
     } else if (event->kind == EVENT_SETTLED) {
-        const struct reserved *last =
-            &count_of(world, event->execution, settled->path, settled->attempt, settled->turn)
-                 ->last;
+        const struct model_call_count *count =
+            count_of(world, event->execution, settled->path, settled->attempt, settled->turn);
+        const struct reserved *last = count->reserved > 0 ? &count->last : &count->decided;
         /* Whoever is not back by the end of the claims is as good as lost. */
         bool waited = world->now_us - world->observer->begun_us >= LIMIT_CLAIM_WAIT_US - SECOND;
         bool before = last->at_us < world->observer->begun_us;
