@@ -93,7 +93,7 @@ static void draw_node(const struct plan *plan, struct plan_node *node, uint32_t 
     node->timeout_us = prng_chance(prng, 300) ? prng_between(prng, 100, 5000) * MS : 0;
     if (plan->agents[node->agent].kind == KIND_MODEL)
         node->timeout_us *= 6;
-    node->allow_again = prng_chance(prng, 200);
+    node->allow_again = prng_chance(prng, 400);
     node->disabled = prng_chance(prng, 30);
     node->cannot_read = prng_chance(prng, 20);
 }

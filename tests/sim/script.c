@@ -45,7 +45,7 @@ static void add_delegation(const struct plan *plan, const struct plan_agent *age
                            bool hand_off, struct prng *prng)
 {
     value_t *arguments = value_map(), *message = value_map();
-    value_set_int(message, "k", prng_between(prng, 0, 5));
+    value_set_int(message, "k", prng_between(prng, 0, 3));
     value_set_string(arguments, "agent", draw_delegate(plan, agent, prng));
     value_set(arguments, "message", &message);
     if (prng_chance(prng, 100)) {
@@ -115,7 +115,7 @@ static value_t *draw_calls(const struct plan *plan, const struct plan_agent *age
 {
     value_t *calls = value_list();
     uint32_t depth = depth_of(key->path);
-    int64_t last = 200 + 150 * (int64_t)(key->turn - 1) + 200 * (int64_t)depth;
+    int64_t last = 200 + 150 * (int64_t)(key->turn - 1) + 120 * (int64_t)depth;
     if (prng_chance(prng, last))
         return calls;
     if (prng_chance(prng, 120)) {
