@@ -65,6 +65,7 @@ static void fold_reserved(struct exec *exec, uint32_t index, const struct event_
                                              .boot = reserved->boot,
                                              .tokens = reserved->tokens,
                                              .cost_microusd = reserved->cost_microusd};
+    talk->asked = reserved->turn;
     if (talk->since_us == 0)
         talk->since_us = exec->time_us;
     exec->reservations++;
@@ -166,7 +167,8 @@ int check_turn(const struct exec *exec, const struct event *event, uint32_t inde
     if (step->kind == STEP_TURN) {
         if (step->turn != (talk ? talk->turn : 0) + 1 || !turn_may_follow(talk))
             return fold_refuse(err, event, "it is not the attempt's next turn");
-        if (reserves && (!talk || talk->reservation.turn != step->turn))
+        /* One that was given up as lost may have been answered before, and counted already. */
+        if (reserves && (!talk || talk->asked != step->turn))
             return fold_refuse(err, event, "nothing was reserved for it");
         return 0;
     }

@@ -170,6 +170,7 @@ struct talk {
     /* of the present attempt */
     int64_t since_us;    /* of its first reservation; 0: none yet */
     uint32_t turn;       /* the last one */
+    uint32_t asked;      /* the last one that was reserved, also if that was given up since */
     bool corrected;      /* that one had no calls, and something was wrong with it */
     bool ours;           /* that one has calls that the coordinator answers */
     struct turn_call *calls;
