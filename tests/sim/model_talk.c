@@ -171,7 +171,7 @@ const char *model_turn(struct model *self, uint32_t index, const struct event_st
     struct model_node *node = &self->nodes[index];
     uint64_t tokens = step->usage.input_tokens + step->usage.output_tokens;
     *ret_invariant = 4;
-    if (step->turn != node->turn + 1 || node->reserved_turn != step->turn)
+    if (step->turn != node->turn + 1 || node->reserved_most == 0)
         return "a turn that nothing was reserved for";
     if (!may_ask(node))
         return "a turn before all calls of the one before have results";

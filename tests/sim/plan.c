@@ -29,7 +29,8 @@ static void draw_instances(struct plan *plan, struct prng *prng)
 {
     bool wrong = prng_chance(prng, 400);
     for (uint32_t i = 0; i < plan->agents_count; i++) {
-        int64_t count = prng_between(prng, 1, INSTANCES_MOST / AGENTS_MOST);
+        int64_t most = plan->models_count > 0 ? 2 : INSTANCES_MOST / AGENTS_MOST;
+        int64_t count = prng_between(prng, 1, most);
         for (int64_t n = 0; n < count; n++) {
             struct plan_instance *instance = &plan->instances[plan->instances_count++];
             instance->agent = i;
