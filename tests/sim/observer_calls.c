@@ -130,7 +130,9 @@ void observer_note_reserved(struct world *world, const struct event *event)
     struct model_call_count *count =
         count_of(world, event->execution, reserved->path, reserved->attempt, reserved->turn);
     count->reserved++;
-    count->last = count->decided;
+    count->last = count->decided; /* or another one has been decided on since */
+    count->last.boot = reserved->boot;
+    count->last.egress = egresses_find(world, reserved->egress);
 }
 
 void observer_check_given_up(struct world *world, const struct event *event)
