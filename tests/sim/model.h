@@ -48,6 +48,7 @@ struct model_node {
     uint64_t message; /* a hash of it */
     /* of turns: of the attempt */
     uint32_t turn, entries;
+    int64_t until_us; /* when its time is up; 0: it has not begun to run */
     struct model_call *calls;
     uint32_t calls_count;
     bool ours;              /* one of them is for the coordinator */
@@ -90,6 +91,9 @@ uint32_t model_find(const struct model *self, const char *path);
 bool model_node_ended(const struct model_node *node);
 /* Of the node's own, or those that all delegations follow. */
 const struct plan_node *model_rules(const struct model *self, const struct model_node *node);
+
+/* When what waits for this task has no time any more; INT64_MAX: never. */
+int64_t model_deadline(const struct model *self, const struct model_node *node);
 
 /* --- between model.c and model_talk.c --- */
 

@@ -85,6 +85,16 @@ static bool nothing_left(const struct model *self, uint32_t index)
     return false;
 }
 
+/* Its time runs from its first reservation on, whoever holds it, and while nobody does. */
+static void begin_attempt(struct model *self, uint32_t index)
+{
+    struct model_node *node = &self->nodes[index];
+    int64_t own_us = model_rules(self, node)->timeout_us;
+    int64_t timeout_us = own_us > 0 ? own_us : self->plan->agents[node->agent].timeout_us;
+    if (node->until_us == 0)
+        node->until_us = self->time_us + timeout_us;
+}
+
 static const char *apply_reserved(struct model *self, const struct event_reserved *reserved,
                                   int *ret_invariant)
 {
@@ -102,6 +112,7 @@ static const char *apply_reserved(struct model *self, const struct event_reserve
     *ret_invariant = 6;
     if (reserved->turn > most)
         return "more turns than the limit";
+    begin_attempt(self, index);
     reserve(self, index, reserved->turn, reserved->tokens);
     return past_limits(self, index) ? "more reserved than the limits leave" : NULL;
 }
@@ -132,6 +143,7 @@ void model_attempt_over(struct model *self, uint32_t index, const struct usage *
     }
     node->turn = node->entries = node->calls_count = 0;
     node->reserved_most = 0;
+    node->until_us = 0;
     node->ours = node->corrected = false;
     for (uint32_t i = index + 1; i < self->count; i++)
         if (self->nodes[i].parent == index && !model_node_ended(&self->nodes[i]))
@@ -139,6 +151,16 @@ void model_attempt_over(struct model *self, uint32_t index, const struct usage *
 }
 
 /* --- turns ------------------------------------------------------------------------------------ */
+
+int64_t model_deadline(const struct model *self, const struct model_node *node)
+{
+    bool grace = self->workflow->nodes[node->root].join == DAG_JOIN_DONE;
+    int64_t least_us = self->deadline_us > 0 && !grace ? self->deadline_us : INT64_MAX;
+    for (uint32_t at = node->parent; at != NO_TASK; at = self->nodes[at].parent)
+        if (self->nodes[at].until_us > 0 && self->nodes[at].until_us < least_us)
+            least_us = self->nodes[at].until_us;
+    return least_us;
+}
 
 static enum model_tool tool_of(const char *name)
 {

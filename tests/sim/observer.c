@@ -275,6 +275,9 @@ static const char *talk_objection(const struct model *model, const struct model_
         return "to another agent's instance";
     if (dispatch->chain_count != node->depth)
         return "with another chain of agents";
+    if (model_deadline(model, node) != INT64_MAX &&
+        (dispatch->deadline_us == 0 || dispatch->deadline_us > model_deadline(model, node)))
+        return "with more time than those have who wait for it";
     if (dispatch->turn != node->reserved_turn)
         return "with a turn that is not the one that is reserved";
     return dispatch->history_count != node->entries ? "with another history" : NULL;
