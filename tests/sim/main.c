@@ -109,10 +109,10 @@ static void print_counts(uint64_t seeds, const struct counts *counts)
            counts->messages, counts->lost_messages, counts->doubled_messages, counts->kept_claims,
            counts->refused_claims, counts->lies);
     printf("  %" PRIu64 " turns, %" PRIu64 " delegations and %" PRIu64 " refused, %" PRIu64
-           " calls of models (%" PRIu64 " again), %" PRIu64 " histories fetched, %" PRIu64
-           " crashes of egresses\n",
+           " calls of models (%" PRIu64 " again, %" PRIu64 " too late), %" PRIu64
+           " histories fetched, %" PRIu64 " crashes of egresses\n",
            counts->turns, counts->delegations, counts->refusals, counts->provider_calls,
-           counts->calls_again, counts->fetches, counts->egress_crashes);
+           counts->calls_again, counts->calls_late, counts->fetches, counts->egress_crashes);
     printf("  %" PRIu64 " crashes, %" PRIu64 " batches torn off, %" PRIu64 " pauses, %" PRIu64
            " partitions, %" PRIu64 " broker crashes, %" PRIu64 " disk faults\n",
            counts->crashes, counts->torn, counts->pauses, counts->partitions,

@@ -192,7 +192,9 @@ void observer_call_made(struct world *world, size_t egress, const struct wire_ca
     const struct model_node *node =
         observer_find_node(observer_find(world, key->execution), key->path);
     world->counts.provider_calls++;
+    bool over = !node || model_node_ended(node) || node->attempt != key->attempt;
     world->counts.calls_again += count->made > 0;
+    world->counts.calls_late += over || node->turn >= key->turn;
     count->made++;
     TRACE(world, "%s calls the model for turn %u of %s %s, attempt %u%s",
           egresses_proc(world, egress)->name, key->turn, sim_uuid(key->execution), key->path,
@@ -204,8 +206,7 @@ void observer_call_made(struct world *world, size_t egress, const struct wire_ca
                    count->made, key->turn, sim_uuid(key->execution), key->path, key->attempt,
                    count->reserved);
     /* An egress that was given up may hear of it only after it has its lease again. */
-    if (node && !model_node_ended(node) && node->attempt == key->attempt &&
-        node->turn >= key->turn && count->reserved == 1)
+    if (!over && node->turn >= key->turn && count->reserved == 1)
         world_fail(world, 4, "the model is called for turn %u of %s %s, which is in the journal",
                    key->turn, sim_uuid(key->execution), key->path);
 }
