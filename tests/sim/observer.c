@@ -415,8 +415,10 @@ bool observer_any_given(struct world *world, size_t other_than, struct sim_task 
     struct run run = node->given_run;
     if (node->step > 0 && prng_chance(&world->prng, 500))
         run = node->steps[prng_between(&world->prng, 1, node->step)];
-    bool current = run_compare(run, node->void_run) > 0;
-    if (!node->given || (current && node->given_to == other_than))
+    /* Also of one that is void it may hold the task yet, and has to stop it: that it has done so is
+     * a lie that nobody could see through. */
+    bool last = run_compare(run, node->given_run) == 0;
+    if (!node->given || (last && node->given_to == other_than))
         return false;
     *ret_what = (struct sim_task){
         .execution = model->execution,

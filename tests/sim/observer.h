@@ -66,7 +66,7 @@ void observer_start_answered(struct world *world, struct uuid execution);
 void observer_cancel_answered(struct world *world, struct uuid execution);
 
 /* Some run that somebody was given, now or before, with the number of its task's next step; not the
- * current one of a task that this instance holds. False: none. */
+ * last one of a task that this instance was given last. False: none. */
 bool observer_any_given(struct world *world, size_t other_than, struct sim_task *ret_what,
                         uint32_t *ret_number);
 /* The last turn of a task, and how many calls it has; false: it has taken none. */
