@@ -100,6 +100,12 @@ static void take_over(struct egress *self, uint64_t id)
     buf_release(&said.turn);
 }
 
+static struct usage_prices prices_of(const struct plan *plan, const char *agent)
+{
+    const struct plan_talk *talk = &plan->agents[plan_agent_index(plan, agent)].talk;
+    return (struct usage_prices){talk->input_price, talk->output_price};
+}
+
 static void start_calls(struct egress *self)
 {
     struct world *world = self->world;
@@ -111,7 +117,7 @@ static void start_calls(struct egress *self)
         if (!calls_startable(self->calls, lease, 0, &call) || !proc_effect(&self->proc))
             return;
         observer_call_made(world, self->index, &call.key);
-        calls_start(self->calls, call.id, (struct usage_prices){0});
+        calls_start(self->calls, call.id, prices_of(world->plan, call.agent));
         int64_t most_us = prng_chance(&world->prng, world->calm ? 0 : 30)
                               ? 20 * SECOND
                               : world->plan->call_most_us;

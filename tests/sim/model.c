@@ -255,7 +255,8 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
     cancel_all(self);
     self->status = ended->status;
     *ret_invariant = 6;
-    return self->reserved > 0 ? "an end while tokens are reserved" : NULL;
+    return self->reserved.tokens > 0 || self->reserved.cost > 0 ? "an end while tokens are reserved"
+                                                                : NULL;
 }
 
 static const char *apply_kind(struct model *self, const struct event *event, int *ret_invariant)

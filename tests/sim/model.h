@@ -19,6 +19,11 @@ enum model_status {
     MODEL_CANCELLED,
 };
 
+/* What models used, or may use. */
+struct model_sum {
+    uint64_t tokens, cost;
+};
+
 /* A call of a task's last turn. */
 enum model_tool { MODEL_LOCAL, MODEL_DELEGATE, MODEL_LIST, MODEL_GET, MODEL_SET };
 struct model_call {
@@ -54,11 +59,11 @@ struct model_node {
     bool ours;              /* one of them is for the coordinator */
     bool corrected;         /* it had none, and its answer was of no use */
     uint32_t reserved_turn; /* 0: none */
-    uint64_t reserved_tokens;
-    uint64_t reserved_most; /* for that turn, also by reservations that were given up */
+    struct model_sum reserved;
+    struct model_sum reserved_most; /* for that turn, also by reservations that were given up */
     /* of all attempts */
     uint32_t turns, children, calls_again;
-    uint64_t used, used_below, reserved_below; /* tokens; below: with its own */
+    struct model_sum used, used_below, reserved_below; /* below: with its own */
     /* From outside the journal: */
     bool given;
     struct run given_run;
@@ -79,7 +84,7 @@ struct model {
     bool stop;
     struct model_node *nodes; /* of the workflow first; moves when one is added */
     uint32_t count, capacity;
-    uint64_t used, reserved; /* tokens */
+    struct model_sum used, reserved;
 };
 
 /* NULL, or what is wrong with the event, and which invariant forbids it. The first event is that of
@@ -94,6 +99,9 @@ const struct plan_node *model_rules(const struct model *self, const struct model
 
 /* When what waits for this task has no time any more; INT64_MAX: never. */
 int64_t model_deadline(const struct model *self, const struct model_node *node);
+
+struct model_sum model_sum_of(const struct usage *usage);
+bool model_sum_equal(const struct model_sum *sum, const struct usage *usage);
 
 /* --- between model.c and model_talk.c --- */
 

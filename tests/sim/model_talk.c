@@ -31,58 +31,98 @@ static bool may_ask(const struct model_node *node)
 
 /* --- what is used ----------------------------------------------------------------------------- */
 
-static void spend(struct model *self, uint32_t index, uint64_t tokens)
+struct model_sum model_sum_of(const struct usage *usage)
 {
-    self->nodes[index].used += tokens;
-    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
-        self->nodes[at].used_below += tokens;
-    self->used += tokens;
+    return (struct model_sum){usage->input_tokens + usage->output_tokens, usage->cost_microusd};
 }
 
-static void reserve(struct model *self, uint32_t index, uint32_t turn, uint64_t tokens)
+bool model_sum_equal(const struct model_sum *sum, const struct usage *usage)
 {
-    self->nodes[index].reserved_turn = turn;
-    self->nodes[index].reserved_tokens = tokens;
-    if (tokens > self->nodes[index].reserved_most)
-        self->nodes[index].reserved_most = tokens;
+    const struct model_sum other = model_sum_of(usage);
+    return sum->tokens == other.tokens && sum->cost == other.cost;
+}
+
+static void add(struct model_sum *sum, struct model_sum more)
+{
+    sum->tokens += more.tokens;
+    sum->cost += more.cost;
+}
+
+static void take(struct model_sum *sum, struct model_sum less)
+{
+    sum->tokens -= less.tokens;
+    sum->cost -= less.cost;
+}
+
+static void spend(struct model *self, uint32_t index, struct model_sum sum)
+{
+    add(&self->nodes[index].used, sum);
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
-        self->nodes[at].reserved_below += tokens;
-    self->reserved += tokens;
+        add(&self->nodes[at].used_below, sum);
+    add(&self->used, sum);
+}
+
+static uint64_t greater(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void reserve(struct model *self, uint32_t index, uint32_t turn, struct model_sum sum)
+{
+    struct model_node *node = &self->nodes[index];
+    node->reserved_turn = turn;
+    node->reserved = sum;
+    node->reserved_most.tokens = greater(sum.tokens, node->reserved_most.tokens);
+    node->reserved_most.cost = greater(sum.cost, node->reserved_most.cost);
+    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
+        add(&self->nodes[at].reserved_below, sum);
+    add(&self->reserved, sum);
 }
 
 static void unreserve(struct model *self, uint32_t index)
 {
-    uint64_t tokens = self->nodes[index].reserved_tokens;
+    const struct model_sum sum = self->nodes[index].reserved;
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
-        self->nodes[at].reserved_below -= tokens;
-    self->reserved -= tokens;
+        take(&self->nodes[at].reserved_below, sum);
+    take(&self->reserved, sum);
     self->nodes[index].reserved_turn = 0;
-    self->nodes[index].reserved_tokens = 0;
+    self->nodes[index].reserved = (struct model_sum){0};
+}
+
+/* Limits are 0 where there are none. */
+static bool is_past(uint64_t limit, uint64_t used, uint64_t reserved)
+{
+    return limit > 0 && used + reserved > limit;
 }
 
 static bool past_limits(const struct model *self, uint32_t index)
 {
-    if (self->workflow->tokens > 0 && self->used + self->reserved > self->workflow->tokens)
-        return true;
+    bool past = is_past(self->workflow->tokens, self->used.tokens, self->reserved.tokens) ||
+                is_past(self->workflow->cost, self->used.cost, self->reserved.cost);
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent) {
         const struct model_node *node = &self->nodes[at];
-        uint64_t limit = talk_of(self, at)->tokens;
-        if (limit > 0 && node->used_below + node->reserved_below > limit)
-            return true;
+        const struct plan_talk *talk = talk_of(self, at);
+        past |= is_past(talk->tokens, node->used_below.tokens, node->reserved_below.tokens) ||
+                is_past(talk->cost, node->used_below.cost, node->reserved_below.cost);
     }
-    return false;
+    return past;
+}
+
+static bool is_spent(uint64_t limit, uint64_t used)
+{
+    return limit > 0 && used >= limit;
 }
 
 static bool nothing_left(const struct model *self, uint32_t index)
 {
-    if (self->workflow->tokens > 0 && self->used >= self->workflow->tokens)
-        return true;
+    bool spent = is_spent(self->workflow->tokens, self->used.tokens) ||
+                 is_spent(self->workflow->cost, self->used.cost);
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent) {
-        uint64_t limit = talk_of(self, at)->tokens;
-        if (limit > 0 && self->nodes[at].used_below >= limit)
-            return true;
+        const struct plan_talk *talk = talk_of(self, at);
+        spent |= is_spent(talk->tokens, self->nodes[at].used_below.tokens) ||
+                 is_spent(talk->cost, self->nodes[at].used_below.cost);
     }
-    return false;
+    return spent;
 }
 
 /* Its time runs from its first reservation on, whoever holds it, and while nobody does. */
@@ -113,7 +153,8 @@ static const char *apply_reserved(struct model *self, const struct event_reserve
     if (reserved->turn > most)
         return "more turns than the limit";
     begin_attempt(self, index);
-    reserve(self, index, reserved->turn, reserved->tokens);
+    reserve(self, index, reserved->turn,
+            (struct model_sum){reserved->tokens, reserved->cost_microusd});
     return past_limits(self, index) ? "more reserved than the limits leave" : NULL;
 }
 
@@ -125,9 +166,9 @@ static const char *apply_settled(struct model *self, const struct event_settled 
     if (index == NO_TASK || self->nodes[index].reserved_turn == 0 ||
         self->nodes[index].reserved_turn != settled->turn)
         return "the end of a reservation that there is not";
-    uint64_t tokens = self->nodes[index].reserved_tokens;
+    const struct model_sum bound = self->nodes[index].reserved;
     unreserve(self, index);
-    spend(self, index, tokens);
+    spend(self, index, bound);
     self->nodes[index].calls_again++;
     return NULL;
 }
@@ -136,13 +177,12 @@ void model_attempt_over(struct model *self, uint32_t index, const struct usage *
 {
     struct model_node *node = &self->nodes[index];
     if (node->reserved_turn > 0) {
-        uint64_t tokens =
-            usage ? usage->input_tokens + usage->output_tokens : node->reserved_tokens;
+        const struct model_sum sum = usage ? model_sum_of(usage) : node->reserved;
         unreserve(self, index);
-        spend(self, index, tokens);
+        spend(self, index, sum);
     }
     node->turn = node->entries = node->calls_count = 0;
-    node->reserved_most = 0;
+    node->reserved_most = (struct model_sum){0};
     node->until_us = 0;
     node->ours = node->corrected = false;
     for (uint32_t i = index + 1; i < self->count; i++)
@@ -191,19 +231,19 @@ const char *model_turn(struct model *self, uint32_t index, const struct event_st
                        int *ret_invariant)
 {
     struct model_node *node = &self->nodes[index];
-    uint64_t tokens = step->usage.input_tokens + step->usage.output_tokens;
+    const struct model_sum used = model_sum_of(&step->usage);
     *ret_invariant = 4;
-    if (step->turn != node->turn + 1 || node->reserved_most == 0)
+    if (step->turn != node->turn + 1 || node->reserved_most.tokens == 0)
         return "a turn that nothing was reserved for";
     if (!may_ask(node))
         return "a turn before all calls of the one before have results";
     *ret_invariant = 6;
     /* It may come of a call that was taken for lost, and was counted as such. */
-    if (tokens > node->reserved_most)
+    if (used.tokens > node->reserved_most.tokens || used.cost > node->reserved_most.cost)
         return "a turn that used more than was reserved for it";
-    node->reserved_most = 0;
+    node->reserved_most = (struct model_sum){0};
     unreserve(self, index);
-    spend(self, index, tokens);
+    spend(self, index, used);
     node->turn = step->turn;
     node->turns++;
     node->entries++;

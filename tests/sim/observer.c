@@ -152,18 +152,19 @@ static bool same_talk(const struct task_view *view, const struct model_node *nod
 {
     return view->depth == node->depth && view->turns == node->turns &&
            view->children == node->children && view->calls_again == node->calls_again &&
-           view->own.input_tokens + view->own.output_tokens == node->used &&
-           view->subtree.input_tokens + view->subtree.output_tokens == node->used_below;
+           model_sum_equal(&node->used, &view->own) &&
+           model_sum_equal(&node->used_below, &view->subtree);
 }
 
 static void compare_sums(struct world *world, const struct model *model)
 {
     struct execution_view view;
     if (engine_execution(world->observer->twin, model->execution, &view) ||
-        view.tasks != model->count || view.tokens_reserved != model->reserved ||
-        view.used.input_tokens + view.used.output_tokens != model->used)
+        view.tasks != model->count || view.tokens_reserved != model->reserved.tokens ||
+        view.cost_reserved_microusd != model->reserved.cost ||
+        !model_sum_equal(&model->used, &view.used))
         world_fail(world, 6, "the fold of %s does not add up to what its turns used (%llu tokens)",
-                   sim_uuid(model->execution), (unsigned long long)model->used);
+                   sim_uuid(model->execution), (unsigned long long)model->used.tokens);
 }
 
 /* The engine's fold of what the disk holds, against the model. */

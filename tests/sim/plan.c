@@ -154,6 +154,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
                                   .finish = workflow->finish,
                                   .priority = workflow->priority,
                                   .tokens = workflow->tokens,
+                                  .cost_microusd = workflow->cost,
                                   .depth = workflow->depth};
     if (dag_new(&spec, &workflow->dag, &err))
         check_failed(__FILE__, __LINE__, __func__, err.what);
@@ -180,6 +181,7 @@ static void draw_workflows(struct plan *plan, struct prng *prng)
         workflow->finish = prng_chance(prng, 400);
         workflow->priority = (uint32_t)prng_between(prng, 0, 9);
         workflow->tokens = prng_chance(prng, 350) ? (uint64_t)prng_between(prng, 2000, 80000) : 0;
+        workflow->cost = prng_chance(prng, 150) ? (uint64_t)prng_between(prng, 5000, 300000) : 0;
         workflow->depth = prng_chance(prng, 300) ? (uint32_t)prng_between(prng, 1, 4) : 0;
         compile(plan, workflow, prng);
     }

@@ -29,7 +29,8 @@ struct plan_talk {
     uint32_t delegates_count;
     bool may[AGENTS_MOST]; /* whom they mean */
     uint32_t turns, depth, delegations, same_delegation, max_tokens;
-    uint64_t tokens;
+    uint64_t tokens, cost;
+    uint64_t input_price, output_price;
     struct agent_tool tools[TOOLS_MOST];
     struct agent_def def; /* as its instances have it */
 };
@@ -67,7 +68,7 @@ struct plan_workflow {
     bool finish;
     const char *output; /* expression; NULL: the usual rule */
     uint32_t priority;
-    uint64_t tokens; /* 0: no limit */
+    uint64_t tokens, cost; /* 0: no limit */
     uint32_t depth;  /* of delegation; 0: the default */
     dag_t *dag;
 };

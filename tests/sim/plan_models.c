@@ -100,6 +100,9 @@ static void draw_model(const struct plan *plan, struct plan_agent *agent, struct
     talk->same_delegation = some(prng, 400, 1, 3);
     talk->max_tokens = some(prng, 500, 50, 2000);
     talk->tokens = some(prng, 250, 3000, 40000);
+    talk->cost = some(prng, 100, 5000, 150000);
+    talk->input_price = some(prng, 700, 100000, 5000000);
+    talk->output_price = some(prng, 700, 100000, 20000000);
     define(agent);
     if (prng_chance(prng, 400))
         talk->def.output = schema();

@@ -26,7 +26,10 @@ static struct pinned_agent pin_of(const struct plan_agent *agent)
                                  .delegations = talk->delegations,
                                  .same_delegation = talk->same_delegation,
                                  .max_tokens = talk->max_tokens,
-                                 .tokens = talk->tokens};
+                                 .tokens = talk->tokens,
+                                 .cost_microusd = talk->cost,
+                                 .input_price = talk->input_price,
+                                 .output_price = talk->output_price};
 }
 
 static bool needs(const struct plan_workflow *workflow, uint32_t agent)
