@@ -370,7 +370,9 @@ void observer_acknowledged(struct world *world, size_t instance, const struct si
         bool recorded =
             number <= node->step && run_compare(node->steps[number], observer_run(what->run)) == 0;
         bool is_void = run_compare(observer_run(what->run), node->void_run) <= 0;
-        if (recorded || is_void || model_node_ended(node))
+        /* The answer to a drop, past the grace of a limit, is not recorded. */
+        bool dropped = run_compare(observer_run(what->run), node->dropped_run) <= 0;
+        if (recorded || is_void || dropped || model_node_ended(node))
             return;
     }
     world_fail(world, 2, "step %u of %s %s is acknowledged to %s, but the disk does not hold it",
