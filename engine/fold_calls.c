@@ -41,7 +41,7 @@ static void release(engine_t *self, struct exec *exec, uint32_t index)
         self->released = xrealloc(self->released, self->released_capacity * sizeof *self->released);
     }
     self->released[self->released_count++] =
-        (struct released){index, exec->tasks[index].attempt, held->turn, held->egress};
+        (struct released){index, exec->tasks[index].attempt, held->turn, held->boot, held->egress};
     held->egress = NULL;
 }
 
@@ -117,9 +117,7 @@ static void hand_over_answer(engine_t *self, struct exec *exec, uint32_t index, 
 
 static void go_on(engine_t *self, struct exec *exec, uint32_t index)
 {
-    struct task *task = &exec->tasks[index];
     fold_set_task(exec, index, TASK_READY);
-    task->queued_us = exec->time_us;
     u32_push(&self->ready, &self->ready_count, &self->ready_capacity, index);
 }
 
@@ -207,6 +205,8 @@ void fold_turn(engine_t *self, struct exec *exec, uint32_t index, const struct e
         const struct reservation nothing = {0};
         ledger_settle(exec, index, &nothing, &step->usage);
     }
+    if (talk->since_us == 0)
+        talk->since_us = step->started_us; /* of an agent that reserves nothing */
     talk->turn = step->turn;
     talk->turns++;
     take_calls(talk, step);
@@ -220,7 +220,6 @@ static void yield(struct exec *exec, uint32_t index, struct run run)
     if (!turn_yields(task->talk))
         return;
     fold_void_runs(task, run);
-    task->queued_us = exec->time_us;
     task->retry_at_us = 0;
     if (task->talk->open > 0)
         fold_set_task(exec, index, TASK_WAITING);

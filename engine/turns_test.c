@@ -210,102 +210,6 @@ static void test_a_lost_egress_is_counted_and_asked_again(void **state)
     fixture_free(&f);
 }
 
-/* The answer came before its egress was lost, and was on its way. Nothing else is left for it. */
-static void test_a_turn_whose_reservation_was_given_up_counts(void **state)
-{
-    (void)state;
-    struct fixture *f = fixture_new();
-    const struct node nodes[] = {NODE("a", "{{input}}", .agent = "lead"),
-                                 NODE("b", "{{input}}", .agent = "lead")};
-    model(f, (struct pinned_agent){.name = "lead"});
-    workflow_full(f, (struct dag_spec){.name = "two", .priority = 5, .tokens = 13000}, nodes, 2);
-    egress_up(f, 50, 1, NULL, 0);
-    up(f, 1, "lead");
-    struct uuid id = start(f, "two");
-    const struct effect_dispatch *a = dispatch_of(f, "a"), *b = dispatch_of(f, "b");
-    assert_int_equal(decide(f, (struct input){.kind = INPUT_EGRESS_DOWN, .egress_down = {50}}), 0);
-    egress_up(f, 51, 2, NULL, 0);
-    const struct effect_dispatch *starved = granted_of(f, "a") ? b : a;
-    assert_int_equal(count_effects(f, EFFECT_GRANTED), 1);
-    turn(f, starved, 1, 1, 10, CALLS("wc"));
-    assert_int_equal(count_events(f, EVENT_LOST), 0);
-    assert_int_equal(task(f, id, starved->path).turns, 1);
-    assert_true(task(f, id, starved->path).own.output_tokens > 10);
-    turn(f, starved, 2, 2, 10, CALLS("wc"));
-    assert_int_equal(count_events(f, EVENT_LOST), 1);
-    fixture_free(&f);
-}
-
-static void other_egress_up(struct fixture *f)
-{
-    struct input input = {.kind = INPUT_EGRESS_UP,
-                          .egress_up = {.handle = 60, .egress = "egress:e2", .boot = 9}};
-    assert_int_equal(decide(f, input), 0);
-}
-
-/* The one that has the call may only be the later one to say hello. */
-static void test_a_restart_waits_for_the_egress_that_has_the_call(void **state)
-{
-    (void)state;
-    struct fixture *f = fixture_new();
-    one(f, (struct pinned_agent){0});
-    struct uuid id = start(f, "one");
-    const struct effect_dispatch *a = dispatch_of(f, "a");
-    restart(f);
-    other_egress_up(f);
-    const struct claim claim = {.execution = id, .path = "a", .run = a->run};
-    up_claiming(f, 1, 0, "lead", &claim, 1);
-    assert_int_equal(count_events(f, EVENT_SETTLED), 0);
-    const struct call_key held = {.execution = id, .path = "a", .attempt = 1, .turn = 1};
-    egress_up(f, 51, 0, NULL, 0); /* a late hello of the process before */
-    assert_int_equal(count_events(f, EVENT_SETTLED), 0);
-    egress_up(f, 52, 1, &held, 1);
-    assert_int_equal(count_events(f, EVENT_SETTLED), 0);
-    assert_int_equal(count_effects(f, EFFECT_FORGET), 0);
-    assert_int_equal(grant_of(f, "a")->handle, 52);
-    assert_string_equal(granted_of(f, "a")->egress, "egress:e1");
-    fixture_free(&f);
-}
-
-static void test_a_restart_waits_for_an_egress_no_longer_than_for_claims(void **state)
-{
-    (void)state;
-    struct fixture *f = fixture_new();
-    one(f, (struct pinned_agent){0});
-    struct uuid id = start(f, "one");
-    const struct effect_dispatch *a = dispatch_of(f, "a");
-    restart(f);
-    other_egress_up(f);
-    const struct claim claim = {.execution = id, .path = "a", .run = a->run};
-    up_claiming(f, 1, 0, "lead", &claim, 1);
-    tick(f, f->now + LIMIT_CLAIM_WAIT_US);
-    assert_int_equal(count_events(f, EVENT_SETTLED), 1);
-    assert_string_equal(granted_of(f, "a")->egress, "egress:e2");
-    assert_int_equal(task(f, id, "a").calls_again, 1);
-    fixture_free(&f);
-}
-
-static void test_a_task_that_is_given_out_anew_waits_for_its_egress_too(void **state)
-{
-    (void)state;
-    struct fixture *f = fixture_new();
-    one(f, (struct pinned_agent){0});
-    struct uuid id = start(f, "one");
-    const struct effect_dispatch *a = dispatch_of(f, "a");
-    restart(f);
-    other_egress_up(f);
-    const struct claim claim = {.execution = id, .path = "a", .run = a->run};
-    up_claiming(f, 1, 0, "lead", &claim, 1);
-    down(f, 1, "exited");
-    up(f, 2, "lead");
-    assert_null(dispatch_of(f, "a"));
-    egress_up(f, 51, 1, NULL, 0);
-    assert_int_equal(dispatch_of(f, "a")->turn, 1);
-    assert_string_equal(dispatch_of(f, "a")->egress, "egress:e1");
-    assert_int_equal(task(f, id, "a").calls_again, 0);
-    fixture_free(&f);
-}
-
 static void test_without_an_egress_tasks_wait(void **state)
 {
     (void)state;
@@ -507,10 +411,6 @@ int main(void)
         cmocka_unit_test(test_an_unfinished_turn_reserves_nothing),
         cmocka_unit_test(test_a_restart_keeps_reservations),
         cmocka_unit_test(test_a_lost_egress_is_counted_and_asked_again),
-        cmocka_unit_test(test_a_turn_whose_reservation_was_given_up_counts),
-        cmocka_unit_test(test_a_restart_waits_for_the_egress_that_has_the_call),
-        cmocka_unit_test(test_a_restart_waits_for_an_egress_no_longer_than_for_claims),
-        cmocka_unit_test(test_a_task_that_is_given_out_anew_waits_for_its_egress_too),
         cmocka_unit_test(test_without_an_egress_tasks_wait),
         cmocka_unit_test(test_turns_have_a_limit),
         cmocka_unit_test(test_tokens_have_a_limit),

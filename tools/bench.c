@@ -80,7 +80,7 @@ client_t *bench_client(struct bench *self)
     return self->context->client;
 }
 
-static int wait_for_instances(struct bench *self, int64_t instances, struct err *err)
+int bench_wait_instances(struct bench *self, int64_t instances, struct err *err)
 {
     int64_t until = clock_monotonic_us() + READY_MS * 1000LL;
     for (;;) {
@@ -114,7 +114,7 @@ int bench_apply(struct bench *self, const char *text, int64_t instances, struct 
                          NULL, err);
     value_destroy(&params);
     value_destroy(&result);
-    return rc ? rc : wait_for_instances(self, instances, err);
+    return rc ? rc : bench_wait_instances(self, instances, err);
 }
 
 /* --- the machine ------------------------------------------------------------------------------ */
@@ -228,6 +228,7 @@ static const struct {
     {"fan", bench_fan},
     {"route", bench_route},
     {"agents", bench_agents},
+    {"delegations", bench_delegations},
 };
 
 /* Everything started from here on shares the processors named: "0" or "0,1". */
@@ -292,6 +293,6 @@ int command_bench(struct context *context)
         return run_kind(context, i, &err) ? show_error(context->options, &err) : EXIT_OK;
     }
     err_set(&err, ERR_INVALID, "there is no bench \"%s\"", context->args[0]);
-    err_fix(&err, "there are: steps, fan, route, agents");
+    err_fix(&err, "there are: steps, fan, route, agents, delegations");
     return show_error(context->options, &err);
 }

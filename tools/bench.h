@@ -20,6 +20,8 @@ int bench_open(struct bench *self, struct context *context, struct err *err) MUS
 void bench_close(struct bench *self);
 /* Applies definitions from a text, and waits until `instances` are there (bounded by 60 s). */
 int bench_apply(struct bench *self, const char *text, int64_t instances, struct err *err) MUST_CHECK;
+/* Waits for so many instances, at most 60 s. */
+int bench_wait_instances(struct bench *self, int64_t instances, struct err *err) MUST_CHECK;
 client_t *bench_client(struct bench *self);
 
 value_t *bench_machine(void);
@@ -41,5 +43,6 @@ int bench_steps(struct bench *self, struct err *err) MUST_CHECK;
 int bench_fan(struct bench *self, struct err *err) MUST_CHECK;
 int bench_route(struct bench *self, struct err *err) MUST_CHECK;
 int bench_agents(struct bench *self, struct err *err) MUST_CHECK;
+int bench_delegations(struct bench *self, struct err *err) MUST_CHECK;
 
 #endif

@@ -68,7 +68,7 @@ def processes_of(path):
 class Installation:
     """`with Installation() as here:` runs the daemons; `here.ctl(...)` is agentctl on it."""
 
-    def __init__(self, files=None, directory=None, up=True):
+    def __init__(self, files=None, directory=None, up=True, count_calls=False):
         # A short path: sockets lie below it.
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="aft-", dir="/var/tmp"))
         self.dir = pathlib.Path(directory) if directory else self.base / "d"
@@ -76,6 +76,10 @@ class Installation:
         self.project.mkdir()
         self.write(files or {})
         self.up_first = up
+        self.agentctl = BIN / "agentctl"
+        self.calls = self.base / "calls"
+        if count_calls:
+            self.make_programs()
         self.env = dict(os.environ, AGENTFACTORY_DIR=str(self.dir), NO_COLOR="1")
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"):
             self.env[name] = f"{os.environ.get(name, '')}:log_path={self.base}/sanitizer"
@@ -87,6 +91,20 @@ class Installation:
             path.write_text(text, encoding="utf-8")
             if text.startswith("#!"):
                 path.chmod(0o755)
+
+    def make_programs(self):
+        """A folder of programs whose egressd writes to self.calls each call that it makes. agentctl
+        starts what stands beside it."""
+        folder = self.base / "bin"
+        folder.mkdir()
+        self.agentctl = pathlib.Path(shutil.copy2(BIN / "agentctl", folder))
+        for name in DAEMONS:
+            (folder / name).symlink_to(BIN / name)
+        (folder / "egressd").unlink()
+        (folder / "egressd").write_text(
+            f'#!/bin/sh\nexec "{BIN}/egressd" --calls "{self.calls}" "$@"\n', encoding="utf-8")
+        (folder / "egressd").chmod(0o755)
+        self.calls.touch()
 
     def __enter__(self):
         if self.up_first:
@@ -105,7 +123,7 @@ class Installation:
     def __exit__(self, kind, error, trace):
         if kind is not None:
             self.show_logs()
-        subprocess.run([BIN / "agentctl", "down"], env=self.env, capture_output=True, timeout=90,
+        subprocess.run([self.agentctl, "down"], env=self.env, capture_output=True, timeout=90,
                        check=False)
         left = [pid for pid in self.own_processes() if alive(pid)]
         for pid in left:
@@ -150,7 +168,7 @@ class Installation:
     # --- agentctl ---
 
     def try_ctl(self, *args, timeout=60, stdin=None):
-        return subprocess.run([BIN / "agentctl", *map(str, args)], env=self.env, timeout=timeout,
+        return subprocess.run([self.agentctl, *map(str, args)], env=self.env, timeout=timeout,
                               capture_output=True, text=True, input=stdin, check=False)
 
     def ctl(self, *args, timeout=60, expect=0):
@@ -167,6 +185,10 @@ class Installation:
 
     def start(self, workflow, *args):
         return self.ctl("run", workflow, "-d", *args).strip()
+
+    def start_agent(self, agent, text):
+        """An execution of one agent alone, whose task is "ask"."""
+        return self.ctl("ask", agent, text, "-d").strip()
 
     def wait(self, execution, seconds=120):
         """The execution's document, once it has ended."""
