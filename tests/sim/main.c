@@ -147,12 +147,14 @@ static void watch_aborts(uint64_t seed, const char *program, const char *fault)
 {
     int size =
         snprintf(aborted_text, sizeof aborted_text,
-                 "seed %" PRIu64 ": a check of the program failed\n  replay: %s --seed %" PRIu64
+                 "seed %" PRIu64
+                 ": a check of the program failed, or it crashed\n  replay: %s --seed %" PRIu64
                  " --trace%s%s\n",
                  seed, program, seed, fault ? " --fault " : "", fault ? fault : "");
     aborted_size = size < (int)sizeof aborted_text ? (size_t)size : sizeof aborted_text - 1;
     found_status = fault ? 0 : 1;
     (void)signal(SIGABRT, on_abort);
+    (void)signal(SIGSEGV, on_abort); /* a module's defect, too */
 }
 
 int main(int argc, char **argv)

@@ -69,9 +69,10 @@ FAULTS = {
         ("    for (; index != NO_NODE; index = task_parent(exec, index))\n        if (!may_ask",
          "    for (; index != NO_NODE; index = NO_NODE)\n        if (!may_ask"),
     ],
-    # engine/egress.c: after a restart nobody waits for the egress that has a call.
+    # engine/egress.c: nobody waits for the egress that has a call.
     "give_up_early": [
-        ("return engine->claiming && !(egress &&", "return false && !(egress &&"),
+        ("return call->now_us < call->engine->gone_until_us && !(egress",
+         "return false && !(egress"),
     ],
     # egress/calls.c: an answer is held for one asker alone, who may be dead.
     "egress_drops_answer": [
