@@ -232,7 +232,14 @@ static void begin(struct world *world, void *context, uint64_t number)
     self->busy_us = self->beat_us = 0;
     self->waits_for_lease = false;
     self->over_count = 0;
-    self->calls = calls_new(&CALLS_LIMITS, reply, self);
+    struct calls_limits limits = CALLS_LIMITS;
+    if (world->plan->narrow_egress) {
+        limits.request_bytes = 6u << 10;
+        limits.waiting = 2;
+        limits.askers = 1;
+        limits.wait_us = SECOND;
+    }
+    self->calls = calls_new(&limits, reply, self);
     self->link = link_new_peer(self->boot, send_link, self);
     link_set_hello(self->link, fill_hello);
     link_hello(self->link, self->now_us);

@@ -101,6 +101,7 @@ struct plan {
     uint32_t egresses_count;
     uint64_t script_seed;
     int64_t call_most_us;
+    bool narrow_egress; /* has room for few requests at a time */
     uint32_t parked_most; /* conversations that an instance keeps */
 };
 

@@ -121,5 +121,6 @@ void plan_draw_models(struct plan *plan, struct prng *prng)
     plan->egresses_count = (uint32_t)prng_between(prng, 1, EGRESSES_MOST);
     plan->script_seed = prng_next(prng);
     plan->call_most_us = prng_chance(prng, 500) ? 300 * MS : 5 * SECOND;
+    plan->narrow_egress = prng_chance(prng, 250);
     plan->parked_most = (uint32_t)prng_between(prng, 0, 8);
 }
