@@ -147,10 +147,8 @@ void talks_history(struct instance *self, uint64_t correlation, const struct wir
     if (!job || job->stopped || correlation == 0)
         return;
     job->talk->history = (struct asking){0};
-    if (*reply->error)
-        jobs_stop(
-            self, job,
-            "history"); /* as agentd fails the attempt; its run is void, or this is a defect */
+    if (*reply->error) /* nobody knows of it any more: agentd fails the attempt, which is void */
+        jobs_stop(self, job, "history");
     else if (wire_decode_items(&arena, payload, &items, &err) || items.count != 1 ||
              conversation_history(job->talk->conversation, job->talk->history_from,
                                   items.items[0].dispatch.history,
