@@ -108,6 +108,26 @@ static void test_after_a_restart_egresses_may_come_in_any_order(void **state)
     fixture_free(&f);
 }
 
+/* What was late on its way says nothing of the process that has the call. */
+static void test_a_late_hello_is_no_loss(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    egress_as(f, 50, "egress:e1", 2);
+    start(f, "one");
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    restart(f);
+    egress_as(f, 60, "egress:e1", 1);
+    struct claim claim = {.execution = a->execution, .path = "a", .run = a->run};
+    up_claiming(f, 11, 0, "lead", &claim, 1);
+    assert_null(event_of(f, EVENT_SETTLED));
+    egress_as(f, 61, "egress:e1", 2);
+    assert_non_null(grant_of(f, "a"));
+    assert_null(event_of(f, EVENT_SETTLED));
+    fixture_free(&f);
+}
+
 /* y keeps no place that x needs, x's budget is not given to y, and both end. */
 static void test_who_waits_for_a_budget_holds_no_place(void **state)
 {
@@ -230,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_another_egress_takes_over),
         cmocka_unit_test(test_an_egress_that_comes_back_has_its_calls),
         cmocka_unit_test(test_after_a_restart_egresses_may_come_in_any_order),
+        cmocka_unit_test(test_a_late_hello_is_no_loss),
         cmocka_unit_test(test_who_waits_for_a_budget_holds_no_place),
         cmocka_unit_test(test_who_waits_for_an_egress_is_counted_as_ready),
         cmocka_unit_test(test_a_long_message_is_reserved_for),

@@ -1,5 +1,6 @@
 #include "tests/sim/chaos.h"
 
+#include "tests/sim/egress.h"
 #include "tests/sim/instance.h"
 #include "tests/sim/net.h"
 #include "tests/sim/plan.h"
@@ -16,6 +17,14 @@ static void crash(struct world *world, struct proc *proc)
     if (countdown == 0)
         TRACE(world, "%s is killed", proc->name);
     proc_kill(proc, countdown);
+}
+
+static struct proc *any_egress(struct world *world)
+{
+    size_t count = egresses_count(world);
+    return count == 0
+               ? NULL
+               : egresses_proc(world, (size_t)prng_between(&world->prng, 0, (int64_t)count - 1));
 }
 
 static struct proc *any_instance(struct world *world, size_t *ret_index)
@@ -53,6 +62,8 @@ static void partition(struct world *world)
 {
     size_t index;
     struct proc *proc = any_instance(world, &index);
+    if (egresses_count(world) > 0 && prng_chance(&world->prng, 250))
+        proc = any_egress(world);
     int64_t kind = prng_between(&world->prng, 0, 9);
     bool to = prng_chance(&world->prng, 500);
     if (kind < 4) {
@@ -73,7 +84,8 @@ static void act(struct world *world)
     const struct plan *plan = world->plan;
     const int64_t weights[] = {plan->crash_coordinator, plan->crash_instance, plan->pause_instance,
                                plan->pause_coordinator, plan->crash_broker,   plan->partition,
-                               plan->disk_full,         plan->disk_error,     plan->drain_instance};
+                               plan->disk_full,         plan->disk_error,     plan->drain_instance,
+                               plan->crash_egress,      plan->pause_egress};
     int64_t sum = 0;
     size_t kind = 0, index;
     for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++)
@@ -93,6 +105,8 @@ static void act(struct world *world)
     case 6: store_fill(world->store, until(world, 100 * MS, 5 * SECOND)); break;
     case 7: store_break(world->store); break;
     case 8: fleet_drain(world, index); break;
+    case 9: crash(world, any_egress(world)); break;
+    case 10: proc_freeze(any_egress(world), until(world, 50 * MS, 9 * SECOND)); break;
     default: break;
     }
 }
@@ -117,6 +131,8 @@ static void calm_down(struct world *world, void *context, uint64_t number)
     shell_proc(world)->countdown = 0;
     for (size_t i = 0; i < fleet_size(world); i++)
         fleet_proc(world, i)->countdown = 0;
+    for (size_t i = 0; i < egresses_count(world); i++)
+        egresses_proc(world, i)->countdown = 0;
 }
 
 void chaos_begin(struct world *world)

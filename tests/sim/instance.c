@@ -32,7 +32,8 @@ static void note_reported(struct instance *self, const struct report *report, ui
 
 static void note_acknowledged(struct instance *self, const struct reported *reported)
 {
-    observer_acknowledged(self->world, self->index, &reported->what, reported->number);
+    if (reported->number > 0)
+        observer_acknowledged(self->world, self->index, &reported->what, reported->number);
     int64_t took_us = self->world->now_us - reported->sent_us;
     observer_acknowledged_after(self->world, self->index, &reported->what, reported->sent_us,
                                 took_us);
@@ -96,6 +97,12 @@ static void send_link(void *context, const struct wire_body *body)
     net_send(&self->proc, SHELL_NAME, 0, body, (struct bytes){0});
 }
 
+void instance_send(struct instance *self, const char *to, uint64_t correlation,
+                   const struct wire_body *body, struct bytes payload)
+{
+    net_send(&self->proc, to, correlation, body, payload);
+}
+
 static void fill_hello(void *context, struct wire_hello *hello)
 {
     struct instance *self = context;
@@ -129,9 +136,10 @@ static bool send_frame(struct instance *self)
     for (; count > 0; count--) {
         const struct report *report = tasks_unsent(self->tasks);
         const struct task *task = report->task;
-        TRACE(self->world, "%s reports step %u of %s %s, run %llu.%llu", self->proc.name,
-              report->number, sim_uuid(task->execution), task->path,
-              (unsigned long long)task->run.epoch, (unsigned long long)task->run.counter);
+        if (report->number > 0)
+            TRACE(self->world, "%s reports step %u of %s %s, run %llu.%llu", self->proc.name,
+                  report->number, sim_uuid(task->execution), task->path,
+                  (unsigned long long)task->run.epoch, (unsigned long long)task->run.counter);
         note_reported(self, report, sequence);
         tasks_sent(self->tasks, 1, sequence);
     }
@@ -188,6 +196,14 @@ static void take_drop(struct instance *self, const struct wire_drop *drop)
     }
 }
 
+static void take_granted(struct instance *self, const struct wire_granted *granted)
+{
+    struct task *task = tasks_find(self->tasks, granted->execution, granted->path);
+    struct job *job = task ? task->work : NULL;
+    if (job && job->talk && wire_run_compare(task->run, granted->run) == 0)
+        talks_granted(self, job, granted);
+}
+
 static void take_items(struct instance *self, struct bytes bytes)
 {
     struct wire_items items;
@@ -203,6 +219,8 @@ static void take_items(struct instance *self, struct bytes bytes)
             take_dispatch(self, &item->dispatch);
         else if (item->kind == WIRE_ITEM_DROP)
             take_drop(self, &item->drop);
+        else if (item->kind == WIRE_ITEM_GRANTED)
+            take_granted(self, &item->granted);
     }
 }
 
@@ -224,6 +242,14 @@ static void receive(struct instance *self, const struct sim_message *message)
     struct arena arena = {0};
     if (wire_decode_body(&arena, message->kind, buf_bytes(&message->body), &body, &err)) {
         world_fail(self->world, 0, "a message can't be read: %s", err.what);
+        arena_release(&arena);
+        return;
+    }
+    if (body.kind == WIRE_CALL_ANSWER || body.kind == WIRE_REPLY) {
+        if (body.kind == WIRE_CALL_ANSWER)
+            talks_answered(self, &body.call_answer, buf_bytes(&message->payload));
+        else
+            talks_history(self, message->correlation, &body.reply, buf_bytes(&message->payload));
         arena_release(&arena);
         return;
     }

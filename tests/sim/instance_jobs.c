@@ -6,7 +6,7 @@
 /* --- answers ---------------------------------------------------------------------------------- */
 
 /* The output says which run made it, so that whoever finds it in a journal can compare. */
-static void pack_output(const struct instance *self, const struct task *task, struct buf *out)
+void jobs_pack_output(const struct instance *self, const struct task *task, struct buf *out)
 {
     value_t *value = value_map();
     value_set_int(value, "epoch", (int64_t)task->run.epoch);
@@ -27,7 +27,7 @@ static void write_step(struct instance *self, struct task *task, const struct wi
     if (failure) {
         item.step.failure = *failure;
     } else {
-        pack_output(self, task, &output);
+        jobs_pack_output(self, task, &output);
         item.step.output = datum_inline(buf_bytes(&output));
     }
     tasks_report(self->tasks, task, &item);
@@ -37,23 +37,24 @@ static void write_step(struct instance *self, struct task *task, const struct wi
 
 /* --- jobs ------------------------------------------------------------------------------------- */
 
-static void job_destroy(struct instance *self, struct job *job)
+void jobs_forget(struct instance *self, struct job *job)
 {
     struct job **link = &self->jobs;
     while (*link != job)
         link = &(*link)->next;
     *link = job->next;
     job->task->work = NULL;
+    talks_release(self, job, false);
     free(job);
 }
 
-static void finish(struct instance *self, struct job *job, const char *code, bool permanent)
+void jobs_finish(struct instance *self, struct job *job, const char *code, bool permanent)
 {
     const struct wire_failure failure = {.code = code, .message = "sim", .permanent = permanent};
     struct task *task = job->task;
     if (job->state == JOB_COMMAND)
         self->running--;
-    job_destroy(self, job);
+    jobs_forget(self, job);
     write_step(self, task, code ? &failure : NULL);
 }
 
@@ -90,6 +91,9 @@ void jobs_take(struct instance *self, struct task *task, const struct wire_dispa
         job->state = JOB_SLEEP;
         job->wake_at_us = self->now_us + prng_skewed(prng, MS, self->agent->duration_most_us);
         tasks_run(self->tasks, task);
+    } else if (self->agent->kind == KIND_MODEL) {
+        job->state = JOB_TALK;
+        talks_take(self, job, dispatch);
     }
 }
 
@@ -141,35 +145,44 @@ static void kill_command(struct instance *self, struct command *command)
              command->number);
 }
 
-static void start_command(struct instance *self, struct job *job)
+struct command *jobs_start_command(struct instance *self, struct job *job,
+                                   const struct sim_task *what)
 {
     struct world *world = self->world;
     struct command *command;
     if (!proc_effect(&self->proc))
-        return;
+        return NULL;
     command = xcalloc(1, sizeof *command);
     command->instance = self;
     command->number = ++world->fleet->commands;
     command->task = job->task->id;
-    command->what = instance_task(job->task);
+    command->what = *what;
     command->fails = !world->calm && prng_chance(&world->prng, world->plan->fail_permille);
     command->permanent = command->fails && prng_chance(&world->prng, 150);
     command->hangs = !world->calm && prng_chance(&world->prng, world->plan->hang_permille);
     command->next = self->commands;
     self->commands = command;
-    job->command = command;
-    job->state = JOB_COMMAND;
-    job->task->started_us = self->utc_us;
     self->running++;
-    tasks_run(self->tasks, job->task);
     observer_effect_started(world, self->index, &command->what);
     if (!command->hangs)
         world_at(world,
                  world->now_us + prng_skewed(&world->prng, MS, self->agent->duration_most_us),
                  command_over, self, command->number);
+    return command;
 }
 
-static bool has_dying_run(const struct instance *self, const struct task *task)
+static void start_command(struct instance *self, struct job *job)
+{
+    const struct sim_task what = instance_task(job->task);
+    job->command = jobs_start_command(self, job, &what);
+    if (!job->command)
+        return;
+    job->state = JOB_COMMAND;
+    job->task->started_us = self->utc_us;
+    tasks_run(self->tasks, job->task);
+}
+
+bool jobs_has_dying_run(const struct instance *self, const struct task *task)
 {
     for (const struct command *command = self->commands; command; command = command->next)
         if (command->killed && uuid_equal(command->what.execution, task->execution) &&
@@ -183,7 +196,7 @@ static void start_queued(struct instance *self)
     struct job *next = NULL;
     for (struct job *job = self->jobs; job && !self->proc.dying; job = next) {
         next = job->next;
-        if (job->state != JOB_QUEUED || has_dying_run(self, job->task))
+        if (job->state != JOB_QUEUED || jobs_has_dying_run(self, job->task))
             continue;
         if (self->running >= tasks_parallel(self->tasks))
             return;
@@ -195,11 +208,14 @@ static void see_end(struct instance *self, struct command *command)
 {
     struct task *task = tasks_get(self->tasks, command->task);
     struct job *job = task ? task->work : NULL;
-    if (job && job->command == command) {
+    if (command->tool) {
+        if (job)
+            talks_tool_over(self, job, command);
+    } else if (job && job->command == command) {
         if (job->stopped)
-            finish(self, job, job->stopped, strcmp(job->stopped, "timeout") != 0);
+            jobs_finish(self, job, job->stopped, strcmp(job->stopped, "timeout") != 0);
         else
-            finish(self, job, command->fails ? "exit" : NULL, command->permanent);
+            jobs_finish(self, job, command->fails ? "exit" : NULL, command->permanent);
     }
     unlink_command(self, command);
 }
@@ -214,6 +230,13 @@ void jobs_see_ends(struct instance *self)
     }
 }
 
+void jobs_kill_tools(struct instance *self, const struct job *job)
+{
+    for (struct command *command = self->commands; command; command = command->next)
+        if (command->tool && command->task == job->task->id)
+            kill_command(self, command);
+}
+
 void jobs_drop(struct instance *self, struct task *task)
 {
     struct job *job = task->work;
@@ -222,8 +245,12 @@ void jobs_drop(struct instance *self, struct task *task)
     if (job->state == JOB_COMMAND) {
         self->running--;
         kill_command(self, job->command);
+    } else if (job->talk) {
+        jobs_kill_tools(self, job);
+        self->running -= job->talk->commands;
+        talks_release(self, job, true);
     }
-    job_destroy(self, job);
+    jobs_forget(self, job);
 }
 
 void jobs_stop_effects(struct instance *self)
@@ -231,7 +258,7 @@ void jobs_stop_effects(struct instance *self)
     struct job *next = NULL;
     for (struct job *job = self->jobs; job; job = next) {
         next = job->next;
-        if (job->state == JOB_COMMAND) {
+        if (job->state == JOB_COMMAND || (job->talk && job->talk->commands > 0)) {
             struct task *task = job->task;
             jobs_drop(self, task);
             tasks_drop(self->tasks, &task);
@@ -249,8 +276,10 @@ void jobs_stop(struct instance *self, struct job *job, const char *code)
     job->timeout_at_us = SIM_NEVER;
     if (job->state == JOB_COMMAND)
         kill_command(self, job->command);
+    else if (job->talk && job->talk->commands > 0)
+        jobs_kill_tools(self, job);
     else
-        finish(self, job, code, strcmp(code, "timeout") != 0);
+        jobs_finish(self, job, code, strcmp(code, "timeout") != 0);
 }
 
 bool jobs_tick(struct instance *self, bool lease)
@@ -262,10 +291,17 @@ bool jobs_tick(struct instance *self, bool lease)
         if (job->timeout_at_us <= self->now_us)
             jobs_stop(self, job, job->limited ? "limit" : "timeout");
         else if (job->wake_at_us <= self->now_us)
-            finish(self, job, NULL, false);
+            jobs_finish(self, job, NULL, false);
+        else if (job->state == JOB_TALK)
+            talks_tick(self, job);
+    }
+    for (struct job *job = self->jobs; job && !self->proc.dying; job = next) {
+        next = job->next;
+        if (job->state == JOB_TALK)
+            talks_advance(self, job, lease);
     }
     for (struct job *job = self->jobs; job; job = job->next)
-        queued |= job->state == JOB_QUEUED;
+        queued |= job->state == JOB_QUEUED || (job->talk && job->talk->waits);
     if (lease)
         start_queued(self);
     return queued && !lease;
@@ -278,6 +314,9 @@ int64_t jobs_deadline(const struct instance *self)
         int64_t at_us = job->timeout_at_us < job->wake_at_us ? job->timeout_at_us : job->wake_at_us;
         if (at_us < least_us)
             least_us = at_us;
+        at_us = talks_deadline(job);
+        if (at_us < least_us)
+            least_us = at_us;
     }
     return least_us;
 }
@@ -285,7 +324,8 @@ int64_t jobs_deadline(const struct instance *self)
 void jobs_release(struct instance *self)
 {
     while (self->jobs)
-        job_destroy(self, self->jobs);
+        jobs_forget(self, self->jobs);
+    talks_forget_parked(self);
     while (self->commands)
         unlink_command(self, self->commands);
     self->running = 0;

@@ -25,10 +25,9 @@ static const struct {
     const char *name;
     enum shell_fault fault;
 } shell_faults[] = {
-    {"acknowledge_early", FAULT_ACKNOWLEDGE_EARLY},
-    {"reply_early", FAULT_REPLY_EARLY},
-    {"dispatch_early", FAULT_DISPATCH_EARLY},
-    {"no_flush", FAULT_NO_FLUSH},
+    {"acknowledge_early", FAULT_ACKNOWLEDGE_EARLY}, {"reply_early", FAULT_REPLY_EARLY},
+    {"dispatch_early", FAULT_DISPATCH_EARLY},       {"no_flush", FAULT_NO_FLUSH},
+    {"grant_before_commit", FAULT_GRANT_EARLY},     {"forget_early", FAULT_FORGET_EARLY},
 };
 
 static void usage(FILE *out)
@@ -109,6 +108,11 @@ static void print_counts(uint64_t seeds, const struct counts *counts)
            " claims kept and %" PRIu64 " refused, %" PRIu64 " lies\n",
            counts->messages, counts->lost_messages, counts->doubled_messages, counts->kept_claims,
            counts->refused_claims, counts->lies);
+    printf("  %" PRIu64 " turns, %" PRIu64 " delegations and %" PRIu64 " refused, %" PRIu64
+           " calls of models (%" PRIu64 " again, %" PRIu64 " too late), %" PRIu64
+           " histories fetched, %" PRIu64 " crashes of egresses\n",
+           counts->turns, counts->delegations, counts->refusals, counts->provider_calls,
+           counts->calls_again, counts->calls_late, counts->fetches, counts->egress_crashes);
     printf("  %" PRIu64 " crashes, %" PRIu64 " batches torn off, %" PRIu64 " pauses, %" PRIu64
            " partitions, %" PRIu64 " broker crashes, %" PRIu64 " disk faults\n",
            counts->crashes, counts->torn, counts->pauses, counts->partitions,
@@ -143,12 +147,14 @@ static void watch_aborts(uint64_t seed, const char *program, const char *fault)
 {
     int size =
         snprintf(aborted_text, sizeof aborted_text,
-                 "seed %" PRIu64 ": a check of the program failed\n  replay: %s --seed %" PRIu64
+                 "seed %" PRIu64
+                 ": a check of the program failed, or it crashed\n  replay: %s --seed %" PRIu64
                  " --trace%s%s\n",
                  seed, program, seed, fault ? " --fault " : "", fault ? fault : "");
     aborted_size = size < (int)sizeof aborted_text ? (size_t)size : sizeof aborted_text - 1;
     found_status = fault ? 0 : 1;
     (void)signal(SIGABRT, on_abort);
+    (void)signal(SIGSEGV, on_abort); /* a module's defect, too */
 }
 
 int main(int argc, char **argv)

@@ -2,19 +2,49 @@
 
 #include "base/limits.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool model_node_ended(const struct model_node *node)
 {
-    return node->status != MODEL_PENDING && node->status != MODEL_ACTIVE;
+    return node->status > MODEL_WAITING;
 }
 
 uint32_t model_find(const struct model *self, const char *path)
 {
-    for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
-        if (strcmp(self->workflow->nodes[i].id, path) == 0)
+    for (uint32_t i = 0; i < self->count; i++)
+        if (strcmp(self->nodes[i].path, path) == 0)
             return i;
-    return UINT32_MAX;
+    return NO_TASK;
+}
+
+const struct plan_node *model_rules(const struct model *self, const struct model_node *node)
+{
+    static const struct plan_node delegation = {.on_error = DAG_CONTINUE, .retry = {.attempts = 1}};
+    size_t index = (size_t)(node - self->nodes);
+    return node->depth > 0 ? &delegation : &self->workflow->nodes[index];
+}
+
+struct model_node *model_add(struct model *self, const char *path, uint32_t agent)
+{
+    if (self->count == self->capacity) {
+        self->capacity = self->capacity ? 2 * self->capacity : 16;
+        self->nodes = xrealloc(self->nodes, self->capacity * sizeof *self->nodes);
+    }
+    struct model_node *node = &self->nodes[self->count++];
+    *node = (struct model_node){.agent = agent, .parent = NO_TASK, .root = self->count - 1};
+    (void)snprintf(node->path, sizeof node->path, "%s", path);
+    return node;
+}
+
+void model_release(struct model *self)
+{
+    for (uint32_t i = 0; i < self->count; i++) {
+        free(self->nodes[i].steps);
+        free(self->nodes[i].calls);
+    }
+    free(self->nodes);
 }
 
 /* --- readiness -------------------------------------------------------------------------------- */
@@ -64,47 +94,105 @@ static void settle(struct model *self)
     }
 }
 
-/* --- events ----------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------- */
 
-static void void_runs(struct model_node *node, struct run run)
+void model_end_node(struct model *self, uint32_t index, enum model_status status)
+{
+    self->nodes[index].status = status;
+    self->nodes[index].ended_us = self->time_us;
+    model_attempt_over(self, index, NULL);
+}
+
+static void cancel_all(struct model *self)
+{
+    for (uint32_t i = 0; i < self->count; i++)
+        if (!model_node_ended(&self->nodes[i]))
+            model_end_node(self, i, MODEL_CANCELLED);
+}
+
+static void stop_tasks(struct model *self)
+{
+    for (uint32_t i = 0; i < self->count; i++) {
+        const struct model_node *node = &self->nodes[i];
+        if (model_node_ended(node) || self->workflow->nodes[node->root].join == DAG_JOIN_DONE)
+            continue;
+        model_end_node(self, i, node->status == MODEL_PENDING ? MODEL_SKIPPED : MODEL_CANCELLED);
+    }
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+void model_void_runs(struct model_node *node, struct run run)
 {
     if (run_compare(run, node->void_run) > 0)
         node->void_run = run;
 }
 
-static const char *apply_failure(struct model_node *node, const struct plan_node *plan,
-                                 const struct event_step *step, int *ret_invariant)
+static void note_step(struct model_node *node, const struct event_step *step)
 {
-    bool used = node->attempt - node->first_attempt + 1 >= plan->retry.attempts;
+    if (step->number >= node->steps_capacity) {
+        node->steps_capacity = 2 * node->steps_capacity + 8;
+        node->steps = xrealloc(node->steps, node->steps_capacity * sizeof *node->steps);
+    }
+    node->step = step->number;
+    node->steps[step->number] = step->run;
+    node->losses_row = 0;
+}
+
+static const char *apply_failure(struct model *self, uint32_t index, const struct event_step *step,
+                                 int *ret_invariant)
+{
+    struct model_node *node = &self->nodes[index];
+    const struct plan_node *rules = model_rules(self, node);
+    bool used = node->attempt - node->first_attempt + 1 >= rules->retry.attempts;
     *ret_invariant = 6;
+    model_void_runs(node, step->run);
+    model_attempt_over(self, index, step->turn > 0 ? &step->usage : NULL);
     if (step->retry_at_us == 0) {
-        node->status = MODEL_FAILED;
+        model_end_node(self, index, MODEL_FAILED);
+        model_tell_parent(self, index);
         return NULL;
     }
     if (step->failure.permanent || used) {
-        if (plan->on_error != DAG_FALLBACK || node->fallen_back)
+        if (rules->on_error != DAG_FALLBACK || node->fallen_back)
             return "an attempt more than the policy allows";
         node->fallen_back = true;
+        node->agent = rules->fallback;
         node->first_attempt = node->attempt + 1;
     }
+    node->status = MODEL_ACTIVE;
     node->attempt++;
     node->retry_at_us = step->retry_at_us;
+    return NULL;
+}
+
+static const char *apply_result(struct model *self, uint32_t index, const struct event_step *step)
+{
+    struct model_node *node = &self->nodes[index];
+    if (self->plan->agents[node->agent].kind == KIND_MODEL &&
+        (node->turn == 0 || node->calls_count > 0 || node->corrected))
+        return "a result of a model that has not given its last answer";
+    model_void_runs(node, step->run);
+    node->results++;
+    model_end_node(self, index, MODEL_SUCCEEDED);
+    model_tell_parent(self, index);
     return NULL;
 }
 
 static const char *apply_step(struct model *self, const struct event_step *step, int *ret_invariant)
 {
     uint32_t index = model_find(self, step->path);
+    *ret_invariant = 2;
+    if (index == NO_TASK)
+        return "a step of a task that does not exist";
     struct model_node *node = &self->nodes[index];
     bool own = !*step->instance;
-    *ret_invariant = 2;
-    if (index == UINT32_MAX)
-        return "a step of a task that does not exist";
     if (node->results > 0)
         return "a step after the recorded result";
-    if (node->status != MODEL_ACTIVE)
+    if (node->status != MODEL_ACTIVE &&
+        (node->status != MODEL_WAITING || !own || step->kind != STEP_FAILURE))
         return "a step of a task that is not under way";
-    if (step->number != node->step + 1 || step->number >= STEPS_MOST)
+    if (step->number != node->step + 1)
         return "a step that is not the task's next";
     if (step->attempt != node->attempt)
         return "a step of another attempt";
@@ -112,47 +200,39 @@ static const char *apply_step(struct model *self, const struct event_step *step,
         return "a step from a run that is void";
     if (!own && (!node->given || run_compare(step->run, node->given_run) != 0))
         return "a step from another run than the current one";
-    node->step = step->number;
-    node->steps[step->number] = step->run;
-    node->losses_row = 0;
-    void_runs(node, step->run);
-    if (step->kind == STEP_FAILURE)
-        return apply_failure(node, &self->workflow->nodes[index], step, ret_invariant);
-    node->results++;
-    node->status = MODEL_SUCCEEDED;
-    return NULL;
+    note_step(node, step);
+    switch (step->kind) {
+    case STEP_TURN: return model_turn(self, index, step, ret_invariant);
+    case STEP_TOOL_RESULT: return model_tool_result(self, index, step, ret_invariant);
+    case STEP_FAILURE: return apply_failure(self, index, step, ret_invariant);
+    case STEP_RESULT: return apply_result(self, index, step);
+    }
+    return "a step of an unknown kind";
 }
 
 static const char *apply_lost(struct model *self, const struct event_lost *lost, int *ret_invariant)
 {
     uint32_t index = model_find(self, lost->path);
-    struct model_node *node = &self->nodes[index];
     *ret_invariant = 2;
-    if (index == UINT32_MAX || node->status != MODEL_ACTIVE)
+    if (index == NO_TASK || self->nodes[index].status != MODEL_ACTIVE)
         return "a loss of a task that is not under way";
+    struct model_node *node = &self->nodes[index];
     if (run_compare(lost->run, node->void_run) <= 0)
         return "a loss of a run that is void already";
-    void_runs(node, lost->run);
+    model_void_runs(node, lost->run);
     node->losses_row += lost->counted;
     *ret_invariant = 6;
     return node->losses_row > LIMIT_LOSSES + 1 ? "more losses in a row than the limit" : NULL;
 }
 
-static void stop_tasks(struct model *self)
-{
-    for (uint32_t i = 0; i < self->workflow->nodes_count; i++) {
-        struct model_node *node = &self->nodes[i];
-        if (model_node_ended(node) || self->workflow->nodes[i].join == DAG_JOIN_DONE)
-            continue;
-        node->status = node->status == MODEL_ACTIVE ? MODEL_CANCELLED : MODEL_SKIPPED;
-    }
-}
+/* --- events ----------------------------------------------------------------------------------- */
 
-static void cancel_all(struct model *self)
+static void begin(struct model *self, const struct event_started *started)
 {
+    self->status = EXECUTION_RUNNING;
+    self->deadline_us = started->deadline_us;
     for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
-        if (!model_node_ended(&self->nodes[i]))
-            self->nodes[i].status = MODEL_CANCELLED;
+        (void)model_add(self, self->workflow->nodes[i].id, self->workflow->nodes[i].agent);
 }
 
 static const char *apply_ended(struct model *self, const struct event_ended *ended,
@@ -161,12 +241,12 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
     *ret_invariant = 1;
     if (!execution_status_terminal(ended->status))
         return "an end that is none";
-    for (uint32_t i = 0; i < self->workflow->nodes_count; i++) {
+    for (uint32_t i = 0; i < self->count; i++) {
         const struct model_node *node = &self->nodes[i];
         if (!model_node_ended(node) && !self->stop)
             return "an end while tasks have not ended";
         bool failed =
-            node->status == MODEL_FAILED && self->workflow->nodes[i].on_error != DAG_CONTINUE;
+            node->status == MODEL_FAILED && model_rules(self, node)->on_error != DAG_CONTINUE;
         if (failed && ended->status == EXECUTION_SUCCEEDED)
             return "a success although a task failed";
     }
@@ -174,16 +254,15 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
         return "an end that does not fit what was asked";
     cancel_all(self);
     self->status = ended->status;
-    return NULL;
+    *ret_invariant = 6;
+    return self->reserved.tokens > 0 || self->reserved.cost > 0 ? "an end while tokens are reserved"
+                                                                : NULL;
 }
 
 static const char *apply_kind(struct model *self, const struct event *event, int *ret_invariant)
 {
     switch (event->kind) {
-    case EVENT_STARTED:
-        self->status = EXECUTION_RUNNING;
-        self->deadline_us = event->started.deadline_us;
-        return NULL;
+    case EVENT_STARTED: begin(self, &event->started); return NULL;
     case EVENT_STEP: return apply_step(self, &event->step, ret_invariant);
     case EVENT_LOST: return apply_lost(self, &event->lost, ret_invariant);
     case EVENT_CANCEL:
@@ -200,7 +279,7 @@ static const char *apply_kind(struct model *self, const struct event *event, int
     case EVENT_ENDED: return apply_ended(self, &event->ended, ret_invariant);
     default: break;
     }
-    return "an event of an unknown kind";
+    return model_call_event(self, event, ret_invariant);
 }
 
 const char *model_apply(struct model *self, const struct event *event, int *ret_invariant)

@@ -1,53 +1,120 @@
-/* What the journal says of one execution, told anew and simply: the rules of joins, retries and
- * ends without the engine's code. It knows one workflow of the plan, and is fed the events that the
- * disk holds. */
+/* What the journal says of one execution, told anew and simply: the rules of joins, retries, turns,
+ * delegations and ends without the engine's code. It knows one workflow of the plan, and is fed the
+ * events that the disk holds. */
 #ifndef AF_TESTS_SIM_MODEL_H
 #define AF_TESTS_SIM_MODEL_H
 
 #include "engine/event.h"
 #include "tests/sim/plan.h"
 
-#define STEPS_MOST 64
+#define NO_TASK UINT32_MAX
 
 enum model_status {
     MODEL_PENDING,
-    MODEL_ACTIVE, /* may be given out */
+    MODEL_ACTIVE,  /* may be given out */
+    MODEL_WAITING, /* for delegations */
     MODEL_SUCCEEDED,
     MODEL_FAILED,
     MODEL_SKIPPED,
     MODEL_CANCELLED,
 };
 
+/* What models used, or may use. */
+struct model_sum {
+    uint64_t tokens, cost;
+};
+
+/* A call of a task's last turn. */
+enum model_tool { MODEL_LOCAL, MODEL_DELEGATE, MODEL_LIST, MODEL_GET, MODEL_SET };
+struct model_call {
+    enum model_tool tool;
+    bool repeat_safe;
+    bool said, done;         /* said: to the coordinator */
+    uint32_t child;          /* NO_TASK: none */
+    uint32_t effect_attempt; /* from outside the journal: of the effect that ran last; 0: none */
+};
+
+/* A task of the workflow, or below one. */
 struct model_node {
+    char path[PATH_BYTES];
     enum model_status status;
+    uint32_t agent; /* of the plan */
     uint32_t attempt, first_attempt, step, losses_row, results;
     bool fallen_back;
     int64_t retry_at_us;
     struct run void_run;
-    struct run steps[STEPS_MOST]; /* by number: whose it was */
+    struct run *steps; /* by number: whose it was */
+    uint32_t steps_capacity;
+    int64_t ended_us; /* the journal's time */
+    /* of a delegation */
+    uint32_t parent, root, depth; /* NO_TASK, itself, 0: a node's own */
+    uint32_t by_attempt, by_turn, by_call;
+    bool hand_off;
+    uint64_t message; /* a hash of it */
+    /* of turns: of the attempt */
+    uint32_t turn, entries;
+    int64_t until_us; /* when its time is up; 0: it has not begun to run */
+    struct model_call *calls;
+    uint32_t calls_count;
+    bool ours;              /* one of them is for the coordinator */
+    bool corrected;         /* it had none, and its answer was of no use */
+    uint32_t reserved_turn; /* 0: none */
+    struct model_sum reserved;
+    struct model_sum reserved_most; /* for that turn, also by reservations that were given up */
+    /* of all attempts */
+    uint32_t turns, children, calls_again;
+    struct model_sum used, used_below, reserved_below; /* below: with its own */
     /* From outside the journal: */
     bool given;
     struct run given_run;
     size_t given_to;         /* instance */
     uint32_t effect_attempt; /* of the effect that started last; 0: none */
     struct run effect_run;
+    struct run dropped_run; /* the last one that an instance was told to drop, */
+    int64_t dropped_us;     /* and when, on the world's time */
 };
 
 struct model {
     struct uuid execution;
+    const struct plan *plan;
     const struct plan_workflow *workflow;
     enum execution_status status;
     uint64_t sequence;
     int64_t time_us, deadline_us;
     bool stop;
-    struct model_node nodes[NODES_MOST];
+    struct model_node *nodes; /* of the workflow first; moves when one is added */
+    uint32_t count, capacity;
+    struct model_sum used, reserved;
 };
 
 /* NULL, or what is wrong with the event, and which invariant forbids it. The first event is that of
- * the start, into a zeroed model with execution and workflow set. */
+ * the start, into a zeroed model with execution, plan and workflow set. */
 const char *model_apply(struct model *self, const struct event *event, int *ret_invariant);
-/* UINT32_MAX: no such node. */
+void model_release(struct model *self);
+/* NO_TASK: there is none. */
 uint32_t model_find(const struct model *self, const char *path);
 bool model_node_ended(const struct model_node *node);
+/* Of the node's own, or those that all delegations follow. */
+const struct plan_node *model_rules(const struct model *self, const struct model_node *node);
+
+/* When what waits for this task has no time any more; INT64_MAX: never. */
+int64_t model_deadline(const struct model *self, const struct model_node *node);
+
+struct model_sum model_sum_of(const struct usage *usage);
+bool model_sum_equal(const struct model_sum *sum, const struct usage *usage);
+
+/* --- between model.c and model_talk.c --- */
+
+struct model_node *model_add(struct model *self, const char *path, uint32_t agent);
+void model_void_runs(struct model_node *node, struct run run);
+void model_end_node(struct model *self, uint32_t index, enum model_status status);
+const char *model_turn(struct model *self, uint32_t index, const struct event_step *step,
+                       int *ret_invariant);
+const char *model_tool_result(struct model *self, uint32_t index, const struct event_step *step,
+                              int *ret_invariant);
+/* usage NULL: what its reservation was for counts as used. */
+void model_attempt_over(struct model *self, uint32_t index, const struct usage *usage);
+const char *model_call_event(struct model *self, const struct event *event, int *ret_invariant);
+void model_tell_parent(struct model *self, uint32_t child);
 
 #endif

@@ -38,6 +38,56 @@ FAULTS = {
     "restart_numbering": [
         ("task->next_step = dispatch->journaled_step + 1;", "task->next_step = 1;"),
     ],
+    # engine/fold_calls.c: a call has no child for good, and a delegation said again makes another.
+    "forget_child_attach": [
+        ("    talk->calls[delegated->by.call].said = true;\n", ""),
+    ],
+    # engine/fold_calls.c: a run goes on being good when its turn is left to the coordinator.
+    "no_yield_void": [
+        ("    fold_void_runs(task, run);\n", "    (void)run;\n"),
+    ],
+    # engine/delegate.c: children are numbered anew in each attempt.
+    "restart_child_numbers": [
+        ("talk->children_count + 1),", "talk->unsaid),"),
+    ],
+    # engine/fold_calls.c: what an attempt delegated goes on without it.
+    "keep_children_running": [
+        ("    talk_clear(talk);\n    part(self, exec, index);\n",
+         "    talk_clear(talk);\n    (void)part;\n"),
+    ],
+    # engine/talk.c: what a turn used counts twice for the execution.
+    "settle_twice": [
+        ("    settle(&exec->ledger, held, usage);\n",
+         "    settle(&exec->ledger, held, usage);\n    usage_add(&exec->ledger.used, usage);\n"),
+    ],
+    # engine/talk.c: what was reserved is never free again.
+    "settle_never": [
+        ("    ledger->held_tokens -= held->tokens;\n", ""),
+    ],
+    # engine/delegate.c: only the task itself is asked whether it may delegate to that one.
+    "widen_rights": [
+        ("    for (; index != NO_NODE; index = task_parent(exec, index))\n        if (!may_ask",
+         "    for (; index != NO_NODE; index = NO_NODE)\n        if (!may_ask"),
+    ],
+    # engine/egress.c: nobody waits for the egress that has a call.
+    "give_up_early": [
+        ("return call->now_us < call->engine->gone_until_us && !(egress",
+         "return false && !(egress"),
+    ],
+    # egress/calls.c: an answer is held for one asker alone, who may be dead.
+    "egress_drops_answer": [
+        ("        reply_held(self, call, asker);\n        return CALLS_ANSWERED;",
+         "        reply_held(self, call, asker);\n        remove_call(self, call);\n"
+         "        return CALLS_ANSWERED;"),
+    ],
+    # agentd/conversation.c: tools that may not be repeated are.
+    "repeat_tools": [
+        ("call->kind == CALL_COMMAND && !call->command->repeat_safe;", "call->command == NULL;"),
+    ],
+    # agentd/conversation.c: tools start before their turn is in the journal.
+    "tools_early": [
+        ("self->acknowledged && i < turn->calls_count", "i < turn->calls_count"),
+    ],
 }
 
 

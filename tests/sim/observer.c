@@ -1,16 +1,15 @@
-#include "tests/sim/observer.h"
+#include "tests/sim/observer_core.h"
 
 #include "coordinator/journal.h"
 #include "tests/sim/client.h"
+#include "tests/sim/egress.h"
 #include "tests/sim/instance.h"
-#include "tests/sim/model.h"
 #include "tests/sim/shell.h"
 #include "tests/sim/store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define EFFECTS_MOST 256
 /* After the faults: until what is late has arrived; for all to end; and how long it stays quiet. */
 #define SETTLE_US (12 * SECOND)
 #define BOUND_US  (1500 * SECOND)
@@ -20,22 +19,6 @@
 /* Past a limit of time: the grace of `join: done` nodes, the wait for instances to stop, a restart.
  */
 #define LIMIT_SLACK_US (LIMIT_DONE_GRACE_US + 25 * SECOND)
-
-struct running {
-    size_t instance;
-    struct sim_task what;
-};
-
-struct observer {
-    struct model *models[EXECUTIONS_MOST * 2];
-    size_t count;
-    size_t open;
-    engine_t *twin; /* folds what the disk holds */
-    struct running effects[EFFECTS_MOST];
-    size_t effects_count;
-    int64_t quiet_us; /* when the watch ends; 0: something is open */
-    struct arena arena;
-};
 
 /* --- lookups ---------------------------------------------------------------------------------- */
 
@@ -52,7 +35,7 @@ dag_t *observer_find_dag(void *context, const char *workflow, uint32_t version, 
     return NULL;
 }
 
-static struct model *find(const struct world *world, struct uuid execution)
+struct model *observer_find(const struct world *world, struct uuid execution)
 {
     for (size_t i = 0; i < world->observer->count; i++)
         if (uuid_equal(world->observer->models[i]->execution, execution))
@@ -60,21 +43,10 @@ static struct model *find(const struct world *world, struct uuid execution)
     return NULL;
 }
 
-static struct model_node *find_node(struct model *model, const char *path)
+struct model_node *observer_find_node(struct model *model, const char *path)
 {
-    uint32_t index = model_find(model, path);
-    CHECK(index != UINT32_MAX);
-    return &model->nodes[index];
-}
-
-static struct run run_of(struct wire_run run)
-{
-    return (struct run){run.epoch, run.counter};
-}
-
-static bool runs(const struct model *model)
-{
-    return !execution_status_terminal(model->status);
+    uint32_t index = model ? model_find(model, path) : NO_TASK;
+    return index == NO_TASK ? NULL : &model->nodes[index];
 }
 
 struct observer *observer_new(struct world *world)
@@ -82,6 +54,7 @@ struct observer *observer_new(struct world *world)
     struct observer *self = xcalloc(1, sizeof *self);
     const struct engine_config config = {.find_dag = observer_find_dag, .context = world};
     self->twin = engine_new(&config);
+    self->calls = map_new();
     return self;
 }
 
@@ -89,8 +62,11 @@ void observer_destroy(struct observer **self_p)
 {
     struct observer *self = *self_p;
     *self_p = NULL;
-    for (size_t i = 0; i < self->count; i++)
+    for (size_t i = 0; i < self->count; i++) {
+        model_release(self->models[i]);
         free(self->models[i]);
+    }
+    observer_release_calls(self);
     engine_destroy(&self->twin);
     arena_release(&self->arena);
     free(self);
@@ -107,6 +83,7 @@ static struct model *add_model(struct world *world, const struct event *event)
     self->open++;
     world->counts.executions++;
     model->execution = event->execution;
+    model->plan = world->plan;
     for (uint32_t i = 0; i < world->plan->workflows_count; i++)
         if (event->kind == EVENT_STARTED &&
             strcmp(world->plan->workflows[i].name, event->started.workflow) == 0)
@@ -115,12 +92,10 @@ static struct model *add_model(struct world *world, const struct event *event)
 }
 
 /* A result says by itself which run of which instance made it. */
-static void check_output(struct world *world, const struct model *model,
-                         const struct event_step *step)
+static void check_own_output(struct world *world, const struct model *model,
+                             const struct event_step *step)
 {
     value_t *value = NULL;
-    if (step->kind != STEP_RESULT)
-        return;
     int r = value_from_msgpack(step->output.inline_bytes, &value, NULL);
     bool fits = !r && value_get_int(value, "epoch", -1) == (int64_t)step->run.epoch &&
                 value_get_int(value, "counter", -1) == (int64_t)step->run.counter &&
@@ -132,9 +107,20 @@ static void check_output(struct world *world, const struct model *model,
     value_destroy(&value);
 }
 
+static void check_output(struct world *world, const struct model *model,
+                         const struct model_node *node, const struct event_step *step)
+{
+    if (step->kind == STEP_FAILURE || step->failure.code)
+        return;
+    if (world->plan->agents[node->agent].kind == KIND_MODEL && step->kind != STEP_TOOL_RESULT)
+        observer_check_turn(world, model, step);
+    else
+        check_own_output(world, model, step);
+}
+
 static void check_step(struct world *world, struct model *model, const struct event_step *step)
 {
-    const struct model_node *node = find_node(model, step->path);
+    const struct model_node *node = observer_find_node(model, step->path);
     if (strcmp(step->failure.code ? step->failure.code : "", "lie") == 0)
         world_fail(world, 2, "a lie about %s %s is recorded", sim_uuid(model->execution),
                    step->path);
@@ -143,7 +129,7 @@ static void check_step(struct world *world, struct model *model, const struct ev
     if (fleet_find(world, step->instance) != node->given_to)
         world_fail(world, 2, "a step of %s %s from %s, which does not hold it",
                    sim_uuid(model->execution), step->path, step->instance);
-    check_output(world, model, step);
+    check_output(world, model, node, step);
 }
 
 static enum model_status status_of(enum task_status status)
@@ -152,8 +138,8 @@ static enum model_status status_of(enum task_status status)
     case TASK_PENDING: return MODEL_PENDING;
     case TASK_READY:
     case TASK_RETRYING:
-    case TASK_WAITING:
     case TASK_RUNNING: return MODEL_ACTIVE;
+    case TASK_WAITING: return MODEL_WAITING;
     case TASK_SUCCEEDED: return MODEL_SUCCEEDED;
     case TASK_FAILED: return MODEL_FAILED;
     case TASK_SKIPPED: return MODEL_SKIPPED;
@@ -162,30 +148,53 @@ static enum model_status status_of(enum task_status status)
     return MODEL_PENDING;
 }
 
+static bool same_talk(const struct task_view *view, const struct model_node *node)
+{
+    return view->depth == node->depth && view->turns == node->turns &&
+           view->children == node->children && view->calls_again == node->calls_again &&
+           model_sum_equal(&node->used, &view->own) &&
+           model_sum_equal(&node->used_below, &view->subtree);
+}
+
+static void compare_sums(struct world *world, const struct model *model)
+{
+    struct execution_view view;
+    if (engine_execution(world->observer->twin, model->execution, &view) ||
+        view.tasks != model->count || view.tokens_reserved != model->reserved.tokens ||
+        view.cost_reserved_microusd != model->reserved.cost ||
+        !model_sum_equal(&model->used, &view.used))
+        world_fail(world, 6, "the fold of %s does not add up to what its turns used (%llu tokens)",
+                   sim_uuid(model->execution), (unsigned long long)model->used.tokens);
+}
+
 /* The engine's fold of what the disk holds, against the model. */
 static void compare(struct world *world, const struct model *model)
 {
     struct task_view view;
-    for (uint32_t i = 0; i < model->workflow->nodes_count; i++) {
+    for (uint32_t i = 0; i < model->count; i++) {
         const struct model_node *node = &model->nodes[i];
         if (engine_task(world->observer->twin, model->execution, i, &view)) {
             world_fail(world, 7, "the fold lacks task %u of %s", i, sim_uuid(model->execution));
             return;
         }
         if (status_of(view.status) != node->status || view.step != node->step ||
-            view.attempt != node->attempt)
+            view.attempt != node->attempt || strcmp(view.path, node->path) != 0)
             world_fail(world, 3,
                        "%s of %s is %s in the fold (attempt %u, step %u), but %d by the rules "
                        "(attempt %u, step %u)",
                        view.path, sim_uuid(model->execution), task_status_name(view.status),
                        view.attempt, view.step, (int)node->status, node->attempt, node->step);
+        if (!same_talk(&view, node))
+            world_fail(world, 6, "the fold of %s %s has other turns, delegations or sums",
+                       sim_uuid(model->execution), node->path);
     }
+    compare_sums(world, model);
 }
 
 static void check_end(struct world *world, const struct model *model)
 {
     int64_t calm_utc_us = SIM_UTC + world->calm_us + 5 * SECOND;
-    if (runs(model))
+    if (observer_runs(model))
         return;
     world->observer->open--;
     int64_t from_us = model->deadline_us > calm_utc_us ? model->deadline_us : calm_utc_us;
@@ -196,7 +205,7 @@ static void check_end(struct world *world, const struct model *model)
 
 static void take_event(struct world *world, const struct event *event)
 {
-    struct model *model = find(world, event->execution);
+    struct model *model = observer_find(world, event->execution);
     int invariant = 0;
     struct err err;
     if (!model)
@@ -205,6 +214,7 @@ static void take_event(struct world *world, const struct event *event)
         world_fail(world, 1, "the journal of %s has no start", sim_uuid(event->execution));
         return;
     }
+    observer_note_reserved(world, event);
     const char *wrong = model_apply(model, event, &invariant);
     if (wrong) {
         world_fail(world, invariant, "the journal of %s holds, as event %llu (%s), %s",
@@ -212,6 +222,7 @@ static void take_event(struct world *world, const struct event *event)
                    event_kind_name(event->kind), wrong);
         return;
     }
+    observer_check_lie(world, event);
     if (event->kind == EVENT_STEP)
         check_step(world, model, &event->step);
     if (engine_apply(world->observer->twin, event, &err))
@@ -219,29 +230,6 @@ static void take_event(struct world *world, const struct event *event)
     else
         compare(world, model);
     check_end(world, model);
-}
-
-static void count_event(struct world *world, const struct event *event)
-{
-    struct counts *counts = &world->counts;
-    counts->events++;
-    counts->losses += event->kind == EVENT_LOST;
-    counts->cancels += event->kind == EVENT_CANCEL;
-    counts->retries += event->kind == EVENT_STEP && event->step.retry_at_us > 0;
-}
-
-static void trace_event(const struct world *world, const struct event *event)
-{
-    const char *path = event->kind == EVENT_STEP   ? event->step.path
-                       : event->kind == EVENT_LOST ? event->lost.path
-                                                   : "";
-    const char *what = event_kind_name(event->kind);
-    if (event->kind == EVENT_STEP)
-        what = event->step.kind == STEP_RESULT ? "result" : event->step.failure.code;
-    else if (event->kind == EVENT_ENDED)
-        what = execution_status_name(event->ended.status);
-    TRACE(world, "disk: %s %llu %s %s", sim_uuid(event->execution),
-          (unsigned long long)event->sequence, path, what);
 }
 
 bool observer_committed(struct world *world, const struct record *record)
@@ -256,8 +244,7 @@ bool observer_committed(struct world *world, const struct record *record)
         world_fail(world, 7, "a record can't be read: %s", err.what);
         return false;
     }
-    count_event(world, &event);
-    trace_event(world, &event);
+    observer_note_event(world, &event);
     take_event(world, &event);
     return event.kind == EVENT_ENDED;
 }
@@ -276,14 +263,31 @@ void observer_decided(struct world *world, const struct event *event)
     if (world->fault == FAULT_NONE && !shell_up(world))
         world_fail(world, 0, "%s is decided on by a coordinator that is down",
                    sim_uuid(event->execution));
+    observer_check_given_up(world, event);
 }
 
 /* What the disk holds must be reason enough for this dispatch. When the disk holds more by now, it
  * may be out of date, but it is never ahead. */
+static const char *talk_objection(const struct model *model, const struct model_node *node,
+                                  const struct wire_dispatch *dispatch)
+{
+    const struct plan_agent *agent = &model->plan->agents[node->agent];
+    if (strcmp(dispatch->agent, agent->name) != 0)
+        return "to another agent's instance";
+    if (dispatch->chain_count != node->depth)
+        return "with another chain of agents";
+    if (model_deadline(model, node) != INT64_MAX &&
+        (dispatch->deadline_us == 0 || dispatch->deadline_us > model_deadline(model, node)))
+        return "with more time than those have who wait for it";
+    if (dispatch->turn != node->reserved_turn)
+        return "with a turn that is not the one that is reserved";
+    return dispatch->history_count != node->entries ? "with another history" : NULL;
+}
+
 static const char *objection(const struct model *model, const struct model_node *node,
                              const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped)
 {
-    struct run run = run_of(dispatch->run);
+    struct run run = observer_run(dispatch->run);
     bool latest = sequence == model->sequence && !stopped;
     if (sequence > model->sequence)
         return "the disk does not hold the reason yet";
@@ -298,150 +302,61 @@ static const char *objection(const struct model *model, const struct model_node 
         return NULL;
     if (node->results > 0)
         return "its result is recorded";
-    if (node->status != MODEL_ACTIVE || !runs(model) || model->status == EXECUTION_CANCELLING)
+    if (node->status != MODEL_ACTIVE || !observer_runs(model) ||
+        model->status == EXECUTION_CANCELLING)
         return "nothing of it may start any more";
     if (dispatch->attempt != node->attempt || dispatch->journaled_step != node->step)
         return "its attempt or steps are not those of the disk";
-    return run_compare(run, node->void_run) <= 0 ? "its run is void" : NULL;
+    if (run_compare(run, node->void_run) <= 0)
+        return "its run is void";
+    return talk_objection(model, node, dispatch);
 }
 
 void observer_dispatched(struct world *world, const char *address,
                          const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped)
 {
-    struct model *model = find(world, dispatch->execution);
+    struct model *model = observer_find(world, dispatch->execution);
     world->counts.dispatches++;
     TRACE(world, "coordinator: %s is given %s %s, attempt %u, run %llu.%llu", address,
           sim_uuid(dispatch->execution), dispatch->path, dispatch->attempt,
           (unsigned long long)dispatch->run.epoch, (unsigned long long)dispatch->run.counter);
-    if (!model) {
-        world_fail(world, 3, "%s of an execution that the disk does not hold is given out",
-                   dispatch->path);
+    struct model_node *node = observer_find_node(model, dispatch->path);
+    if (!node) {
+        world_fail(world, 3, "%s, which the disk does not hold, is given out", dispatch->path);
         return;
     }
-    struct model_node *node = find_node(model, dispatch->path);
     const char *why = objection(model, node, dispatch, sequence, stopped);
     if (why)
         world_fail(world, node->results ? 4 : 3, "%s %s is given to %s, but %s",
                    sim_uuid(model->execution), dispatch->path, address, why);
     node->given = true;
-    node->given_run = run_of(dispatch->run);
+    node->given_run = observer_run(dispatch->run);
     node->given_to = fleet_find(world, address);
 }
 
 void observer_judged(struct world *world, const char *address, const struct wire_verdict *verdict)
 {
-    struct model *model = find(world, verdict->execution);
+    struct model *model = observer_find(world, verdict->execution);
     TRACE(world, "coordinator: %s %s %s %s, run %llu.%llu", address,
           verdict->keep ? "keeps" : "loses", sim_uuid(verdict->execution), verdict->path,
           (unsigned long long)verdict->run.epoch, (unsigned long long)verdict->run.counter);
+    struct model_node *node = observer_find_node(model, verdict->path);
     if (!verdict->keep) {
         world->counts.refused_claims++;
+        if (node)
+            observer_dropped(world, address, node, observer_run(verdict->run));
         return;
     }
     world->counts.kept_claims++;
-    if (!model) {
+    if (!node) {
         world_fail(world, 2, "%s keeps a task that the disk does not hold", address);
         return;
     }
-    const struct model_node *node = find_node(model, verdict->path);
-    struct run run = run_of(verdict->run);
+    struct run run = observer_run(verdict->run);
     if (!node->given || run_compare(run, node->given_run) != 0 ||
         fleet_find(world, address) != node->given_to)
         world_fail(world, 2, "%s keeps %s %s under a run that is not the last one given out",
                    address, sim_uuid(model->execution), verdict->path);
-}
-
-/* --- effects ---------------------------------------------------------------------------------- */
-
-static const char *start_objection(const struct model *model, const struct model_node *node,
-                                   int *ret_invariant)
-{
-    *ret_invariant = 5;
-    if (!runs(model))
-        return "the execution has ended";
-    *ret_invariant = 4;
-    if (node->results > 0)
-        return "its result is recorded";
-    *ret_invariant = 3;
-    return node->status == MODEL_PENDING ? "its join is not satisfied" : NULL;
-}
-
-/* An effect in an instance that is stopped as a whole does not run. */
-static void check_others(struct world *world, size_t instance, const struct model *model,
-                         const struct sim_task *what)
-{
-    const struct observer *self = world->observer;
-    uint32_t at_once = 1;
-    for (size_t i = 0; i < self->effects_count; i++) {
-        const struct running *other = &self->effects[i];
-        if (!uuid_equal(other->what.execution, what->execution) ||
-            fleet_frozen(world, other->instance))
-            continue;
-        at_once++;
-        if (strcmp(other->what.path, what->path) == 0)
-            world_fail(world, 0, "%s %s starts on %s while it still runs on %s (run %llu.%llu)",
-                       sim_uuid(what->execution), what->path, fleet_proc(world, instance)->name,
-                       fleet_proc(world, other->instance)->name,
-                       (unsigned long long)other->what.run.epoch,
-                       (unsigned long long)other->what.run.counter);
-    }
-    if (model->workflow->parallel > 0 && at_once > model->workflow->parallel)
-        world_fail(world, 6, "%u tasks of %s run at once, of which there may be %u", at_once,
-                   sim_uuid(what->execution), model->workflow->parallel);
-}
-
-static void check_rerun(struct world *world, const struct model *model, struct model_node *node,
-                        const struct sim_task *what)
-{
-    const struct plan_node *plan = &model->workflow->nodes[model_find(model, what->path)];
-    uint32_t agent = node->fallen_back ? plan->fallback : plan->agent;
-    if (world->plan->agents[agent].rerun_never && node->effect_attempt == what->attempt)
-        world_fail(world, 4, "%s %s runs again, though its agent says rerun: never",
-                   sim_uuid(what->execution), what->path);
-    node->effect_attempt = what->attempt;
-    node->effect_run = run_of(what->run);
-}
-
-void observer_effect_started(struct world *world, size_t instance, const struct sim_task *what)
-{
-    struct observer *self = world->observer;
-    struct model *model = find(world, what->execution);
-    int invariant = 0;
-    world->counts.effects++;
-    TRACE(world, "%s starts %s %s, attempt %u, run %llu.%llu", fleet_proc(world, instance)->name,
-          sim_uuid(what->execution), what->path, what->attempt, (unsigned long long)what->run.epoch,
-          (unsigned long long)what->run.counter);
-    if (!model) {
-        world_fail(world, 3, "an effect of an execution that the disk does not hold");
-        return;
-    }
-    struct model_node *node = find_node(model, what->path);
-    const char *why = start_objection(model, node, &invariant);
-    if (why)
-        world_fail(world, invariant, "%s starts %s %s, but %s", fleet_proc(world, instance)->name,
-                   sim_uuid(what->execution), what->path, why);
-    check_others(world, instance, model, what);
-    check_rerun(world, model, node, what);
-    CHECK(self->effects_count < EFFECTS_MOST);
-    self->effects[self->effects_count++] = (struct running){instance, *what};
-}
-
-void observer_effect_ended(struct world *world, size_t instance, const struct sim_task *what,
-                           const char *how)
-{
-    struct observer *self = world->observer;
-    TRACE(world, "%s: %s %s, run %llu.%llu, %s", fleet_proc(world, instance)->name,
-          sim_uuid(what->execution), what->path, (unsigned long long)what->run.epoch,
-          (unsigned long long)what->run.counter, how);
-    for (size_t i = 0; i < self->effects_count; i++) {
-        const struct running *effect = &self->effects[i];
-        if (effect->instance != instance || strcmp(effect->what.path, what->path) != 0 ||
-            !uuid_equal(effect->what.execution, what->execution) ||
-            wire_run_compare(effect->what.run, what->run) != 0)
-            continue;
-        self->effects[i] = self->effects[--self->effects_count];
-        return;
-    }
 }
 
 /* --- acknowledgements ------------------------------------------------------------------------- */
@@ -449,13 +364,15 @@ void observer_effect_ended(struct world *world, size_t instance, const struct si
 void observer_acknowledged(struct world *world, size_t instance, const struct sim_task *what,
                            uint32_t number)
 {
-    struct model *model = find(world, what->execution);
-    if (model) {
-        const struct model_node *node = find_node(model, what->path);
+    struct model *model = observer_find(world, what->execution);
+    const struct model_node *node = observer_find_node(model, what->path);
+    if (node) {
         bool recorded =
-            number <= node->step && run_compare(node->steps[number], run_of(what->run)) == 0;
-        bool is_void = run_compare(run_of(what->run), node->void_run) <= 0;
-        if (recorded || is_void || model_node_ended(node))
+            number <= node->step && run_compare(node->steps[number], observer_run(what->run)) == 0;
+        bool is_void = run_compare(observer_run(what->run), node->void_run) <= 0;
+        /* The answer to a drop, past the grace of a limit, is not recorded. */
+        bool dropped = run_compare(observer_run(what->run), node->dropped_run) <= 0;
+        if (recorded || is_void || dropped || model_node_ended(node))
             return;
     }
     world_fail(world, 2, "step %u of %s %s is acknowledged to %s, but the disk does not hold it",
@@ -473,15 +390,15 @@ void observer_acknowledged_after(struct world *world, size_t instance, const str
 
 void observer_start_answered(struct world *world, struct uuid execution)
 {
-    if (!find(world, execution))
+    if (!observer_find(world, execution))
         world_fail(world, 1, "the start of %s was answered, but the disk does not hold it",
                    sim_uuid(execution));
 }
 
 void observer_cancel_answered(struct world *world, struct uuid execution)
 {
-    const struct model *model = find(world, execution);
-    if (!model || (runs(model) && model->status != EXECUTION_CANCELLING))
+    const struct model *model = observer_find(world, execution);
+    if (!model || (observer_runs(model) && model->status != EXECUTION_CANCELLING))
         world_fail(world, 5, "the cancel of %s was answered, but the disk does not hold it",
                    sim_uuid(execution));
 }
@@ -496,21 +413,35 @@ bool observer_any_given(struct world *world, size_t other_than, struct sim_task 
         return false;
     const struct model *model =
         self->models[prng_between(&world->prng, 0, (int64_t)self->count - 1)];
-    int64_t index = prng_between(&world->prng, 0, model->workflow->nodes_count - 1);
+    int64_t index = prng_between(&world->prng, 0, (int64_t)model->count - 1);
     const struct model_node *node = &model->nodes[index];
     struct run run = node->given_run;
     if (node->step > 0 && prng_chance(&world->prng, 500))
         run = node->steps[prng_between(&world->prng, 1, node->step)];
-    bool current = run_compare(run, node->void_run) > 0;
-    if (!node->given || (current && node->given_to == other_than))
+    /* Also of one that is void it may hold the task yet, and has to stop it: that it has done so is
+     * a lie that nobody could see through. */
+    bool last = run_compare(run, node->given_run) == 0;
+    if (!node->given || (last && node->given_to == other_than))
         return false;
     *ret_what = (struct sim_task){
         .execution = model->execution,
         .run = {run.epoch, run.counter},
         .attempt = node->attempt,
     };
-    memcpy(ret_what->path, model->workflow->nodes[index].id, PATH_BYTES);
+    memcpy(ret_what->path, node->path, PATH_BYTES);
     *ret_number = node->step + 1;
+    return true;
+}
+
+bool observer_last_turn(struct world *world, const struct sim_task *what, uint32_t *ret_turn,
+                        uint32_t *ret_calls)
+{
+    const struct model_node *node =
+        observer_find_node(observer_find(world, what->execution), what->path);
+    if (!node || node->turn == 0)
+        return false;
+    *ret_turn = node->turn;
+    *ret_calls = node->calls_count;
     return true;
 }
 
@@ -518,7 +449,7 @@ bool observer_any_open(struct world *world, struct uuid *ret_execution)
 {
     const struct observer *self = world->observer;
     for (size_t i = 0; i < self->count; i++) {
-        if (!runs(self->models[i]) || !prng_chance(&world->prng, 500))
+        if (!observer_runs(self->models[i]) || !prng_chance(&world->prng, 500))
             continue;
         *ret_execution = self->models[i]->execution;
         return true;
@@ -533,13 +464,12 @@ static void fail_unfinished(struct world *world)
     const struct observer *self = world->observer;
     for (size_t i = 0; i < self->count; i++) {
         const struct model *model = self->models[i];
-        for (uint32_t n = 0; runs(model) && n < model->workflow->nodes_count; n++)
+        for (uint32_t n = 0; observer_runs(model) && n < model->count; n++)
             if (!model_node_ended(&model->nodes[n]))
                 world_fail(world, 1, "%s is %s for ever: %s has not ended (attempt %u, step %u)",
                            sim_uuid(model->execution), execution_status_name(model->status),
-                           model->workflow->nodes[n].id, model->nodes[n].attempt,
-                           model->nodes[n].step);
-        if (runs(model))
+                           model->nodes[n].path, model->nodes[n].attempt, model->nodes[n].step);
+        if (observer_runs(model))
             world_fail(world, 1, "%s is %s for ever", sim_uuid(model->execution),
                        execution_status_name(model->status));
     }
@@ -572,4 +502,7 @@ void observer_end(struct world *world)
     if (fleet_tasks(world) > 0)
         world_fail(world, 5, "instances still hold %zu tasks after all has ended",
                    fleet_tasks(world));
+    if (egresses_held(world) > 0)
+        world_fail(world, 4, "egresses still hold %zu grants, calls or answers after all has ended",
+                   egresses_held(world));
 }

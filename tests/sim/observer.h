@@ -12,12 +12,16 @@
 struct event;
 struct record;
 
+/* The agent, or the tool, that instances ask for when they lie. */
+#define LIAR "liar"
+
 /* One run of one task. */
 struct sim_task {
     struct uuid execution;
     char path[PATH_BYTES];
     struct wire_run run;
     uint32_t attempt;
+    uint32_t turn, call; /* of the call that it is about; turn 0: of none */
 };
 
 struct observer *observer_new(struct world *world);
@@ -34,6 +38,7 @@ bool observer_committed(struct world *world, const struct record *record);
  * that of `sequence`; stopped: the same input then stopped the execution. */
 void observer_folded(struct world *world, struct uuid execution, uint64_t fingerprint);
 void observer_decided(struct world *world, const struct event *event);
+void observer_coordinator_begins(struct world *world);
 void observer_dispatched(struct world *world, const char *address,
                          const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped);
 void observer_judged(struct world *world, const char *address, const struct wire_verdict *verdict);
@@ -47,14 +52,26 @@ void observer_acknowledged(struct world *world, size_t instance, const struct si
 void observer_acknowledged_after(struct world *world, size_t instance, const struct sim_task *what,
                                  int64_t sent_us, int64_t took_us);
 
+/* Models. An egress, by index: makes a call; is gone, or the coordinator takes it for gone. An
+ * instance is told this about a call. */
+void observer_call_made(struct world *world, size_t egress, const struct wire_call_key *key);
+void observer_egress_lost(struct world *world, size_t egress);
+void observer_call_replied(struct world *world, const char *to,
+                           const struct wire_call_answer *answer);
+/* The coordinator lets one of these out: a grant, a leave to ask for a turn, a forget, a drop. */
+void observer_told(struct world *world, const char *address, const struct wire_item *item);
+
 /* Clients were told that this was started, or that its cancel was taken. */
 void observer_start_answered(struct world *world, struct uuid execution);
 void observer_cancel_answered(struct world *world, struct uuid execution);
 
 /* Some run that somebody was given, now or before, with the number of its task's next step; not the
- * current one of a task that this instance holds. False: none. */
+ * last one of a task that this instance was given last. False: none. */
 bool observer_any_given(struct world *world, size_t other_than, struct sim_task *ret_what,
                         uint32_t *ret_number);
+/* The last turn of a task, and how many calls it has; false: it has taken none. */
+bool observer_last_turn(struct world *world, const struct sim_task *what, uint32_t *ret_turn,
+                        uint32_t *ret_calls);
 /* An execution that is under way as far as the disk knows; false: none. */
 bool observer_any_open(struct world *world, struct uuid *ret_execution);
 

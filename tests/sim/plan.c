@@ -13,7 +13,7 @@
 
 static void draw_agents(struct plan *plan, struct prng *prng)
 {
-    plan->agents_count = (uint32_t)prng_between(prng, 1, AGENTS_MOST);
+    plan->agents_count = (uint32_t)prng_between(prng, 1, PROGRAMS_MOST);
     for (uint32_t i = 0; i < plan->agents_count; i++) {
         struct plan_agent *agent = &plan->agents[i];
         (void)snprintf(agent->name, sizeof agent->name, "agent%u", i);
@@ -29,7 +29,8 @@ static void draw_instances(struct plan *plan, struct prng *prng)
 {
     bool wrong = prng_chance(prng, 400);
     for (uint32_t i = 0; i < plan->agents_count; i++) {
-        int64_t count = prng_between(prng, 1, INSTANCES_MOST / AGENTS_MOST);
+        int64_t most = plan->models_count > 0 ? 2 : INSTANCES_MOST / AGENTS_MOST;
+        int64_t count = prng_between(prng, 1, most);
         for (int64_t n = 0; n < count; n++) {
             struct plan_instance *instance = &plan->instances[plan->instances_count++];
             instance->agent = i;
@@ -68,12 +69,20 @@ static void draw_edges(struct plan_workflow *workflow, struct prng *prng)
     }
 }
 
+static uint32_t draw_agent(const struct plan *plan, struct prng *prng)
+{
+    uint32_t programs = plan->agents_count - plan->models_count;
+    if (plan->models_count > 0 && prng_chance(prng, 350))
+        return (uint32_t)prng_between(prng, programs, plan->agents_count - 1);
+    return (uint32_t)prng_between(prng, 0, programs - 1);
+}
+
 static void draw_node(const struct plan *plan, struct plan_node *node, uint32_t index,
                       struct prng *prng)
 {
     (void)snprintf(node->id, sizeof node->id, "n%u", index);
-    node->agent = (uint32_t)prng_between(prng, 0, plan->agents_count - 1);
-    node->fallback = (uint32_t)prng_between(prng, 0, plan->agents_count - 1);
+    node->agent = draw_agent(plan, prng);
+    node->fallback = draw_agent(plan, prng);
     int64_t join = prng_between(prng, 0, 9);
     node->join = join < 6 ? DAG_JOIN_ALL : join < 8 ? DAG_JOIN_ANY : DAG_JOIN_DONE;
     int64_t on_error = prng_between(prng, 0, 9);
@@ -83,6 +92,9 @@ static void draw_node(const struct plan *plan, struct plan_node *node, uint32_t 
     node->retry.factor = prng_chance(prng, 500) ? 1.0 : 2.0;
     node->retry.max_us = 4 * SECOND;
     node->timeout_us = prng_chance(prng, 300) ? prng_between(prng, 100, 5000) * MS : 0;
+    if (plan->agents[node->agent].kind == KIND_MODEL)
+        node->timeout_us *= 6;
+    node->allow_again = prng_chance(prng, 400);
     node->disabled = prng_chance(prng, 30);
     node->cannot_read = prng_chance(prng, 20);
 }
@@ -130,6 +142,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
             .on_error = node->on_error,
             .fallback = node->on_error == DAG_FALLBACK ? plan->agents[node->fallback].name : NULL,
             .disabled = node->disabled,
+            .allow_again = node->allow_again,
         };
     }
     const struct dag_spec spec = {.name = workflow->name,
@@ -139,7 +152,10 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
                                   .time_us = workflow->time_us,
                                   .parallel = workflow->parallel,
                                   .finish = workflow->finish,
-                                  .priority = workflow->priority};
+                                  .priority = workflow->priority,
+                                  .tokens = workflow->tokens,
+                                  .cost_microusd = workflow->cost,
+                                  .depth = workflow->depth};
     if (dag_new(&spec, &workflow->dag, &err))
         check_failed(__FILE__, __LINE__, __func__, err.what);
     for (uint32_t i = 0; i < workflow->nodes_count; i++)
@@ -164,6 +180,9 @@ static void draw_workflows(struct plan *plan, struct prng *prng)
         workflow->output = prng_chance(prng, 100) ? "n0.n" : NULL;
         workflow->finish = prng_chance(prng, 400);
         workflow->priority = (uint32_t)prng_between(prng, 0, 9);
+        workflow->tokens = prng_chance(prng, 350) ? (uint64_t)prng_between(prng, 2000, 80000) : 0;
+        workflow->cost = prng_chance(prng, 150) ? (uint64_t)prng_between(prng, 5000, 300000) : 0;
+        workflow->depth = prng_chance(prng, 300) ? (uint32_t)prng_between(prng, 1, 4) : 0;
         compile(plan, workflow, prng);
     }
 }
@@ -196,17 +215,30 @@ static void draw_faults(struct plan *plan, struct prng *prng)
     plan->disk_full = maybe(prng, 3);
     plan->disk_error = maybe(prng, 3);
     plan->drain_instance = maybe(prng, 4);
+    plan->crash_egress = plan->egresses_count > 0 ? maybe(prng, 10) : 0;
+    plan->pause_egress = plan->egresses_count > 0 ? maybe(prng, 5) : 0;
     plan->hostd = prng_chance(prng, 500);
+}
+
+uint32_t plan_agent_index(const struct plan *plan, const char *name)
+{
+    for (uint32_t i = 0; i < plan->agents_count; i++)
+        if (strcmp(plan->agents[i].name, name) == 0)
+            return i;
+    return UINT32_MAX;
 }
 
 struct plan *plan_new(struct prng *prng)
 {
     struct plan *plan = xcalloc(1, sizeof *plan);
     draw_agents(plan, prng);
+    if (prng_chance(prng, 500))
+        plan_draw_models(plan, prng);
     draw_instances(plan, prng);
     draw_workflows(plan, prng);
     draw_faults(plan, prng);
-    plan->executions = (uint32_t)prng_between(prng, 1, EXECUTIONS_MOST);
+    plan->executions =
+        (uint32_t)prng_between(prng, 1, plan->models_count > 0 ? 12 : EXECUTIONS_MOST);
     plan->large_inputs = prng_chance(prng, 50);
     return plan;
 }
@@ -219,5 +251,7 @@ void plan_destroy(struct plan **self_p)
         return;
     for (uint32_t i = 0; i < plan->workflows_count; i++)
         dag_destroy(&plan->workflows[i].dag);
+    for (uint32_t i = 0; i < plan->agents_count; i++)
+        value_destroy(&plan->agents[i].talk.def.output);
     free(plan);
 }

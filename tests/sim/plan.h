@@ -4,17 +4,36 @@
 #ifndef AF_TESTS_SIM_PLAN_H
 #define AF_TESTS_SIM_PLAN_H
 
+#include "definitions/definitions.h"
 #include "engine/dag.h"
 #include "tests/sim/prng.h"
 
 #define NODES_MOST      14
 #define WORKFLOWS_MOST  4
-#define AGENTS_MOST     3
-#define INSTANCES_MOST  12
+#define PROGRAMS_MOST   3 /* agents that no model answers */
+#define MODELS_MOST     4
+#define AGENTS_MOST     (PROGRAMS_MOST + MODELS_MOST)
+#define INSTANCES_MOST  (4 * AGENTS_MOST)
+#define EGRESSES_MOST   2
 #define EXECUTIONS_MOST 40
-#define PATH_BYTES      16
+#define DELEGATES_MOST  3
+#define TOOLS_MOST      2
+#define ID_BYTES        16
+#define PATH_BYTES      80
 
-enum agent_kind { KIND_COMMAND, KIND_ECHO, KIND_SLEEP };
+enum agent_kind { KIND_COMMAND, KIND_ECHO, KIND_SLEEP, KIND_MODEL };
+
+/* Of a model agent. 0 in a limit: there is none, or the default. */
+struct plan_talk {
+    char *delegates[DELEGATES_MOST + 1]; /* names or globs; literals */
+    uint32_t delegates_count;
+    bool may[AGENTS_MOST]; /* whom they mean */
+    uint32_t turns, depth, delegations, same_delegation, max_tokens;
+    uint64_t tokens, cost;
+    uint64_t input_price, output_price;
+    struct agent_tool tools[TOOLS_MOST];
+    struct agent_def def; /* as its instances have it */
+};
 
 struct plan_agent {
     char name[16];
@@ -22,10 +41,11 @@ struct plan_agent {
     int64_t timeout_us; /* of an attempt; none may wait for ever, for instances may never answer */
     bool rerun_never;
     int64_t duration_most_us;
+    struct plan_talk talk;
 };
 
 struct plan_node {
-    char id[PATH_BYTES];
+    char id[ID_BYTES];
     uint32_t agent;
     uint32_t sources[NODES_MOST];
     uint32_t sources_count;
@@ -36,6 +56,7 @@ struct plan_node {
     int64_t timeout_us;
     bool disabled;
     bool cannot_read; /* its message names what the input lacks: it fails before it starts */
+    bool allow_again;
 };
 
 struct plan_workflow {
@@ -47,6 +68,8 @@ struct plan_workflow {
     bool finish;
     const char *output; /* expression; NULL: the usual rule */
     uint32_t priority;
+    uint64_t tokens, cost; /* 0: no limit */
+    uint32_t depth;  /* of delegation; 0: the default */
     dag_t *dag;
 };
 
@@ -58,7 +81,7 @@ struct plan_instance {
 
 struct plan {
     struct plan_agent agents[AGENTS_MOST];
-    uint32_t agents_count;
+    uint32_t agents_count, models_count; /* models come last */
     struct plan_workflow workflows[WORKFLOWS_MOST];
     uint32_t workflows_count;
     struct plan_instance instances[INSTANCES_MOST];
@@ -73,8 +96,20 @@ struct plan {
     /* Weights: how often each kind of fault is chosen. */
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
         partition, disk_full, disk_error, drain_instance;
+    int64_t crash_egress, pause_egress;
     bool hostd; /* reports the ends of instances */
+    uint32_t egresses_count;
+    uint64_t script_seed;
+    int64_t call_most_us;
+    bool narrow_egress; /* has room for few requests at a time */
+    uint32_t parked_most; /* conversations that an instance keeps */
 };
+
+/* UINT32_MAX: there is none of that name. */
+uint32_t plan_agent_index(const struct plan *plan, const char *name);
+
+/* plan_models.c: agents that models answer, before instances and workflows are drawn. */
+void plan_draw_models(struct plan *plan, struct prng *prng);
 
 struct plan *plan_new(struct prng *prng);
 void plan_destroy(struct plan **self_p);

@@ -1,4 +1,5 @@
 #include "coordinator/journal.h"
+#include "coordinator/link_items.h"
 #include "tests/sim/net.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/plan.h"
@@ -10,18 +11,48 @@
 
 /* --- requests --------------------------------------------------------------------------------- */
 
+static struct pinned_agent pin_of(const struct plan_agent *agent)
+{
+    const struct plan_talk *talk = &agent->talk;
+    return (struct pinned_agent){.name = agent->name,
+                                 .version = 1,
+                                 .timeout_us = agent->timeout_us,
+                                 .rerun_never = agent->rerun_never,
+                                 .takes_turns = agent->kind == KIND_MODEL,
+                                 .delegates = (const char *const *)talk->delegates,
+                                 .delegates_count = talk->delegates_count,
+                                 .turns = talk->turns,
+                                 .depth = talk->depth,
+                                 .delegations = talk->delegations,
+                                 .same_delegation = talk->same_delegation,
+                                 .max_tokens = talk->max_tokens,
+                                 .tokens = talk->tokens,
+                                 .cost_microusd = talk->cost,
+                                 .input_price = talk->input_price,
+                                 .output_price = talk->output_price};
+}
+
+static bool needs(const struct plan_workflow *workflow, uint32_t agent)
+{
+    for (uint32_t i = 0; i < workflow->nodes_count; i++) {
+        const struct plan_node *node = &workflow->nodes[i];
+        if (node->agent == agent || (node->on_error == DAG_FALLBACK && node->fallback == agent))
+            return true;
+    }
+    return false;
+}
+
 static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
 {
     const struct plan *plan = self->world->plan;
     const struct plan_workflow *workflow = &plan->workflows[index];
     struct pinned_agent pins[AGENTS_MOST];
+    size_t count = 0;
     struct buf packed = {0};
     struct err err;
     for (uint32_t i = 0; i < plan->agents_count; i++)
-        pins[i] = (struct pinned_agent){.name = plan->agents[i].name,
-                                        .version = 1,
-                                        .timeout_us = plan->agents[i].timeout_us,
-                                        .rerun_never = plan->agents[i].rerun_never};
+        if (needs(workflow, i)) /* others are pinned when they are delegated to */
+            pins[count++] = pin_of(&plan->agents[i]);
     value_t *value = value_map();
     value_set_int(value, "k", (int64_t)self->uuids);
     if (plan->large_inputs && prng_chance(&self->world->prng, 300)) {
@@ -38,7 +69,7 @@ static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
                                                 .workflow_version = 1,
                                                 .agent = "",
                                                 .agents = pins,
-                                                .agents_count = plan->agents_count,
+                                                .agents_count = count,
                                                 .input = datum_inline(buf_bytes(&packed)),
                                                 .by = "sim"}}};
     self->uuids++;
@@ -90,6 +121,39 @@ static void receive_cancel(struct shell *self, const struct sim_message *message
     shell_answer(self, message->from, message->correlation, r, input.cancel.execution);
 }
 
+static void receive_history(struct shell *self, const struct sim_message *message)
+{
+    struct shell_history wanted;
+    struct wire_body body = {.kind = WIRE_REPLY};
+    struct wire_item item = {.kind = WIRE_ITEM_DISPATCH};
+    const struct history_entry *entries;
+    size_t count = 0;
+    struct buf items = {0};
+    struct err err;
+    memcpy(&wanted, message->payload.data, sizeof wanted);
+    int r = engine_history(self->engine, wanted.execution, wanted.path, wanted.from, &self->arena,
+                           &entries, &count, &item.dispatch.history_count, &err);
+    if (r) {
+        body.reply.error = err_name(r);
+    } else {
+        struct effect effect = {.kind = EFFECT_DISPATCH,
+                                .dispatch = {.execution = wanted.execution,
+                                             .path = wanted.path,
+                                             .attempt = 1,
+                                             .run = {1, 1},
+                                             .agent = "agent",
+                                             .history_from = wanted.from,
+                                             .history_count = wanted.from + (uint32_t)count,
+                                             .history = entries,
+                                             .history_here = count}};
+        uint64_t handle;
+        (void)link_item_of(&effect, &self->arena, &item, &handle);
+        wire_append_item(&item, &items);
+    }
+    net_send(&self->proc, message->from, message->correlation, &body, buf_bytes(&items));
+    buf_release(&items);
+}
+
 static void receive_request(struct shell *self, const struct sim_message *message,
                             const struct wire_request *request)
 {
@@ -97,6 +161,8 @@ static void receive_request(struct shell *self, const struct sim_message *messag
         receive_start(self, message, strtoull(request->idempotency_key, NULL, 10));
     else if (strcmp(request->method, METHOD_CANCEL) == 0)
         receive_cancel(self, message);
+    else if (strcmp(request->method, METHOD_HISTORY) == 0)
+        receive_history(self, message);
     else
         links_ended(self, (const struct shell_ended *)(const void *)message->payload.data);
 }
@@ -166,11 +232,34 @@ static int read_blob(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct
     return err_set(err, ERR_NOT_FOUND, "the blob is missing");
 }
 
+static int pin_agent(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err)
+{
+    const struct world *world = context;
+    uint32_t index = plan_agent_index(world->plan, name);
+    if (index == UINT32_MAX)
+        return err_set(err, ERR_NOT_FOUND, "there is no agent %s", name);
+    *ret_pin = pin_of(&world->plan->agents[index]);
+    return 0;
+}
+
+static bool next_agent(void *context, size_t *position, const char **ret_name,
+                       const char **ret_about)
+{
+    const struct world *world = context;
+    if (*position >= world->plan->agents_count)
+        return false;
+    *ret_name = world->plan->agents[(*position)++].name;
+    *ret_about = "";
+    return true;
+}
+
 static engine_t *make_engine(const struct shell *self)
 {
     const struct engine_config config = {.epoch = self->epoch,
                                          .find_dag = observer_find_dag,
                                          .read_blob = read_blob,
+                                         .pin_agent = pin_agent,
+                                         .next_agent = next_agent,
                                          .context = self->world};
     return engine_new(&config);
 }
@@ -197,6 +286,7 @@ static void begin(struct world *world, void *context, uint64_t number)
     struct err err;
     (void)number;
     self->epoch = store_next_epoch(world->store);
+    observer_coordinator_begins(world);
     self->proc.utc_ahead_us = prng_between(&world->prng, -2 * SECOND, 2 * SECOND);
     proc_start(&self->proc);
     proc_read_clock(&self->proc);

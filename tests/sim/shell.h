@@ -6,6 +6,7 @@
 #ifndef AF_TESTS_SIM_SHELL_H
 #define AF_TESTS_SIM_SHELL_H
 
+#include "tests/sim/plan.h"
 #include "tests/sim/world.h"
 
 #define SHELL_NAME    "coordinator"
@@ -13,6 +14,14 @@
 #define METHOD_CANCEL "cancel" /* payload: the execution's id */
 #define METHOD_ENDED  "ended"  /* a host's report: struct shell_ended */
 
+/* Of an attempt, from this entry on; answered with a dispatch that says nothing else. */
+#define METHOD_HISTORY "history"
+
+struct shell_history {
+    struct uuid execution;
+    char path[PATH_BYTES];
+    uint32_t from;
+};
 struct shell_ended {
     char address[40]; /* of the instance */
     uint64_t boot;

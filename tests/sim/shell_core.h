@@ -46,6 +46,7 @@ struct entry {
     link_t *link;
     uint64_t handle;
     char address[40], agent[16];
+    bool egress;
     uint64_t batch; /* the last one that it takes part in */
     bool dirty;
     struct buf items;
@@ -74,7 +75,7 @@ struct shell {
     uint64_t handles;
     uint64_t dirty[64];
     size_t dirty_count;
-    struct dead_boot dead_boots[16];
+    struct dead_boot dead_boots[INSTANCES_MOST];
     size_t dead_boots_count;
     /* idempotency keys, committed or in a batch */
     struct answered *answers;
@@ -100,6 +101,8 @@ void links_ended(struct shell *self, const struct shell_ended *ended);
 void links_tick(struct shell *self);
 int64_t links_deadline(const struct shell *self);
 struct entry *links_find(struct shell *self, uint64_t handle);
+/* Whether this effect has gone out ahead of its commit, by a planted fault. */
+bool links_early(const struct shell *self, const struct effect *effect);
 void links_effect(struct shell *self, const struct stamp *stamp, const struct effect *effect);
 void links_commit(struct shell *self, uint64_t handle, uint64_t sequence);
 void links_flush(struct shell *self);

@@ -1,3 +1,5 @@
+#include "coordinator/link_items.h"
+#include "tests/sim/egress.h"
 #include "tests/sim/net.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/plan.h"
@@ -70,6 +72,10 @@ static void end(struct shell *self, struct entry *entry, const char *reason)
 {
     struct input input = {.kind = INPUT_INSTANCE_DOWN,
                           .down = {.handle = entry->handle, .reason = reason}};
+    if (entry->egress) {
+        input = (struct input){.kind = INPUT_EGRESS_DOWN, .egress_down = {entry->handle}};
+        observer_egress_lost(self->world, egresses_find(self->world, entry->address));
+    }
     TRACE(self->world, "coordinator: the link of %s ends: %s", entry->address, reason);
     decide(self, &input);
     forget_entry(self, entry);
@@ -87,24 +93,18 @@ static struct entry *open_link(struct shell *self, const char *address,
     entry->handle = ++self->handles;
     (void)snprintf(entry->address, sizeof entry->address, "%s", address);
     (void)snprintf(entry->agent, sizeof entry->agent, "%s", hello->agent);
+    entry->egress = strcmp(hello->role, "egress") == 0;
     entry->link = link_new_coordinator((struct wire_link_id){self->epoch, entry->handle}, hello,
                                        self->mono_us, send_body, entry);
     return entry;
 }
 
-static const struct claim *read_inventory(struct shell *self, const struct wire_hello *hello)
+static void welcome_egress(struct shell *self, struct entry *entry)
 {
-    struct claim *claims = arena_alloc(&self->arena, (hello->inventory_count + 1) * sizeof *claims);
-    for (size_t i = 0; i < hello->inventory_count; i++) {
-        const struct wire_claim *from = &hello->inventory[i];
-        claims[i] = (struct claim){.execution = from->execution,
-                                   .path = from->path,
-                                   .run = {from->run.epoch, from->run.counter},
-                                   .acknowledged_step = from->acknowledged_step,
-                                   .unacknowledged_steps = from->unacknowledged_steps,
-                                   .unacknowledged_count = from->unacknowledged_count};
-    }
-    return claims;
+    TRACE(self->world, "coordinator: welcome %s, link %llu.%llu", entry->address,
+          (unsigned long long)self->epoch, (unsigned long long)entry->handle);
+    link_welcome(entry->link, NULL, 0, self->mono_us);
+    make_dirty(self, entry);
 }
 
 static bool boot_is_over(const struct shell *self, const char *address, uint64_t boot)
@@ -126,14 +126,14 @@ static void receive_hello(struct shell *self, const char *from, const struct wir
     if (old)
         forget_entry(self, old);
     struct entry *entry = open_link(self, from, hello);
-    struct input input = {.kind = INPUT_INSTANCE_UP,
-                          .up = {.handle = entry->handle,
-                                 .old_handle = old_handle,
-                                 .instance = entry->address,
-                                 .agent = entry->agent,
-                                 .credit = hello->credit,
-                                 .claims = read_inventory(self, hello),
-                                 .claims_count = hello->inventory_count}};
+    if (entry->egress) /* which there are no verdicts for: it may hear at once */
+        welcome_egress(self, entry);
+    struct input input =
+        entry->egress
+            ? link_egress_up(hello, entry->address, entry->handle, old_handle, &self->arena)
+            : link_instance_up(hello, entry->address, entry->handle, old_handle, &self->arena);
+    if (old_handle && entry->egress)
+        observer_egress_lost(self->world, egresses_find(self->world, from));
     decide(self, &input);
     if (old_handle && engine_instance_tasks(self->engine, old_handle) > 0)
         world_fail(self->world, 1, "%s said hello, but still holds tasks under its old link", from);
@@ -158,30 +158,30 @@ void links_ended(struct shell *self, const struct shell_ended *ended)
 
 /* --- receiving -------------------------------------------------------------------------------- */
 
-static void receive_step(struct shell *self, struct entry *entry, const struct wire_step *step)
+static void trace_item(const struct shell *self, const struct entry *entry,
+                       const struct wire_item *item)
 {
-    struct input input = {.kind = INPUT_STEP,
-                          .step = {.handle = entry->handle,
-                                   .execution = step->execution,
-                                   .step = {.path = step->path,
-                                            .attempt = step->attempt,
-                                            .run = {step->run.epoch, step->run.counter},
-                                            .instance = entry->address,
-                                            .number = step->number,
-                                            .kind = (enum step_kind)step->kind,
-                                            .queued_us = step->queued_us,
-                                            .started_us = step->started_us,
-                                            .ended_us = step->ended_us,
-                                            .output = step->output,
-                                            .agent = entry->agent}}};
-    if (step->kind == WIRE_STEP_FAILURE)
-        input.step.step.failure = (struct failure){.code = step->failure.code,
-                                                   .message = step->failure.message,
-                                                   .detail = step->failure.detail,
-                                                   .permanent = step->failure.permanent};
-    TRACE(self->world, "coordinator: step %u of %s %s, run %llu.%llu, from %s", step->number,
-          sim_uuid(step->execution), step->path, (unsigned long long)step->run.epoch,
-          (unsigned long long)step->run.counter, entry->address);
+    const struct wire_step *step = &item->step;
+    if (item->kind == WIRE_ITEM_STEP)
+        TRACE(self->world, "coordinator: step %u of %s %s, run %llu.%llu, from %s", step->number,
+              sim_uuid(step->execution), step->path, (unsigned long long)step->run.epoch,
+              (unsigned long long)step->run.counter, entry->address);
+    else if (item->kind == WIRE_ITEM_DELEGATE)
+        TRACE(self->world, "coordinator: %s %s delegates to %s, turn %u, call %u, from %s",
+              sim_uuid(item->delegate.execution), item->delegate.path, item->delegate.agent,
+              item->delegate.turn, item->delegate.call, entry->address);
+    else if (item->kind == WIRE_ITEM_TOOL_CALL)
+        TRACE(self->world, "coordinator: %s %s calls %s, turn %u, call %u, from %s",
+              sim_uuid(item->tool_call.execution), item->tool_call.path, item->tool_call.tool,
+              item->tool_call.turn, item->tool_call.call, entry->address);
+}
+
+static void receive_item(struct shell *self, struct entry *entry, const struct wire_item *item)
+{
+    struct input input;
+    if (entry->egress || !link_input_of(item, entry->handle, entry->address, entry->agent, &input))
+        return;
+    trace_item(self, entry, item);
     decide(self, &input);
 }
 
@@ -195,8 +195,7 @@ static void receive_items(struct shell *self, struct entry *entry, struct bytes 
         return;
     }
     for (size_t i = 0; i < items.count; i++)
-        if (items.items[i].kind == WIRE_ITEM_STEP)
-            receive_step(self, entry, &items.items[i].step);
+        receive_item(self, entry, &items.items[i]);
     if (items.has_credit) {
         struct input input = {.kind = INPUT_CREDIT,
                               .credit = {.handle = entry->handle,
@@ -285,22 +284,16 @@ void links_commit(struct shell *self, uint64_t handle, uint64_t sequence)
 static void release_welcome(struct shell *self, const struct effect_welcome *welcome)
 {
     struct entry *entry = links_find(self, welcome->handle);
+    struct arena arena = {0};
     if (!entry)
         return;
-    struct wire_verdict *verdicts = xcalloc(welcome->count + 1, sizeof *verdicts);
-    for (size_t i = 0; i < welcome->count; i++) {
-        const struct verdict *from = &welcome->verdicts[i];
-        verdicts[i] = (struct wire_verdict){.execution = from->execution,
-                                            .path = from->path,
-                                            .run = {from->run.epoch, from->run.counter},
-                                            .keep = from->keep,
-                                            .journaled_step = from->journaled_step};
+    const struct wire_verdict *verdicts = link_verdicts(welcome, &arena);
+    for (size_t i = 0; i < welcome->count; i++)
         observer_judged(self->world, entry->address, &verdicts[i]);
-    }
     TRACE(self->world, "coordinator: welcome %s, link %llu.%llu", entry->address,
           (unsigned long long)self->epoch, (unsigned long long)entry->handle);
     link_welcome(entry->link, verdicts, welcome->count, self->mono_us);
-    free(verdicts);
+    arena_release(&arena);
     make_dirty(self, entry);
 }
 
@@ -327,54 +320,56 @@ static struct entry *gather(struct shell *self, uint64_t handle)
     return entry;
 }
 
-static void release_dispatch(struct shell *self, const struct stamp *stamp,
-                             const struct effect_dispatch *dispatch)
+static void trace_told(const struct shell *self, const char *address, const struct wire_item *item)
 {
-    struct entry *entry = gather(self, dispatch->handle);
-    if (!entry)
-        return;
-    struct wire_item item = {.kind = WIRE_ITEM_DISPATCH,
-                             .dispatch = {.execution = dispatch->execution,
-                                          .path = dispatch->path,
-                                          .attempt = dispatch->attempt,
-                                          .run = {dispatch->run.epoch, dispatch->run.counter},
-                                          .journaled_step = dispatch->journaled_step,
-                                          .agent = dispatch->agent,
-                                          .agent_version = dispatch->agent_version,
-                                          .message = dispatch->message,
-                                          .timeout_us = (uint64_t)dispatch->timeout_us,
-                                          .deadline_us = dispatch->deadline_us,
-                                          .workflow = dispatch->workflow,
-                                          .queued_us = dispatch->queued_us}};
-    observer_dispatched(self->world, entry->address, &item.dispatch, stamp->sequence,
-                        stamp->stopped);
-    wire_append_item(&item, &entry->items);
+    const struct wire_drop *drop = &item->drop;
+    const struct wire_call_key *key =
+        item->kind == WIRE_ITEM_GRANT ? &item->grant.key : &item->forget.key;
+    if (item->kind == WIRE_ITEM_DROP)
+        TRACE(self->world, "coordinator: %s is to drop %s %s, run %llu.%llu: %s", address,
+              sim_uuid(drop->execution), drop->path, (unsigned long long)drop->run.epoch,
+              (unsigned long long)drop->run.counter, drop->reason);
+    else if (item->kind == WIRE_ITEM_GRANT || item->kind == WIRE_ITEM_FORGET)
+        TRACE(self->world, "coordinator: %s %s turn %u of %s %s, attempt %u", address,
+              item->kind == WIRE_ITEM_GRANT ? "may answer" : "is to forget", key->turn,
+              sim_uuid(key->execution), key->path, key->attempt);
 }
 
-static void release_drop(struct shell *self, const struct effect_drop *drop)
+static void release_item(struct shell *self, const struct stamp *stamp, const struct effect *effect)
 {
-    struct entry *entry = gather(self, drop->handle);
-    if (!entry)
-        return;
-    struct wire_item item = {.kind = WIRE_ITEM_DROP,
-                             .drop = {.execution = drop->execution,
-                                      .path = drop->path,
-                                      .run = {drop->run.epoch, drop->run.counter},
-                                      .reason = drop->reason}};
-    TRACE(self->world, "coordinator: %s is to drop %s %s, run %llu.%llu: %s", entry->address,
-          sim_uuid(drop->execution), drop->path, (unsigned long long)drop->run.epoch,
-          (unsigned long long)drop->run.counter, drop->reason);
-    wire_append_item(&item, &entry->items);
+    struct arena arena = {0};
+    struct wire_item item;
+    uint64_t handle;
+    struct entry *entry =
+        link_item_of(effect, &arena, &item, &handle) ? gather(self, handle) : NULL;
+    if (entry) {
+        if (item.kind == WIRE_ITEM_DISPATCH)
+            observer_dispatched(self->world, entry->address, &item.dispatch, stamp->sequence,
+                                stamp->stopped);
+        else
+            observer_told(self->world, entry->address, &item);
+        trace_told(self, entry->address, &item);
+        wire_append_item(&item, &entry->items);
+    }
+    arena_release(&arena);
+}
+
+bool links_early(const struct shell *self, const struct effect *effect)
+{
+    switch (self->world->fault) {
+    case FAULT_DISPATCH_EARLY: return true;
+    case FAULT_GRANT_EARLY: return effect->kind == EFFECT_GRANT;
+    case FAULT_FORGET_EARLY: return effect->kind == EFFECT_FORGET;
+    default: return false;
+    }
 }
 
 void links_effect(struct shell *self, const struct stamp *stamp, const struct effect *effect)
 {
-    switch (effect->kind) {
-    case EFFECT_WELCOME: release_welcome(self, &effect->welcome); break;
-    case EFFECT_DISPATCH: release_dispatch(self, stamp, &effect->dispatch); break;
-    case EFFECT_DROP: release_drop(self, &effect->drop); break;
-    default: break;
-    }
+    if (effect->kind == EFFECT_WELCOME)
+        release_welcome(self, &effect->welcome);
+    else
+        release_item(self, stamp, effect);
 }
 
 static void flush(struct shell *self, struct entry *entry)
@@ -384,7 +379,8 @@ static void flush(struct shell *self, struct entry *entry)
         return;
     if (self->world->fault != FAULT_NO_FLUSH)
         link_flush(entry->link, self->mono_us);
-    link_set_busy(entry->link, engine_instance_tasks(self->engine, entry->handle) > 0,
+    link_set_busy(entry->link,
+                  entry->egress || engine_instance_tasks(self->engine, entry->handle) > 0,
                   self->mono_us);
 }
 

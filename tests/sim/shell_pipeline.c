@@ -148,7 +148,7 @@ int shell_decide(struct shell *self, struct input *input, struct err *err)
             *stamp = make_stamp(self, decisions, events, effect->dispatch.execution);
         if (effect->kind == EFFECT_BLOB)
             store_put_blob(self->world->store, effect->blob.hash, effect->blob.bytes);
-        else if (self->world->fault == FAULT_DISPATCH_EARLY)
+        else if (links_early(self, effect))
             links_effect(self, stamp, effect);
     }
     return r;
@@ -208,7 +208,7 @@ static void release(struct shell *self, struct batch *batch)
     for (size_t i = 0; i < batch->acknowledgements_count; i++)
         links_commit(self, batch->acknowledgements[i].handle, batch->acknowledgements[i].sequence);
     for (size_t i = 0; i < batch->decisions.effects_count; i++)
-        if (self->world->fault != FAULT_DISPATCH_EARLY)
+        if (!links_early(self, &batch->decisions.effects[i]))
             links_effect(self, &batch->stamps[i], &batch->decisions.effects[i]);
     links_flush(self);
     for (size_t i = 0; i < batch->outgoing_count; i++)

@@ -2,6 +2,7 @@
 
 #include "tests/sim/chaos.h"
 #include "tests/sim/client.h"
+#include "tests/sim/egress.h"
 #include "tests/sim/instance.h"
 #include "tests/sim/net.h"
 #include "tests/sim/observer.h"
@@ -269,6 +270,7 @@ static void build(struct world *world)
     world->observer = observer_new(world);
     world->shell = shell_new(world);
     world->fleet = fleet_new(world);
+    world->egresses = egresses_new(world);
     world->clients = clients_new(world);
     chaos_begin(world);
 }
@@ -286,6 +288,7 @@ static void take_down(struct world *world)
 {
     clients_destroy(&world->clients);
     fleet_destroy(&world->fleet);
+    egresses_destroy(&world->egresses);
     shell_destroy(&world->shell);
     observer_destroy(&world->observer);
     store_destroy(&world->store);

@@ -1,8 +1,9 @@
 /* The simulated world: its time, its queue of what happens next, its processes, and what has gone
  * wrong. One thread, one world for one seed; nothing in it reads a clock or a source of chance of
  * the machine. The parts: plan (what the seed makes of workflows and faults), net (the broker),
- * store (the disk), shell (coordinatord), instance (agentd), client, chaos (who dies when),
- * observer (who looks at all of it from outside and knows the invariants). */
+ * store (the disk), shell (coordinatord), instance (agentd), egress (egressd, and what its models
+ * say: script), client, chaos (who dies when), observer (who looks at all of it from outside and
+ * knows the invariants). */
 #ifndef AF_TESTS_SIM_WORLD_H
 #define AF_TESTS_SIM_WORLD_H
 
@@ -24,6 +25,8 @@ enum shell_fault {
     FAULT_REPLY_EARLY,       /* a start is answered before its commit */
     FAULT_DISPATCH_EARLY,    /* effects go out before their commit */
     FAULT_NO_FLUSH,          /* acknowledgements are not flushed at a release */
+    FAULT_GRANT_EARLY,       /* egresses hear of grants before their commit */
+    FAULT_FORGET_EARLY,      /* egresses are told to forget before the turn's commit */
 };
 
 struct world;
@@ -33,12 +36,14 @@ struct net;
 struct store;
 struct shell;
 struct fleet;
+struct egresses;
 struct clients;
 struct observer;
 
 struct counts {
     uint64_t happenings, messages, lost_messages, doubled_messages, executions, events, dispatches;
     uint64_t effects, kept_claims, refused_claims, losses, retries, cancels, lies;
+    uint64_t turns, delegations, refusals, provider_calls, calls_again, calls_late, fetches, egress_crashes;
     uint64_t crashes, pauses, broker_crashes, partitions, disk_faults, torn;
 };
 
@@ -58,6 +63,7 @@ struct world {
     struct store *store;
     struct shell *shell;
     struct fleet *fleet;
+    struct egresses *egresses;
     struct clients *clients;
     struct observer *observer;
     struct counts counts;
