@@ -31,6 +31,7 @@ struct call {
     uint32_t attempt, turn;
 
     bool granted;
+    uint64_t link; /* under which it was granted last */
     struct wire_run run;
     char *agent;
     uint32_t agent_version;
@@ -64,7 +65,7 @@ struct calls {
     struct list lists[CALL_ANSWERED + 1];
     size_t granted;
     size_t request_bytes, waiting_bytes, answer_bytes;
-    uint64_t ids, ready_order;
+    uint64_t ids, ready_order, link;
 };
 
 /* --- the table -----------------------------------------------------------------------------------
@@ -302,9 +303,10 @@ void calls_answer(calls_t *self, uint64_t id, const struct wire_call_answer *ans
 /* --- grants --------------------------------------------------------------------------------------
  */
 
-static void take_grant(struct call *call, const struct wire_grant *grant)
+static void take_grant(struct call *call, const struct wire_grant *grant, uint64_t link)
 {
     call->run = grant->run;
+    call->link = link;
     if (call->state == CALL_RUNNING || call->state == CALL_ANSWERED)
         return;
     char *agent = xstrdup(grant->agent);
@@ -331,6 +333,11 @@ static void grant_waiting(calls_t *self, struct call *call)
     set_state(self, call, CALL_READY);
 }
 
+void calls_linked(calls_t *self)
+{
+    self->link++;
+}
+
 int calls_grant(calls_t *self, const struct wire_grant *grant, struct err *err)
 {
     struct call *call = find(self, &grant->key);
@@ -343,7 +350,7 @@ int calls_grant(calls_t *self, const struct wire_grant *grant, struct err *err)
     if (!call->granted)
         self->granted++;
     call->granted = true;
-    take_grant(call, grant);
+    take_grant(call, grant, self->link);
     if (call->state == CALL_WAITING)
         grant_waiting(self, call);
     return 0;
@@ -529,7 +536,7 @@ bool calls_startable(const calls_t *self, bool lease, uint64_t after, struct cal
         return false;
     if (last && last->state == CALL_READY)
         call = last->next;
-    while (call && last && call->ready_order <= last->ready_order)
+    while (call && ((last && call->ready_order <= last->ready_order) || call->link != self->link))
         call = call->next;
     if (call)
         view(call, ret_call);

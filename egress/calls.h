@@ -16,7 +16,8 @@
  *
  * - WAITING: a request that came ahead of its grant, or of a grant of its own run. It waits for
  *   wait_us, then its askers get "no_grant", which is not held.
- * - READY: granted and asked for; starts when the owner has a lease (calls_startable).
+ * - READY: granted and asked for; starts when the owner has a lease (calls_startable), and the grant
+ *   came under its present link to the coordinator (calls_linked).
  * - RUNNING: whoever asks for the same request attaches, under this run or a later one.
  * - ANSWERED: the answer, a failure too, is given to whoever asks, until it is forgotten.
  * Forget ends each of them but a request that waits for a later grant. Askers of a call that is
@@ -71,6 +72,9 @@ typedef void (*calls_reply_fn)(void *context, const char *to, uint64_t correlati
 calls_t *calls_new(const struct calls_limits *limits, calls_reply_fn reply, void *context);
 void calls_destroy(calls_t **self_p);
 
+/* The coordinator has opened a new link. Before it did it may have ended what it had granted, so what
+ * has not started by now starts only when it is granted anew. */
+void calls_linked(calls_t *self);
 /* A grant counts if its run is the newest of its key; of a call that has started, the run alone
  * does. ERR_LIMIT: there is no place for one more key;
  * it is not taken. */

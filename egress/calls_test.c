@@ -189,6 +189,28 @@ static void test_call_then_grant(void **state)
     tear_down(&self);
 }
 
+/* The coordinator may have ended what it had granted before. */
+static void test_after_a_new_link_only_new_grants_count(void **state)
+{
+    (void)state;
+    struct fixture self;
+    struct call_view call;
+    set_up(&self, &CALLS_LIMITS);
+    grant(&self, "a", 5);
+    grant(&self, "b", 5);
+    assert_int_equal(ask(&self, "a", 5, "question"), CALLS_START);
+    calls_linked(self.calls);
+    assert_false(calls_startable(self.calls, true, 0, &call));
+    assert_int_equal(ask(&self, "b", 5, "question"), CALLS_START);
+    assert_false(calls_startable(self.calls, true, 0, &call));
+    assert_int_equal(held(&self), 2);
+    grant(&self, "b", 5);
+    assert_true(calls_startable(self.calls, true, 0, &call));
+    assert_string_equal(call.key.path, "b");
+    assert_false(calls_startable(self.calls, true, call.id, &call));
+    tear_down(&self);
+}
+
 static void test_no_grant_in_time(void **state)
 {
     (void)state;
@@ -644,6 +666,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grant_then_call),
         cmocka_unit_test(test_call_then_grant),
+        cmocka_unit_test(test_after_a_new_link_only_new_grants_count),
         cmocka_unit_test(test_no_grant_in_time),
         cmocka_unit_test(test_an_older_grant_outlives_a_request_of_a_later_run),
         cmocka_unit_test(test_attach_to_a_call_in_flight),

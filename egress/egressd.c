@@ -281,6 +281,7 @@ static void take_link(egressd_t *self)
         return;
     switch (link_receive(self->link, &self->message.body, self->now_us, &items)) {
     case LINK_WELCOMED:
+        calls_linked(self->calls);
         log_info("EGRESS-LINKED", "the coordinator has welcomed this egress", NULL);
         break;
     case LINK_ITEMS: take_items(self, items); break;

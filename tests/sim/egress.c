@@ -158,8 +158,12 @@ static void receive(struct egress *self, const struct sim_message *message)
         struct bytes payload = buf_bytes(&message->payload);
         (void)calls_ask(self->calls, &body.call, payload.size > 0 ? &payload : NULL,
                         (struct calls_asker){message->from, message->correlation}, self->now_us);
-    } else if (link_receive(self->link, &body, self->now_us, &items) == LINK_ITEMS) {
-        take_items(self, items);
+    } else {
+        enum link_event event = link_receive(self->link, &body, self->now_us, &items);
+        if (event == LINK_WELCOMED)
+            calls_linked(self->calls);
+        else if (event == LINK_ITEMS)
+            take_items(self, items);
     }
     arena_release(&arena);
 }
