@@ -33,8 +33,9 @@ struct cell eval_end(struct eval *self, int code, const char *what, const char *
     if (!self->fatal) {
         self->fatal = err_set(self->err, code, "%s", what);
         err_fix(self->err, "%s", fix);
-        if (self->err && self->op->code != OP_END)
-            self->err->column = text_column(self->program->text, self->op->at);
+        size_t at = self->op->code == OP_END ? 0 : self->op->at; /* the outcome: all of it */
+        if (self->err)
+            self->err->column = text_column(self->program->text, at);
     }
     return (struct cell){.kind = KIND_NULL};
 }

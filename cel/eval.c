@@ -410,6 +410,8 @@ static int finish(struct eval *self, struct cell result, value_t **ret_value)
         code = cell_to_value(self, result, ret_value);
     if (!code && !result.is_json && (result.kind == KIND_LIST || result.kind == KIND_MAP))
         code = value_check_limits(*ret_value, self->err);
+    if (code && self->err && self->err->column == 0 && !self->fatal)
+        self->err->column = 1;
     if (code)
         value_destroy(ret_value);
     return code;

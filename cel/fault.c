@@ -165,7 +165,7 @@ static int report_index(const struct eval *self, const struct fault *fault, stru
     int64_t index;
     char shown[256];
     show(fault->b, shown, sizeof shown);
-    if (kind == KIND_STRING || fault->b.kind == KIND_STRING)
+    if (fault->b.kind == KIND_STRING)
         return report_field(self, fault, err);
     if (kind == KIND_LIST && cell_whole(fault->b, &index)) {
         size_t size = cell_size(fault->a);
@@ -175,6 +175,11 @@ static int report_index(const struct eval *self, const struct fault *fault, stru
             err_fix(err, "the list is empty; look at what makes it");
         else
             err_fix(err, "its indexes go from 0 to %zu", size - 1);
+        return ERR_NOT_FOUND;
+    }
+    if (kind == KIND_MAP && !fault->a.is_json) {
+        err_set(err, ERR_NOT_FOUND, "%.*s has no index %s", prefix.size, prefix.text, shown);
+        list_fields(fault->a, err);
         return ERR_NOT_FOUND;
     }
     err_set(err, ERR_INVALID, "%.*s is %s and has no index %s", prefix.size, prefix.text,
