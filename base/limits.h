@@ -19,7 +19,7 @@
 #define LIMIT_EXPRESSION_MEMORY_BYTES (64u << 20) /* of what one evaluation makes */
 #define LIMIT_EXPRESSION_PATTERN_BYTES 4096 /* of a regular expression */
 #define LIMIT_EXPRESSION_PATTERN_KIB 16384  /* of memory while it is matched */
-#define LIMIT_EXPRESSION_PATTERN_WORK 131072 /* attempts of one match */
+#define LIMIT_EXPRESSION_PATTERN_WORK 4194304 /* steps of one match; a character takes one or more */
 #define LIMIT_TEMPLATE_DEPTH    64
 
 /* wire */

@@ -121,7 +121,8 @@ static void test_steps(void **state)
         "l.map(a, l.map(b, l.map(c, l.map(d, l.map(e, l.map(f, l.map(g, 0)))))))",
         "l.map(a, l.map(b, l.map(c, l.map(d, l.map(e, l.map(f, l.map(g, [a, b, c])))))))",
         "l.all(a, l.all(b, l.all(c, l.all(d, l.all(e, l.all(f, l.all(g, [l, l] == [l, l])))))))",
-        "l.all(a, l.all(b, l.all(c, l.all(d, l.all(e, l.all(f, s.matches('^a' + string(f))))))))",
+        "l.all(a, l.all(b, l.all(c, l.all(d, l.all(e, l.all(f, s.matches('^a' + string(f)) || "
+        "true))))))",
     };
     for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
         struct err err = {0};
@@ -193,17 +194,17 @@ static void test_patterns(void **state)
 {
     (void)state;
     static const char *const TEXTS[] = {
-        "s.matches('(a+)+b')",
-        "s.matches('(a|a)*b')",
-        "s.matches('(a|aa)+$b')",
-        "l.all(a, l.all(b, l.all(c, s.matches('^(a?){20}a{20}b'))))",
+        "s.matches('(a+)+[bc]')",
+        "s.matches('(a|a)*[bc]')",
+        "s.matches('(a|aa)+[bc]')",
+        "l.all(a, l.all(b, l.all(c, s.matches('^(a?){20}a{20}[bc]'))))",
         "[s].map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x)"
         ".map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x).map(x, x + x)"
-        ".map(x, x + x).map(x, x + x).map(x, x + x).all(x, x.matches('a*1'))",
-        "l.all(a, l.all(b, l.all(c, l.all(d, s.matches('[ab]*1')))))",
+        ".map(x, x + x).map(x, x + x).map(x, x + x).all(x, x.matches('a*[12]'))",
+        "l.all(a, l.all(b, l.all(c, l.all(d, s.matches('[ab]*[12]')))))",
         "s.matches('(((((((((a{30}){30}){30}){30}){30}){30}){30}){30}){30})')",
-        "s.matches('(?R)?a')",
-        "s.matches('(a(?1)?)+b')",
+        "s.matches('^' + [s, s, s, s].join() + '.*.*.*.*.*.*[bc]')",
+        "s.matches('(.*)(.*)(.*)(.*)(.*)[bc]')",
     };
     for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
         struct err err = {0};

@@ -100,16 +100,15 @@ struct cell text_ends_with(struct eval *self, const struct cell *args, size_t co
 
 /* --- patterns --------------------------------------------------------------------------------- */
 
-/* One attempt of the engine may go over the whole text, so that attempts cost more of long texts.
- * Tried with few of them first, since few texts need many. */
+/* Tried with as little work as the text may need first, since few texts need more. */
 static struct cell match(struct eval *self, const struct pattern *pattern, struct text text)
 {
-    for (unsigned work = 128; work <= LIMIT_EXPRESSION_PATTERN_WORK; work *= 4) {
+    size_t work = text.size + 32;
+    for (; work <= LIMIT_EXPRESSION_PATTERN_WORK; work *= 4) {
         bool matches = false;
-        if (!eval_charge(self, work / 4) ||
-            !eval_charge(self, text.size > 0 ? work * (text.size / 128) : 0))
+        if (!eval_charge(self, work / 4 * (1 + pattern_weight(pattern) / 32)))
             return cell_none();
-        int code = pattern_match(pattern, text.data, text.size, work, &matches);
+        int code = pattern_match(pattern, text.data, text.size, (unsigned)work, &matches);
         if (code == 0)
             return cell_bool(matches);
         if (code != ERR_AGAIN)
