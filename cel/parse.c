@@ -386,9 +386,9 @@ static int parse_index(struct parser *self, size_t from)
     if (code)
         return code;
     const struct op *last = &builder->program->ops[before];
-    const struct cell *key = &builder->program->constants[last->arg];
-    if (builder->program->op_count == before + 1 && last->code == OP_CONSTANT &&
-        key->kind == KIND_STRING) {
+    const struct cell *key =
+        last->code == OP_CONSTANT ? &builder->program->constants[last->arg] : NULL;
+    if (builder->program->op_count == before + 1 && key && key->kind == KIND_STRING) {
         struct text text = {value_as_string(key->as.json), value_size(key->as.json)};
         builder->program->op_count = before;
         builder->stack--;

@@ -33,10 +33,11 @@ static bool take_pattern(struct parser *self, const struct token *name, size_t f
 {
     struct builder *builder = &self->builder;
     const struct op *last = &builder->program->ops[builder->program->op_count - 1];
-    const struct cell *text = &builder->program->constants[last->arg];
     struct pattern *pattern = NULL;
-    if (builder->program->op_count != self->argument + 1 || last->code != OP_CONSTANT ||
-        text->kind != KIND_STRING)
+    if (builder->program->op_count != self->argument + 1 || last->code != OP_CONSTANT)
+        return false;
+    const struct cell *text = &builder->program->constants[last->arg];
+    if (text->kind != KIND_STRING)
         return false;
     *ret_code = pattern_compile(value_as_string(text->as.json), value_size(text->as.json), &pattern,
                                 self->lexer.err);
