@@ -1,12 +1,27 @@
 /* Expressions made to explode are refused, or stopped by their bounds, in well under a second. */
 #include "cel/fixture.h"
 
-#include "base/clock.h"
 #include "base/limits.h"
 #include <string.h>
+#include <time.h>
 
 /* Sanitizers slow all of it down. */
-#define LONGEST_US (LIMIT_SECOND_US * 3)
+#ifdef __has_feature
+#define IS_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
+#endif
+#define LONGEST_SECONDS (IS_SANITIZED ? 6.0 : 1.0)
+
+/* Of this process: the machine may be busy with others. */
+static double cpu_seconds(void)
+{
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 static void repeat(struct buf *out, const char *text, size_t count)
 {
@@ -19,7 +34,7 @@ static int run(const char *text, size_t size, struct err *err)
 {
     static const char WORLD[] =
         "{\"l\":[0,1,2,3,4,5,6,7,8,9],\"s\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}";
-    int64_t start = clock_monotonic_us();
+    double start = cpu_seconds();
     value_t *world = fixture_parse(WORLD);
     cel_t *program = NULL;
     value_t *value = NULL;
@@ -29,9 +44,9 @@ static int run(const char *text, size_t size, struct err *err)
     value_destroy(&value);
     value_destroy(&world);
     cel_destroy(&program);
-    int64_t took = clock_monotonic_us() - start;
-    if (took > LONGEST_US)
-        fail_msg("%.100s: took %lld ms", text, (long long)took / 1000);
+    double took = cpu_seconds() - start;
+    if (took > LONGEST_SECONDS)
+        fail_msg("%.100s: took %.3f s", text, took);
     return code;
 }
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VALUE_COST 64 /* about what a value takes in memory, without its text */
+#define VALUE_COST 64 /* about what a value, or a key, takes in memory, without its text */
 
 bool eval_charge(struct eval *self, size_t steps)
 {
@@ -263,6 +263,15 @@ static int no_json(struct eval *self, const char *what, const char *fix)
     return ERR_INVALID;
 }
 
+/* Accounts for a value of the outcome, which does not live in the arena. */
+static bool pay(struct eval *self, size_t text_size)
+{
+    if (!fits(self, VALUE_COST + text_size) || !eval_charge_bytes(self, text_size))
+        return false;
+    self->arena.used_bytes += VALUE_COST + text_size;
+    return true;
+}
+
 static int list_to_value(struct eval *self, struct cell cell, value_t **ret_value)
 {
     value_t *list = value_list();
@@ -294,6 +303,8 @@ static int map_to_value(struct eval *self, struct cell cell, value_t **ret_value
                            "make texts of them: {string(x): …}");
         if (!code && memchr(key.data, '\0', key.size))
             code = no_json(self, "the expression gives a map with a NUL in a key", "take it out");
+        if (!code && !pay(self, key.size))
+            code = self->fatal;
         if (!code)
             code = cell_to_value(self, dict->values[i], &item);
         if (!code)
@@ -321,9 +332,8 @@ int cell_to_value(struct eval *self, struct cell cell, value_t **ret_value)
     default: break;
     }
     text = cell.kind == KIND_STRING ? text_of(cell) : (struct text){NULL, 0};
-    if (!fits(self, VALUE_COST + text.size) || !eval_charge_bytes(self, text.size))
+    if (!pay(self, text.size))
         return self->fatal;
-    self->arena.used_bytes += VALUE_COST + text.size;
     switch ((enum kind)cell.kind) {
     case KIND_INT: *ret_value = value_int(cell.as.integer); return 0;
     case KIND_UINT:

@@ -53,6 +53,8 @@ static const char *find(const char *data, size_t size, struct text part)
 {
     if (part.size == 0)
         return data;
+    if (part.size == 1)
+        return memchr(data, part.data[0], size);
     return size < part.size ? NULL : memmem(data, size, part.data, part.size);
 }
 
