@@ -26,6 +26,34 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
     return 0;
 }
 
+static const value_t *marked_double(const value_t *value)
+{
+    const value_t *number = value_get(value, "@double");
+    bool is_number =
+        number && (value_type(number) == VALUE_DOUBLE || value_type(number) == VALUE_INT);
+    return is_number && value_size(value) == 1 ? number : NULL;
+}
+
+/* The value with its marked doubles as doubles. */
+static value_t *unmarked(const value_t *value)
+{
+    const value_t *number = marked_double(value);
+    if (number)
+        return value_double(value_as_double(number));
+    if (value_type(value) != VALUE_LIST && value_type(value) != VALUE_MAP)
+        return value_ref(value);
+    bool is_list = value_type(value) == VALUE_LIST;
+    value_t *made = is_list ? value_list() : value_map();
+    for (size_t i = 0; i < value_size(value); i++) {
+        value_t *item = unmarked(is_list ? value_at(value, i) : value_member_at(value, i));
+        if (is_list)
+            value_append(made, &item);
+        else
+            value_set(made, value_key_at(value, i, NULL), &item);
+    }
+    return made;
+}
+
 static int evaluate(const value_t *vector, const value_t *bindings, value_t **ret_value,
                     struct err *err)
 {
@@ -36,22 +64,18 @@ static int evaluate(const value_t *vector, const value_t *bindings, value_t **re
         names[i] = value_key_at(bindings, i, NULL);
     struct cel_names declared = {names, count};
     cel_t *program = NULL;
+    value_t *variables = unmarked(bindings);
     int code = cel_compile_with(text, strlen(text), &declared, &program, err);
     if (!code)
-        code = cel_eval(program, resolve, (void *)(uintptr_t)bindings, ret_value, err);
+        code = cel_eval(program, resolve, variables, ret_value, err);
     cel_destroy(&program);
+    value_destroy(&variables);
     free(names);
     return code;
 }
 
 /* --- what is expected --------------------------------------------------------------------------
  */
-
-static const value_t *marked_double(const value_t *value)
-{
-    const value_t *number = value_get(value, "@double");
-    return number && value_size(value) == 1 ? number : NULL;
-}
 
 /* Decodes \uXXXX and \UXXXXXXXX of characters that are not ASCII. */
 static value_t *decoded(const value_t *text)
