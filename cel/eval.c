@@ -417,8 +417,8 @@ static int finish(struct eval *self, struct cell result, value_t **ret_value)
     return code;
 }
 
-int cel_eval(const cel_t *self, cel_resolve_fn resolve, void *context, value_t **ret_value,
-             struct err *err)
+int eval_within(const cel_t *self, cel_resolve_fn resolve, void *context, int64_t *steps,
+                value_t **ret_value, struct err *err)
 {
     struct cell cells[NEAR_CELLS];
     struct slot slots[NEAR_SLOTS];
@@ -428,7 +428,7 @@ int cel_eval(const cel_t *self, cel_resolve_fn resolve, void *context, value_t *
                         .resolve = resolve,
                         .context = context,
                         .err = err,
-                        .steps = LIMIT_EXPRESSION_STEPS,
+                        .steps = *steps,
                         .stack = cells,
                         .slots = slots,
                         .loops = loops};
@@ -442,6 +442,7 @@ int cel_eval(const cel_t *self, cel_resolve_fn resolve, void *context, value_t *
     for (size_t i = 0; i < self->variable_count; i++)
         eval.slots[i] = (struct slot){0};
     int code = finish(&eval, run(&eval), &value);
+    *steps = eval.steps;
     if (!code)
         *ret_value = value;
     for (size_t i = 0; i < self->variable_count; i++)
@@ -449,4 +450,11 @@ int cel_eval(const cel_t *self, cel_resolve_fn resolve, void *context, value_t *
     pattern_destroy(&eval.pattern);
     arena_release(&eval.arena);
     return code;
+}
+
+int cel_eval(const cel_t *self, cel_resolve_fn resolve, void *context, value_t **ret_value,
+             struct err *err)
+{
+    int64_t steps = LIMIT_EXPRESSION_STEPS;
+    return eval_within(self, resolve, context, &steps, ret_value, err);
 }

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/map.h"
+#include "cel/eval.h"
 #include "cel/lex.h"
 #include <stdlib.h>
 #include <string.h>
@@ -317,12 +318,14 @@ struct evaluation {
     cel_resolve_fn resolve;
     void *context;
     struct err *err;
+    int64_t *steps; /* left for all expressions together */
 };
 
 static int eval_part(const struct evaluation *self, const struct node *node,
                      const struct part *part, value_t **ret_value)
 {
-    int code = cel_eval(part->program, self->resolve, self->context, ret_value, self->err);
+    int code =
+        eval_within(part->program, self->resolve, self->context, self->steps, ret_value, self->err);
     if (code)
         shift_column(self->err, value_as_string(node->literal), part->start);
     return code;
@@ -418,7 +421,8 @@ static int eval_node(const struct evaluation *self, const struct node *node,
 int cel_template_eval(const cel_template_t *self, cel_resolve_fn resolve, void *context,
                       value_t **ret_value, struct err *err)
 {
-    struct evaluation evaluation = {resolve, context, err};
+    int64_t steps = LIMIT_EXPRESSION_STEPS;
+    struct evaluation evaluation = {resolve, context, err, &steps};
     value_t *value = NULL;
     int code = eval_node(&evaluation, &self->root, NULL, &value);
     if (code)

@@ -246,6 +246,40 @@ static void test_growth_is_bounded(void **state)
     buf_release(&text);
 }
 
+/* Many expressions share the steps of one. */
+static void test_steps_are_shared(void **state)
+{
+    (void)state;
+    static const char WORK[] = "{{a.all(x, a.all(y, x + y >= 0))}}";
+    struct buf text = {0};
+    struct err err = {0};
+    value_t *world = value_map();
+    value_t *list = value_list();
+    for (int i = 0; i < 500; i++) {
+        value_t *item = value_int(i);
+        value_append(list, &item);
+    }
+    value_set(world, "a", &list);
+    for (int i = 0; i < 20; i++) {
+        buf_puts(&text, WORK);
+        value_t *literal = value_string_n(buf_string(&text), text.size);
+        cel_template_t *template = NULL;
+        value_t *result = NULL;
+        assert_int_equal(cel_template_compile(literal, &template, NULL), 0);
+        if (i == 0)
+            assert_int_equal(cel_template_eval(template, fixture_resolve, world, &result, &err), 0);
+        if (i == 19)
+            assert_int_equal(cel_template_eval(template, fixture_resolve, world, &result, &err),
+                             ERR_LIMIT);
+        value_destroy(&result);
+        cel_template_destroy(&template);
+        value_destroy(&literal);
+    }
+    assert_non_null(strstr(err.what, "steps"));
+    value_destroy(&world);
+    buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_depth_of_results),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_growth_is_bounded),
+        cmocka_unit_test(test_steps_are_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
