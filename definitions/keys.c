@@ -386,13 +386,14 @@ const char *type_schema_name(const char *name)
     return NULL;
 }
 
-/* Variables of expressions, then CEL's own words (github.com/google/cel-spec, langdef, "Syntax").
- */
+/* Variables of expressions, then CEL's own words (github.com/google/cel-spec, langdef, "Syntax"),
+ * then what it calls its types. */
 const char *const RESERVED_NODE_IDS[] = {
-    "input",   "context",   "item",     "index", "execution", "nodes", "in",
-    "true",    "false",     "null",     "as",    "break",     "const", "continue",
-    "else",    "for",       "function", "if",    "import",    "let",   "loop",
-    "package", "namespace", "return",   "var",   "void",      "while", NULL};
+    "input",     "context", "item",   "index", "execution", "nodes",    "in",        "true",
+    "false",     "null",    "as",     "break", "const",     "continue", "else",      "for",
+    "function",  "if",      "import", "let",   "loop",      "package",  "namespace", "return",
+    "var",       "void",    "while",  "bool",  "double",    "int",      "list",      "map",
+    "null_type", "string",  "type",   "uint",  NULL};
 
 static void print_choices(const char *const *choices, struct buf *out)
 {

@@ -385,6 +385,8 @@ static int read_context(struct call *call, struct exec *exec, const value_t *arg
         arena_printf(&call->out->arena, "context%s%s", *path && *path != '[' ? "." : "", path);
     cel_t *program = NULL;
     int r = cel_compile(text, strlen(text), &program, err);
+    if (!r && !cel_is_path(program))
+        r = err_set(err, ERR_INVALID, "\"path\" is no path, such as a.b[0]");
     if (!r)
         r = cel_eval(program, give_context, exec, ret_value, err);
     cel_destroy(&program);
