@@ -268,7 +268,9 @@ struct task_view {
     int64_t retry_at_us;
     const char *instance;  /* that answered or (volatile) holds it now; "" */
     /* of tasks that take turns or delegate, and of delegations */
-    const char *parent;    /* path of the task that delegated this one; "" for a node's own */
+    uint32_t items;        /* of a node with items */
+    const char *parent;    /* path of the task that delegated this one, or of the node whose item it
+                            * is; "" for a node's own */
     uint32_t depth;        /* of delegation; 0 for a node's own */
     struct datum message;  /* of a delegation: what was asked; absent otherwise */
     bool hand_off;
@@ -288,7 +290,8 @@ struct execution_view {
     struct datum input, output;
     struct failure failure;
     const char *failed_path;
-    uint32_t tasks;        /* the workflow's nodes first, then delegations in order of their making */
+    uint32_t tasks;        /* the workflow's nodes first, then items and delegations in order of their
+                            * making */
     uint32_t delegations;
     struct usage used;     /* settled, of all tasks */
     uint64_t tokens_reserved, cost_reserved_microusd; /* for calls in flight */

@@ -15,6 +15,7 @@ struct scope {
     struct exec *exec;
     /* Values are as of this event, so that a task that is given out again gets the same message. */
     uint64_t as_of;
+    uint32_t item; /* the task whose item is meant; NO_NODE: none */
 };
 
 /* --- datums ----------------------------------------------------------------------------------- */
@@ -109,6 +110,33 @@ static const struct datum *output_of(const struct scope *scope, uint32_t node)
     return &task->answer->datum;
 }
 
+/* The item of a task, of its node's list, which stays decoded while its items are rendered. */
+static int resolve_item(struct scope *scope, value_t **ret_value, struct err *err)
+{
+    engine_t *engine = scope->call->engine;
+    const struct origin *origin = scope->exec->tasks[scope->item].origin;
+    struct decoded *kept = NULL;
+    for (size_t i = 0; !kept && i < LISTS_KEPT; i++)
+        if (engine->lists[i].exec == scope->exec && engine->lists[i].node == origin->parent)
+            kept = &engine->lists[i];
+    if (!kept) {
+        struct bytes bytes;
+        value_t *list = NULL;
+        int r = datum_bytes(scope->call, &scope->exec->tasks[origin->parent].group->list->datum,
+                            &bytes, err);
+        if (!r)
+            r = value_from_msgpack(bytes, &list, err);
+        if (r)
+            return r;
+        kept = &engine->lists[engine->lists_next++ % LISTS_KEPT];
+        if (kept->exec)
+            value_destroy(&kept->value);
+        *kept = (struct decoded){scope->exec, origin->parent, list};
+    }
+    *ret_value = value_ref(value_at(kept->value, origin->number));
+    return 0;
+}
+
 static const char *status_of(const struct scope *scope, uint32_t node)
 {
     const struct task *task = &scope->exec->tasks[node];
@@ -155,6 +183,12 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
         *ret_value = about_execution(scope);
         return 0;
     }
+    if (scope->item != NO_NODE && strcmp(name, "item") == 0)
+        return resolve_item(scope, ret_value, err);
+    if (scope->item != NO_NODE && strcmp(name, "index") == 0) {
+        *ret_value = value_int(exec->tasks[scope->item].origin->number);
+        return 0;
+    }
     bool facts = strncmp(name, NODES_PREFIX, PREFIX_SIZE) == 0;
     uint32_t node = exec_find(exec, facts ? name + PREFIX_SIZE : name);
     if (node == NO_NODE)
@@ -173,7 +207,8 @@ static bool pass_whole(const struct scope *scope, const char *variable, struct d
 {
     const struct datum *datum = NULL;
     if (!variable || strcmp(variable, "execution") == 0 ||
-        strncmp(variable, NODES_PREFIX, PREFIX_SIZE) == 0)
+        strncmp(variable, NODES_PREFIX, PREFIX_SIZE) == 0 || strcmp(variable, "item") == 0 ||
+        strcmp(variable, "index") == 0)
         return false;
     if (strcmp(variable, "input") == 0)
         datum = &scope->exec->input->datum;
@@ -212,12 +247,14 @@ static int store_value(struct call *call, value_t **value_p, struct datum *ret_d
 int render_message(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
                    struct err *err)
 {
-    if (exec->tasks[node].origin) {
+    bool item = task_is_item(exec, node);
+    if (node >= exec->nodes && !item) {
         *ret_datum = datum_copy(&call->out->arena, &exec->tasks[node].origin->message);
         return 0;
     }
-    const cel_template_t *message = dag_node(exec->dag, node)->message;
-    struct scope scope = {call, exec, exec->tasks[node].ready_sequence};
+    uint32_t at = item ? task_owner(exec, node) : node;
+    const cel_template_t *message = dag_node(exec->dag, at)->message;
+    struct scope scope = {call, exec, exec->tasks[at].ready_sequence, item ? node : NO_NODE};
     if (!message) {
         *ret_datum = null_datum();
         return 0;
@@ -227,6 +264,41 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
     value_t *value = NULL;
     int r = cel_template_eval(message, resolve, &scope, &value, err);
     return r ? r : store_value(call, &value, ret_datum, err);
+}
+
+int render_condition(struct call *call, struct exec *exec, const cel_t *condition, uint64_t as_of,
+                     bool *ret_holds, struct err *err)
+{
+    struct scope scope = {call, exec, as_of, NO_NODE};
+    value_t *value = NULL;
+    int r = cel_eval(condition, resolve, &scope, &value, err);
+    if (!r && value_type(value) != VALUE_BOOL)
+        r = err_set(err, ERR_INVALID, "`if` must give true or false, not a value of type %s",
+                    value_type_name(value_type(value)));
+    if (!r)
+        *ret_holds = value_as_bool(value);
+    value_destroy(&value);
+    return r;
+}
+
+int render_items(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_items,
+                 uint32_t *ret_count, struct err *err)
+{
+    struct scope scope = {call, exec, exec->tasks[node].ready_sequence, NO_NODE};
+    value_t *value = NULL;
+    int r = cel_eval(dag_node(exec->dag, node)->items, resolve, &scope, &value, err);
+    if (!r && value_type(value) != VALUE_LIST)
+        r = err_set(err, ERR_INVALID, "`for` must give a list, not a value of type %s",
+                    value_type_name(value_type(value)));
+    if (!r && value_size(value) > LIMIT_MAP_ITEMS)
+        r = err_set(err, ERR_TOO_LARGE, "`for` gives %zu items; at most %d are allowed",
+                    value_size(value), LIMIT_MAP_ITEMS);
+    if (!r) {
+        *ret_count = (uint32_t)value_size(value);
+        return store_value(call, &value, ret_items, err);
+    }
+    value_destroy(&value);
+    return r;
 }
 
 /* --- packing ---------------------------------------------------------------------------------- */
@@ -272,6 +344,41 @@ static int pack_member(struct call *call, const char *id, const struct datum *da
     pack_id(out, id);
     buf_append_bytes(out, bytes);
     return 0;
+}
+
+static void pack_list_head(struct buf *out, uint32_t count)
+{
+    if (count < 16) {
+        buf_putc(out, (char)(uint8_t)(0x90u | count));
+        return;
+    }
+    bool small = count <= UINT16_MAX;
+    buf_putc(out, (char)(small ? 0xdc : 0xdd));
+    put_big_endian(out, count, small ? 2 : 4);
+}
+
+int render_gathered(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
+                    struct err *err)
+{
+    const struct talk *talk = exec->tasks[node].talk;
+    struct buf packed = {0};
+    int r = 0;
+    pack_list_head(&packed, talk->children_count);
+    for (uint32_t i = 0; !r && i < talk->children_count; i++) {
+        const struct answer *answer = exec->tasks[talk->children[i]].answer;
+        struct bytes bytes = {packed_null, sizeof packed_null};
+        if (answer)
+            r = datum_bytes(call, &answer->datum, &bytes, err);
+        if (!r && bytes.size > LIMIT_VALUE_BYTES - packed.size)
+            r = err_set(err, ERR_TOO_LARGE, "the outputs of its items are larger than %u bytes",
+                        LIMIT_VALUE_BYTES);
+        if (!r)
+            buf_append_bytes(&packed, bytes);
+    }
+    if (!r)
+        r = store_composed(call, buf_bytes(&packed), ret_datum, err);
+    buf_release(&packed);
+    return r;
 }
 
 int render_delegation(struct call *call, const struct datum *message, const struct datum *context,
@@ -336,7 +443,7 @@ static int default_output(struct scope *scope, struct datum *ret_datum, struct e
 
 int render_output(struct call *call, struct exec *exec, struct datum *ret_datum, struct err *err)
 {
-    struct scope scope = {call, exec, UINT64_MAX};
+    struct scope scope = {call, exec, UINT64_MAX, NO_NODE};
     const cel_t *output = dag_output(exec->dag);
     if (!output)
         return default_output(&scope, ret_datum, err);
