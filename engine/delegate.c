@@ -171,10 +171,11 @@ static const char *check_count(struct wish *self)
     const struct pinned_agent *as = &task_pin(self->exec, self->parent)->as;
     uint32_t limit = as->delegations > 0 ? as->delegations : LIMIT_DELEGATIONS;
     if (talk->children_count >= limit)
-        return refused(self, "delegations",
-                       arena_printf(arena_of(self),
-                                    "\"%s\" has delegated %u times, its limits.delegations",
-                                    as->name, limit));
+        return refused(
+            self, "delegations",
+            arena_printf(arena_of(self),
+                         "the delegations of \"%s\" are used up: its limits.delegations is %u",
+                         as->name, limit));
     uint32_t all = self->exec->delegations;
     if (all >= LIMIT_DELEGATIONS || self->exec->count >= LIMIT_EXECUTION_TASKS)
         return refused(self, "delegations",
@@ -216,14 +217,13 @@ static const char *check_same(struct wish *self)
     }
     if (limit == 0)
         limit = LIMIT_SAME_DELEGATION;
-    uint32_t times = count_same(self);
-    if (times < limit)
+    if (count_same(self) < limit)
         return NULL;
     return refused(self, "same_delegation",
                    arena_printf(arena_of(self),
-                                "\"%s\" was asked just that %u times on this path, and %u is "
-                                "limits.same_delegation: %s",
-                                self->in->agent, times, limit, chain_to(self)));
+                                "\"%s\" was asked just that on this path as often as "
+                                "limits.same_delegation allows, %u: %s",
+                                self->in->agent, limit, chain_to(self)));
 }
 
 static const char *check_budget(struct wish *self)

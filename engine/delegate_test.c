@@ -298,7 +298,7 @@ static void test_delegations_are_counted(void **state)
     turn(f, n, 1, 1, 30, TWO);
     delegate(f, n, 1, 0, "a", "1");
     delegate(f, n, 1, 1, "a", "2");
-    expect_refusal(f, "delegations", "has delegated 1 times");
+    expect_refusal(f, "delegations", "its limits.delegations is 1");
     fixture_free(&f);
 }
 
@@ -313,7 +313,7 @@ static void test_the_same_is_not_asked_for_ever(void **state)
     delegate(f, n, 1, 1, "a", "1");
     assert_int_equal(count_events(f, EVENT_DELEGATED), 1);
     delegate(f, n, 1, 2, "a", "1");
-    expect_refusal(f, "same_delegation", "\"a\" was asked just that 2 times");
+    expect_refusal(f, "same_delegation", "as often as limits.same_delegation allows, 2");
     fixture_free(&f);
 }
 

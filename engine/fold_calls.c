@@ -116,9 +116,7 @@ static void hand_over_answer(engine_t *self, struct exec *exec, uint32_t index, 
 
 static void go_on(engine_t *self, struct exec *exec, uint32_t index)
 {
-    struct task *task = &exec->tasks[index];
     fold_set_task(exec, index, TASK_READY);
-    task->queued_us = exec->time_us;
     u32_push(&self->ready, &self->ready_count, &self->ready_capacity, index);
 }
 
@@ -218,7 +216,6 @@ static void yield(struct exec *exec, uint32_t index, struct run run)
     if (!turn_yields(task->talk))
         return;
     fold_void_runs(task, run);
-    task->queued_us = exec->time_us;
     task->retry_at_us = 0;
     if (task->talk->open > 0)
         fold_set_task(exec, index, TASK_WAITING);

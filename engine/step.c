@@ -264,6 +264,8 @@ static struct event_step keep_step(struct call *call, const struct live *live,
         .agent = keep_text(call, pin->agent->name),
         .agent_version = step->agent_version ? step->agent_version : pin->as.version,
     };
+    if (ends_attempt(step->kind) && task->talk && task->talk->since_us > 0)
+        kept.started_us = task->talk->since_us; /* of the attempt, not of its last run */
     keep_turn(call, live, step, &kept);
     if (step->kind != STEP_FAILURE) {
         if (step->kind == STEP_TOOL_RESULT && step->failure.code)

@@ -4,11 +4,12 @@ definition says no more than
 
     agent: shouter
     external: true
+    delegates: [scout]      # whom it may delegate to, if anybody
 
     external_agent.py shouter [--broker ENDPOINT]
 
-The link that it keeps with the coordinator is section 9 of docs/protocol.md. Ends on SIGTERM or
-Ctrl-C, after the tasks that it has begun.
+The link that it keeps with the coordinator is section 9 of docs/protocol.md, delegation 9.7. Ends on
+SIGTERM or Ctrl-C, after the tasks that it has begun.
 """
 import argparse
 import concurrent.futures
@@ -27,8 +28,22 @@ LEASE_S = 2.0     # work is begun only while the coordinator has echoed a beat o
 RESEND_S = 1.0    # what is not acknowledged is sent again, after 2, 4, 8 s and then each 10 s
 
 
-def answer(message):
-    """The agent's work: takes the task's message, gives its answer. Runs in a thread of its own."""
+class Delegation:
+    """What answer() gives in place of an answer: another agent is to do something first."""
+
+    def __init__(self, agent, message):
+        self.agent, self.message = agent, message
+
+
+def answer(message, asked):
+    """The agent's work: takes the task's message, gives its answer. Runs in a thread of its own. What
+    came of its delegations so far is in asked, each an (output, failure) of which one is None."""
+    if isinstance(message, dict) and "ask" in message:
+        if not asked:
+            return Delegation(message["ask"], message.get("message"))
+        message, failure = asked[-1]
+        if failure:
+            raise ValueError(f"{failure['code']}: {failure['message']}")
     if not isinstance(message, str):
         raise ValueError("the message is not a text")
     return message.upper()
@@ -58,7 +73,9 @@ class Task:
         self.dispatch = dispatch
         self.key = (dispatch.execution, dispatch.path)
         self.begun_us = 0
-        self.step = None    # once it has ended
+        self.step = None    # once it has ended, or delegates: then its run is over, too
+        self.delegate = None  # the item that goes along with the step of a turn
+        self.journaled = False  # the step is, while what it delegates may not be
         self.sequence = 0   # of the frame that the step was sent in
 
 
@@ -124,7 +141,9 @@ class Agent:
                 if not verdict.keep:
                     del self.tasks[task.key]
                 elif task.step and verdict.journaled_step >= task.step.number:
-                    del self.tasks[task.key]
+                    if not task.delegate:
+                        del self.tasks[task.key]
+                    task.journaled = True
         print("linked", flush=True)
         self.finished = self.reported()
         self.busy_us = clock_us()
@@ -228,10 +247,49 @@ class Agent:
             if not hasattr(self.local, "values"):
                 self.local.values = Connection(self.endpoint)
             values = self.local.values
-            result = values.to_datum(answer(values.from_datum(task.dispatch.message)))
+            turns, asked = self.history(values, task.dispatch)
+            result = answer(values.from_datum(task.dispatch.message), asked)
+            if isinstance(result, Delegation):
+                self.prepare(values, task, turns + 1, result)
+                result = task.turn
+            else:
+                result = values.to_datum(result)
             self.ended.put((task, result, None))
         except Exception as error:  # whatever goes wrong is the task's failure
             self.ended.put((task, None, str(error)))
+
+    # --- delegation (9.7) ---
+
+    @staticmethod
+    def history(values, dispatch):
+        """How many turns the attempt has taken, and what came of their calls. A dispatch brings all
+        of it, or what an instance lacks that has had the task before; this one keeps nothing."""
+        if not dispatch.history_count:
+            return 0, []
+        items, after = [], 0
+        while after is not None:
+            page = values.call("tasks.history", {"execution": dispatch.execution,
+                                                 "path": dispatch.path, "from": after})
+            items += page["items"]
+            after = page["next"]
+        turns = sum(item["kind"] == "turn" for item in items)
+        return turns, [(values.resolve(item.get("output")), item.get("failure"))
+                       for item in items if item["kind"] == "tool_result"]
+
+    @staticmethod
+    def prepare(values, task, turn, wanted):
+        """A turn that calls delegate_to_agent, and the delegation, which goes along in the same
+        frame. Both end the run: the answer comes with another dispatch."""
+        dispatch = task.dispatch
+        arguments = {"agent": wanted.agent, "message": wanted.message}
+        task.turn = {"turn": turn, "calls": ["delegate_to_agent"], "output": values.to_datum(
+            {"content": None, "calls": [{"tool": "delegate_to_agent", "arguments": arguments}]})}
+        task.delegate = af.LinkItem(delegate=af.Delegate(
+            execution=dispatch.execution, path=dispatch.path, run=dispatch.run,
+            attempt=dispatch.attempt, turn=turn, call=0, agent=wanted.agent,
+            message=values.to_datum(wanted.message)))
+
+    # --- what is reported ---
 
     def step(self, task, kind, **more):
         dispatch = task.dispatch
@@ -250,7 +308,8 @@ class Agent:
                   failure=af.Failure(code=code, message=why, permanent=False))
 
     def send_step(self, task):
-        self.send_items(af.LinkItem(step=task.step))
+        items = [] if task.journaled else [af.LinkItem(step=task.step)]
+        self.send_items(*items, *([task.delegate] if task.delegate else []))
         task.sequence = self.sent
 
     def take_ended(self):
@@ -258,7 +317,9 @@ class Agent:
             task, output, error = self.ended.get()
             if self.tasks.get(task.key) is not task:
                 continue  # dropped meanwhile, or given to somebody else
-            if error is None:
+            if error is None and task.delegate:
+                self.step(task, af.STEP_TURN, **output)
+            elif error is None:
                 self.step(task, af.STEP_RESULT, output=output)
             else:
                 self.fail(task, "failed", error)

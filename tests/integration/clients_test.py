@@ -15,6 +15,10 @@ from wire import GENERATED
 EXAMPLES = ROOT / "examples" / "clients"
 DEFINITIONS = """agent: shouter
 external: true
+delegates: [echoer]
+---
+agent: echoer
+builtin: echo
 ---
 agent: sleeper
 builtin: sleep
@@ -40,6 +44,12 @@ nodes:
   d: {agent: sleeper, with: {ms: 700}, after: [c]}
   e: {agent: shouter, say: "{{c}} e", after: [d]}
 output: e
+---
+workflow: asking
+input: {agent: text}
+nodes:
+  loud: {agent: shouter, with: {ask: "{{input.agent}}", message: say it}}
+output: loud
 ---
 workflow: broken
 nodes:
@@ -120,6 +130,34 @@ def the_agent_tells_failures(here):
         check(done.returncode == 10 and "is not a text" in done.stderr, done)
 
 
+def the_agent_delegates(here):
+    """From a program of one's own, in two turns; a refusal comes to it, too."""
+    with Agent(here):
+        document = here.run("asking", "-i", "agent=echoer")
+        check(document["output"] == "SAY IT", document)
+        tasks = [(task["path"], task["agent"], task["parent"]) for task in document["tasks"]]
+        check(tasks == [("loud", "shouter", ""), ("loud/1", "echoer", "loud")], tasks)
+        kinds = [(step["step_kind"], step["turn"] if "turn" in step else 0)
+                 for step in here.steps(document["id"])["loud"]]
+        check(kinds == [("turn", 1), ("result", 0)], kinds)
+        document = here.run("asking", "-i", "agent=sleeper")
+        check(document["status"] == "failed", document)
+        check('"shouter" may not delegate to "sleeper"' in document["failure"]["message"], document)
+
+
+def delegations_outlive_restarts(here):
+    with Agent(here) as agent:
+        executions = []
+        for number in range(30):
+            executions.append(here.start("asking", "-i", "agent=echoer"))
+            if number % 10 == 5:
+                here.kill("coordinatord" if number % 20 == 5 else "brokerd")
+        for execution in executions:
+            document = here.wait(execution)
+            check(document["output"] == "SAY IT" and document["delegations"] == 1, document)
+        check(agent.process.poll() is None, "the agent has ended")
+
+
 def large_values_go_both_ways(here):
     text = "häß" * 100000
     (here.base / "large.json").write_text(f'{{"text": "{text}"}}', encoding="utf-8")
@@ -168,8 +206,8 @@ def a_killed_agent_is_replaced(here):
 
 
 CASES = (an_execution_is_started, failures_are_told, the_agent_answers_in_order_and_once,
-         the_agent_tells_failures, large_values_go_both_ways, all_goes_on_after_restarts,
-         a_killed_agent_is_replaced)
+         the_agent_tells_failures, the_agent_delegates, delegations_outlive_restarts,
+         large_values_go_both_ways, all_goes_on_after_restarts, a_killed_agent_is_replaced)
 
 
 def test():

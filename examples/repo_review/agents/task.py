@@ -1,4 +1,5 @@
 """What every agent of this example shares: the task, the files of a tree, and the answer."""
+import datetime
 import json
 import os
 import subprocess
@@ -7,7 +8,8 @@ import sys
 DATA_ERROR = 65  # of sysexits: a retry can't help
 MAX_FILES = 20000
 MAX_FILE_BYTES = 2 << 20
-MAX_FINDINGS = 200
+MAX_TEXT = 300          # characters of a finding's message
+MAX_FINDINGS_BYTES = 5000  # an answer is to fit into messages of others, with those of all checks
 SKIPPED = {".git", ".hg", ".svn", "node_modules", "__pycache__", ".venv", "venv", "build",
            "dist", "target", ".cache", ".mypy_cache"}
 
@@ -63,6 +65,10 @@ def git(path, *args):
     return run(["git", "-c", "safe.directory=*", "-c", "core.quotePath=off", *args], path)
 
 
+def day(seconds):
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).date().isoformat()
+
+
 def walk(path):
     """Files below path, relative to it: what git knows and does not ignore, or all but the usual
     folders of built things. Links are not followed."""
@@ -112,11 +118,23 @@ def files_of(path, *languages):
     return [name for name in walk(path) if language(path, name) in languages]
 
 
+def rank(item):
+    """Errors first."""
+    return {"error": 0, "warning": 1}.get(item["severity"], 2), item["file"], item["line"]
+
+
 def check(name, checked, findings, note=""):
-    """The answer of a checker."""
-    answer({"check": name, "checked": checked, "found": len(findings),
-            "findings": findings[:MAX_FINDINGS], "note": note})
+    """The answer of a checker: how much it found, and the findings that matter most."""
+    shown, size = [], 0
+    for item in sorted(findings, key=rank):
+        size += len(json.dumps(item))
+        if size > MAX_FINDINGS_BYTES:
+            break
+        shown.append(item)
+    answer({"check": name, "checked": checked, "found": len(findings), "clean": not findings,
+            "errors": sum(item["severity"] == "error" for item in findings), "findings": shown,
+            "note": note[:MAX_TEXT]})
 
 
 def finding(name, line, message, severity="warning"):
-    return {"file": name, "line": line, "message": message, "severity": severity}
+    return {"file": name, "line": line, "message": message[:MAX_TEXT], "severity": severity}
