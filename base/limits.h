@@ -118,6 +118,8 @@
 #define LIMIT_TOOL_RESULT_BYTES (64u << 10)  /* of a result, as the model gets to see it */
 #define LIMIT_COMMAND_OUTPUT_BYTES LIMIT_VALUE_BYTES
 #define LIMIT_COMMAND_STDERR_BYTES (64u << 10)
+#define LIMIT_FAILURE_MESSAGE_BYTES (4u << 10) /* of a failure, as it is journaled */
+#define LIMIT_FAILURE_DETAIL_BYTES (16u << 10)
 #define LIMIT_COMMAND_MEMORY_BYTES (1ull << 30)        /* default of process.memory */
 #define LIMIT_COMMAND_PROCESSES 256
 
@@ -185,6 +187,8 @@
 #define LIMIT_AGENT_LOG_BYTES   (1u << 20)    /* of an agent's ended instances; twice, as .old */
 
 /* egress */
+#define LIMIT_EGRESS_GRACE_US   (6 * LIMIT_SECOND_US)  /* its link ended; then its calls count as
+                                                        * lost, if another egress is there */
 #define LIMIT_EGRESS_ANSWERS    10000      /* and as many grants */
 #define LIMIT_EGRESS_ANSWER_BYTES (256u << 20)
 #define LIMIT_EGRESS_REQUEST_BYTES (256u << 20) /* of requests whose calls have not ended */

@@ -28,6 +28,13 @@ static int read_texts(char **texts, size_t count, const char *field, const char 
     return 0;
 }
 
+/* Most agents have none of these, and their records are as small as before. */
+#define SET_SOME(message, field, value)                                                            \
+    do {                                                                                           \
+        if (value)                                                                                 \
+            RECORD_SET(message, field, value);                                                     \
+    } while (0)
+
 /* --- pins ------------------------------------------------------------------------------------- */
 
 Af__Record__PinnedAgent *journal_encode_pin(const struct pinned_agent *pin,
@@ -40,18 +47,16 @@ Af__Record__PinnedAgent *journal_encode_pin(const struct pinned_agent *pin,
     RECORD_SET(message, rerun_never, pin->rerun_never);
     message->n_delegates = pin->delegates_count;
     message->delegates = record_texts(pin->delegates);
-    if (!pin->takes_turns && pin->delegates_count == 0)
-        return message;
-    RECORD_SET(message, takes_turns, pin->takes_turns);
-    RECORD_SET(message, turns, pin->turns);
-    RECORD_SET(message, depth, pin->depth);
-    RECORD_SET(message, delegations, pin->delegations);
-    RECORD_SET(message, same_delegation, pin->same_delegation);
-    RECORD_SET(message, max_tokens, pin->max_tokens);
-    RECORD_SET(message, tokens, pin->tokens);
-    RECORD_SET(message, cost_microusd, pin->cost_microusd);
-    RECORD_SET(message, input_price, pin->input_price);
-    RECORD_SET(message, output_price, pin->output_price);
+    SET_SOME(message, takes_turns, pin->takes_turns);
+    SET_SOME(message, turns, pin->turns);
+    SET_SOME(message, depth, pin->depth);
+    SET_SOME(message, delegations, pin->delegations);
+    SET_SOME(message, same_delegation, pin->same_delegation);
+    SET_SOME(message, max_tokens, pin->max_tokens);
+    SET_SOME(message, tokens, pin->tokens);
+    SET_SOME(message, cost_microusd, pin->cost_microusd);
+    SET_SOME(message, input_price, pin->input_price);
+    SET_SOME(message, output_price, pin->output_price);
     return message;
 }
 

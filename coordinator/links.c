@@ -614,7 +614,8 @@ static void flush(struct coordinator *self, struct entry *entry)
         return;
     link_flush(entry->link, self->mono_us);
     if (entry->role == LINK_EGRESS)
-        link_set_busy(entry->link, true, self->mono_us);
+        link_set_busy(entry->link, engine_egress_load(self->engine, entry->handle) > 0,
+                      self->mono_us);
     else if (entry->role == LINK_INSTANCE)
         link_set_busy(entry->link, engine_instance_tasks(self->engine, entry->handle) > 0,
                       self->mono_us);

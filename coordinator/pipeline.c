@@ -219,6 +219,7 @@ bool pipeline_has_room(const struct coordinator *self)
         return store_batch_size_bytes(batch->writes) < LIMIT_STORE_BATCH_BYTES / 2;
     return batch->decisions.events_count < LIMIT_BATCH_EVENTS &&
            store_batch_size_bytes(batch->writes) < LIMIT_BATCH_BYTES &&
+           batch->decisions.arena.used_bytes < 2 * LIMIT_BATCH_BYTES &&
            batch->bytes.size < LIMIT_BATCH_BYTES;
 }
 

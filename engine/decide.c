@@ -1,5 +1,6 @@
 #include "engine/decide.h"
 #include "base/limits.h"
+#include "base/utf8.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,12 +47,20 @@ const char *keep_text(struct call *call, const char *text)
     return text && *text ? arena_strdup(&call->out->arena, text) : "";
 }
 
-struct failure keep_failure(struct call *call, const struct failure *failure)
+static const char *cut_text(struct arena *arena, const char *text, size_t most)
+{
+    if (!text || !*text)
+        return "";
+    size_t size = strlen(text);
+    return arena_strndup(arena, text, size > most ? utf8_cut(text, most) : size);
+}
+
+struct failure keep_failure(struct arena *arena, const struct failure *failure)
 {
     return (struct failure){
-        .code = keep_text(call, failure->code),
-        .message = keep_text(call, failure->message),
-        .detail = keep_text(call, failure->detail),
+        .code = cut_text(arena, failure->code, LIMIT_NAME_BYTES),
+        .message = cut_text(arena, failure->message, LIMIT_FAILURE_MESSAGE_BYTES),
+        .detail = cut_text(arena, failure->detail, LIMIT_FAILURE_DETAIL_BYTES),
         .permanent = failure->permanent,
     };
 }
@@ -269,9 +278,12 @@ static void input_resume(struct call *call)
     engine->claims_until_us = call->now_us + LIMIT_CLAIM_WAIT_US;
     struct exec *exec;
     size_t position = 0;
-    while ((exec = map_next(engine->execs, &position, NULL)))
+    while ((exec = map_next(engine->execs, &position, NULL))) {
         if (!exec_terminal(exec))
             resume_exec(call, exec);
+        if (exec->reservations > 0)
+            engine->gone_until_us = call->now_us + LIMIT_EGRESS_GRACE_US;
+    }
 }
 
 static void end_claiming(struct call *call)
@@ -327,6 +339,8 @@ int64_t engine_deadline(const engine_t *self)
 {
     const struct timer *timer = (const void *)heap_top(&self->timers);
     int64_t at = timer ? timer->at_us : INT64_MAX;
+    if (self->gone_until_us > 0 && self->gone_until_us < at)
+        at = self->gone_until_us;
     if (self->dirty_count > 0 || self->questions_count > 0)
         return 0; /* there is more to do than the last call did */
     return self->claiming && self->claims_until_us < at ? self->claims_until_us : at;
@@ -362,6 +376,7 @@ int engine_decide(engine_t *self, const struct input *input, struct decisions *d
     if (r)
         return r;
     answer_questions(&call);
+    egress_due(&call);
     dispatch_all(&call);
     return 0;
 }

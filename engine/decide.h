@@ -22,7 +22,8 @@ struct call {
 void emit(struct call *call, struct exec *exec, struct event *event);
 struct effect *add_effect(struct call *call, enum effect_kind kind);
 const char *keep_text(struct call *call, const char *text); /* NULL becomes "" */
-struct failure keep_failure(struct call *call, const struct failure *failure);
+/* Cut to what a journal and a dispatch may hold. */
+struct failure keep_failure(struct arena *arena, const struct failure *failure);
 struct pinned_agent keep_pin(struct call *call, const struct pinned_agent *pin);
 void drop(struct call *call, const struct instance *instance, struct uuid execution,
           const char *path, struct run run, const char *reason);
@@ -57,6 +58,8 @@ void task_fail(struct call *call, struct live *live, struct run run, const char 
 /* The same for a RUNNING live: its holder is told to drop it. */
 void task_break(struct call *call, struct live *live, const char *code, const char *message,
                 bool permanent);
+/* Takes a RUNNING live from its instance, which has nothing to do for it now; it is IDLE then. */
+void task_take_back(struct call *call, struct live *live, const char *reason);
 /* The loss of the run that this RUNNING live has. */
 void task_lose(struct call *call, struct live *live, const char *reason);
 /* Nobody claimed this live in CLAIM. */
@@ -92,7 +95,9 @@ void input_tool_call(struct call *call, const struct input_tool_call *in);
 
 void input_egress_up(struct call *call, const struct input_egress_up *in);
 void input_egress_down(struct call *call, const struct input_egress_down *in);
-/* Whether the task can't be given out for want of an egress. */
+/* What waited for an egress is looked at again, if anything has changed for it. */
+void egress_due(struct call *call);
+/* Whether the task can't be given out for want of an egress that is there and has room. */
 bool lacks_egress(const struct call *call, const struct exec *exec, uint32_t index);
 /* Sees to it that the task's next turn is reserved, if one is due. The live is IDLE or RUNNING.
  * False: its limits forbid it, and the task has failed; or it starves until calls in flight have
@@ -102,6 +107,8 @@ bool reserve(struct call *call, struct live *live);
 void grant(struct call *call, struct live *live, bool tell);
 /* Reserves and grants the next turn of a RUNNING live, if one is due and an egress is there. */
 void advance(struct call *call, struct live *live);
+/* Whether the next turn's reservation is free now. */
+bool has_budget(const struct exec *exec, uint32_t index);
 /* Some of what was reserved is free again: whoever starves is looked at before dispatches. */
 void free_budget(engine_t *engine, struct exec *exec);
 /* Reservations that the last event ended: their egress is told to forget. */
@@ -133,6 +140,9 @@ bool recall(struct call *call, struct live *live);
 
 /* --- render.c --------------------------------------------------------------------------------- */
 
+/* The value of a datum, decoded. */
+int render_read(struct call *call, const struct datum *datum, value_t **ret_value,
+                struct err *err) MUST_CHECK;
 /* What expressions come to, in the decisions' arena; too large a value becomes a blob with its
  * effect. Errors are those of the expression. */
 int render_message(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,

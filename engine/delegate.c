@@ -49,12 +49,20 @@ static uint32_t who_may_not(const struct exec *exec, uint32_t index, const char 
     return NO_NODE;
 }
 
+#define NAMES_SHOWN 20u
+
 static const char *list_delegates(struct arena *arena, const struct pinned_agent *as)
 {
-    const char *text = as->delegates_count > 0 ? as->delegates[0] : "nobody";
-    for (size_t i = 1; i < as->delegates_count; i++)
-        text = arena_printf(arena, "%s, %s", text, as->delegates[i]);
-    return text;
+    struct buf text = {0};
+    for (size_t i = 0; i < as->delegates_count && i < NAMES_SHOWN; i++)
+        buf_printf(&text, "%s%s", i > 0 ? ", " : "", as->delegates[i]);
+    if (as->delegates_count == 0)
+        buf_puts(&text, "nobody");
+    if (as->delegates_count > NAMES_SHOWN)
+        buf_printf(&text, " and %zu more", as->delegates_count - NAMES_SHOWN);
+    const char *kept = arena_strdup(arena, buf_string(&text));
+    buf_release(&text);
+    return kept;
 }
 
 /* --- the rules -------------------------------------------------------------------------------- */
@@ -455,7 +463,7 @@ static void answer_call(struct call *call, struct live *live, const struct input
     } else if (strcmp(in->tool, "context_get") == 0) {
         r = read_context(call, exec, arguments, &value, &err);
     } else {
-        r = err_set(&err, ERR_INVALID, "the coordinator has no tool \"%.64s\"", in->tool);
+        r = err_set(&err, ERR_INVALID, "the coordinator has no tool \"%s\"", in->tool);
     }
     emit_answered(call, exec, in, &value, r, &err);
 }
@@ -467,8 +475,7 @@ void input_tool_call(struct call *call, const struct input_tool_call *in)
     struct err err;
     if (!live || !is_open(call, live, &in->by))
         return;
-    if (in->arguments.is_blob || datum_absent(&in->arguments) ||
-        value_from_msgpack(in->arguments.inline_bytes, &arguments, &err))
+    if (datum_absent(&in->arguments) || render_read(call, &in->arguments, &arguments, &err))
         arguments = value_map();
     answer_call(call, live, in, arguments);
     value_destroy(&arguments);

@@ -1,3 +1,4 @@
+#include "base/utf8.h"
 #include "engine/fixture.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -590,6 +591,62 @@ static void test_a_thousand_delegations(void **state)
     fixture_free(&f);
 }
 
+/* Whatever is told of failures fits a message, and is text. */
+static void test_failures_are_told_shortly(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    static char names[200][64];
+    static const char *delegates[201], *calls[201];
+    for (int i = 0; i < 200; i++) {
+        snprintf(names[i], sizeof names[i], "agent_%048d", i);
+        delegates[i] = names[i];
+        calls[i] = "delegate_to_agent";
+    }
+    model(f, (struct pinned_agent){.name = "lead", .delegates = delegates});
+    WORKFLOW(f, "one", NODE("a", "{{input}}", .agent = "lead"));
+    egress_up(f, 50, 1, NULL, 0);
+    up(f, 1, "lead");
+    start(f, "one");
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    turn(f, a, 1, 1, 10, calls);
+    for (uint32_t i = 0; i < 200; i++)
+        delegate(f, a, 1, i, "nobody", "1");
+    assert_non_null(strstr(event_of(f, EVENT_REFUSED)->refused.failure.message, "and 180 more"));
+    const struct effect_dispatch *b = dispatch_of(f, "a");
+    size_t bytes = 0;
+    for (size_t i = 0; i < b->history_here; i++)
+        bytes += strlen(b->history[i].failure.message ? b->history[i].failure.message : "");
+    assert_true(bytes <= LIMIT_HISTORY_BYTES + LIMIT_FAILURE_MESSAGE_BYTES);
+    fixture_free(&f);
+}
+
+static void test_long_failures_of_delegates_are_cut(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    struct uuid id = begin(f);
+    const struct effect_dispatch *n = dispatch_of(f, "n");
+    turn(f, n, 1, 1, 30, ONE);
+    delegate(f, n, 1, 0, "a", "1");
+    static char text[100001];
+    for (size_t i = 1; i + 1 < sizeof text; i += 2)
+        memcpy(text + i, "\xc3\xa9", 2);
+    text[0] = 'x';
+    step(f, dispatch_of(f, "n/1"),
+         (struct event_step){
+             .kind = STEP_FAILURE,
+             .number = 1,
+             .failure = {.code = "exit", .message = text, .detail = text, .permanent = true}});
+    struct failure failure = task(f, id, "n/1").failure;
+    assert_int_equal(strlen(failure.message), LIMIT_FAILURE_MESSAGE_BYTES - 1);
+    assert_true(utf8_valid(failure.message, strlen(failure.message)));
+    n = dispatch_of(f, "n");
+    assert_string_equal(n->history[1].failure.detail, "");
+    assert_int_equal(strlen(n->history[1].failure.message), LIMIT_FAILURE_MESSAGE_BYTES - 1);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +677,8 @@ int main(void)
         cmocka_unit_test(test_a_wrong_patch_is_an_error),
         cmocka_unit_test(test_calls_of_other_turns_end_the_run),
         cmocka_unit_test(test_a_thousand_delegations),
+        cmocka_unit_test(test_failures_are_told_shortly),
+        cmocka_unit_test(test_long_failures_of_delegates_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ static struct run next_run(engine_t *engine)
 /* 0: there is no limit. What is reserved for the task's own next turn is its own. */
 static uint64_t shown_left(uint64_t left, uint64_t own)
 {
-    return left == UINT64_MAX ? 0 : left + own;
+    return left == UINT64_MAX ? 0 : left + own > 0 ? left + own : 1;
 }
 
 static void put_talk(struct call *call, const struct live *live, struct effect_dispatch *dispatch)
@@ -161,6 +161,7 @@ static void dispatch_one(struct call *call, struct live *live, struct instance *
                   true);
         return;
     }
+    live->message_bytes = datum_size(&message);
     if (task_pin(live->exec, live->node)->as.takes_turns) {
         live_idle(engine, live);
         if (!reserve(call, live))
@@ -198,9 +199,10 @@ static bool dispatch_agent(struct call *call, struct agent *agent, size_t begin)
         struct instance *instance = choose(call, agent, live);
         if (!instance || instance_free(instance) == 0)
             return true;
-        if (lacks_egress(call, live->exec, live->node))
-            return true;
-        if (!exec_has_slot(live->exec))
+        if (lacks_egress(call, live->exec, live->node)) {
+            live_idle(call->engine, live);
+            live_starve(live, &call->engine->egressless);
+        } else if (!exec_has_slot(live->exec))
             live_aside(call->engine, live);
         else if (rendered_enough(call, begin))
             return false;
@@ -218,15 +220,10 @@ static void feed(struct call *call)
         list_remove(&exec->fed);
         while (!list_empty(&exec->starved)) {
             struct live *live = LIST_OWNER(exec->starved.next, struct live, link);
+            if (!has_budget(exec, live->node))
+                break; /* nor have those behind it, or they wait for it */
             live_idle(call->engine, live);
             place(call, live);
-        }
-        for (uint32_t i = 0; i < exec->count; i++) {
-            struct live *live = exec->tasks[i].live;
-            if (!live || !live->hungry || live->state != LIVE_RUNNING)
-                continue;
-            live->hungry = false;
-            advance(call, live);
         }
     }
 }

@@ -14,6 +14,14 @@ static struct egress *find(const engine_t *engine, const char *name)
     return NULL;
 }
 
+static struct egress *find_handle(const engine_t *engine, uint64_t handle)
+{
+    for (size_t i = 0; i < engine->egresses_count; i++)
+        if (engine->egresses[i].handle == handle)
+            return &engine->egresses[i];
+    return NULL;
+}
+
 /* The process that has the grant, if it is still there. */
 static struct egress *holder(const engine_t *engine, const struct reservation *held)
 {
@@ -21,12 +29,20 @@ static struct egress *holder(const engine_t *engine, const struct reservation *h
     return egress && egress->boot == held->boot ? egress : NULL;
 }
 
-static struct egress *choose(engine_t *engine)
+static bool is_less(const struct egress *a, const struct egress *b)
+{
+    return a->open != b->open ? a->open < b->open : a->granted < b->granted;
+}
+
+/* NULL: none is there that has room. */
+static struct egress *choose(const engine_t *engine)
 {
     struct egress *best = NULL;
-    for (size_t i = 0; i < engine->egresses_count; i++)
-        if (!best || engine->egresses[i].granted < best->granted)
-            best = &engine->egresses[i];
+    for (size_t i = 0; i < engine->egresses_count; i++) {
+        struct egress *egress = &engine->egresses[i];
+        if (egress->open < LIMIT_EGRESS_ANSWERS && (!best || is_less(egress, best)))
+            best = egress;
+    }
     return best;
 }
 
@@ -35,9 +51,26 @@ static bool turn_is_due(const struct exec *exec, uint32_t index)
     return task_pin(exec, index)->as.takes_turns && turn_may_follow(exec->tasks[index].talk);
 }
 
+/* An egress that is not there may come back and have the answer, if it hasn't as a later process.
+ */
+static bool may_come_back(const struct call *call, const struct reservation *held)
+{
+    const struct egress *egress = find(call->engine, held->egress);
+    return call->now_us < call->engine->gone_until_us && !(egress && egress->boot > held->boot);
+}
+
 bool lacks_egress(const struct call *call, const struct exec *exec, uint32_t index)
 {
-    return call->engine->egresses_count == 0 && turn_is_due(exec, index);
+    const struct talk *talk = exec->tasks[index].talk;
+    if (!turn_is_due(exec, index))
+        return false;
+    if (talk && talk->reservation.turn > 0) {
+        if (holder(call->engine, &talk->reservation))
+            return false;
+        if (may_come_back(call, &talk->reservation))
+            return true;
+    }
+    return choose(call->engine) == NULL;
 }
 
 /* --- bounds ----------------------------------------------------------------------------------- */
@@ -52,7 +85,7 @@ static uint64_t bound_tokens(const struct exec *exec, uint32_t index)
     const struct pinned_agent *as = &task_pin(exec, index)->as;
     const struct task *task = &exec->tasks[index];
     uint64_t bytes = task->talk ? task->talk->bytes : 0;
-    bytes += datum_size(task->origin ? &task->origin->message : &exec->input->datum);
+    bytes += task->live->message_bytes;
     return BASE_TOKENS + bytes / BYTES_PER_TOKEN +
            (as->max_tokens > 0 ? as->max_tokens : LIMIT_TURN_OUTPUT_TOKENS);
 }
@@ -125,6 +158,16 @@ static enum leave judge(struct call *call, const struct exec *exec, uint32_t ind
     return leave;
 }
 
+bool has_budget(const struct exec *exec, uint32_t index)
+{
+    struct budget tokens = ledger_tokens(exec, index), cost = ledger_cost(exec, index);
+    uint64_t bound = bound_tokens(exec, index);
+    if (cut(&tokens, &bound) == STARVES)
+        return false;
+    bound = bound_cost(exec, index, bound);
+    return cut(&cost, &bound) != STARVES;
+}
+
 /* --- reserving and granting ------------------------------------------------------------------- */
 
 /* The call may have been under way in the egress that is gone: it counts, and is made again. */
@@ -143,16 +186,17 @@ static void give_up(struct call *call, struct exec *exec, uint32_t index)
 
 void free_budget(engine_t *engine, struct exec *exec)
 {
-    if (list_empty(&exec->fed))
+    if (list_empty(&exec->fed) && !list_empty(&exec->starved))
         list_push_back(&engine->fed, &exec->fed);
 }
 
+/* A place with an instance is taken by nobody who waits for others' calls, for these may need it.
+ */
 static void starve(struct call *call, struct live *live)
 {
     if (live->state == LIVE_RUNNING)
-        live->hungry = true;
-    else
-        live_starve(call->engine, live);
+        task_take_back(call, live, "its budget is reserved for others");
+    live_starve(live, &live->exec->starved);
 }
 
 static void forbid(struct call *call, struct live *live, const char *why)
@@ -190,8 +234,9 @@ bool reserve(struct call *call, struct live *live)
     case FORBIDDEN: forbid(call, live, why); return false;
     case LEAVE: break;
     }
-    egress->granted++;
     emit(call, exec, &event);
+    egress->granted++;
+    egress->open++;
     return true;
 }
 
@@ -246,7 +291,7 @@ void grant(struct call *call, struct live *live, bool tell)
 
 void advance(struct call *call, struct live *live)
 {
-    if (call->engine->egresses_count > 0 && turn_is_due(live->exec, live->node) &&
+    if (turn_is_due(live->exec, live->node) && !lacks_egress(call, live->exec, live->node) &&
         reserve(call, live))
         grant(call, live, true);
 }
@@ -257,6 +302,15 @@ static void forget(struct call *call, const struct egress *egress, const struct 
     effect->forget = (struct effect_forget){egress->handle, *key};
 }
 
+/* A reservation of its process, or of the one before it, is over. */
+static void end_one(engine_t *engine, struct egress *egress, uint64_t boot)
+{
+    if (egress->boot != boot)
+        return;
+    engine->room |= egress->open == LIMIT_EGRESS_ANSWERS;
+    egress->open--;
+}
+
 /* An egress that is not there says what it holds when it comes back. */
 void forget_released(struct call *call, struct exec *exec)
 {
@@ -265,10 +319,12 @@ void forget_released(struct call *call, struct exec *exec)
         free_budget(engine, exec);
     while (engine->released_count > 0) {
         struct released *released = &engine->released[--engine->released_count];
-        const struct egress *egress = find(engine, released->egress);
+        struct egress *egress = find(engine, released->egress);
         struct call_key key = key_of(call, exec, released->task, released->attempt, released->turn);
-        if (egress)
+        if (egress) {
+            end_one(engine, egress, released->boot);
             forget(call, egress, &key);
+        }
         free(released->egress);
     }
 }
@@ -294,12 +350,21 @@ static void remove_egress(engine_t *engine, struct egress *egress)
     memmove(egress, egress + 1, (engine->egresses_count - place) * sizeof *egress);
 }
 
-static struct egress *find_handle(const engine_t *engine, uint64_t handle)
+static uint64_t count_open(const engine_t *engine, const struct egress *egress)
 {
-    for (size_t i = 0; i < engine->egresses_count; i++)
-        if (engine->egresses[i].handle == handle)
-            return &engine->egresses[i];
-    return NULL;
+    const struct exec *exec;
+    uint64_t count = 0;
+    for (size_t position = 0; (exec = map_next(engine->execs, &position, NULL));)
+        for (uint32_t i = 0; exec->reservations > 0 && i < exec->count; i++)
+            count +=
+                exec->tasks[i].talk && holder(engine, &exec->tasks[i].talk->reservation) == egress;
+    return count;
+}
+
+uint64_t engine_egress_load(const engine_t *self, uint64_t handle)
+{
+    const struct egress *egress = find_handle(self, handle);
+    return egress ? egress->open : 0;
 }
 
 static struct egress *add_egress(engine_t *engine, const struct input_egress_up *in)
@@ -311,6 +376,7 @@ static struct egress *add_egress(engine_t *engine, const struct input_egress_up 
         xrealloc(engine->egresses, (engine->egresses_count + 1) * sizeof *engine->egresses);
     struct egress *egress = &engine->egresses[engine->egresses_count++];
     *egress = (struct egress){.handle = in->handle, .name = xstrdup(in->egress), .boot = in->boot};
+    egress->open = count_open(engine, egress);
     return egress;
 }
 
@@ -351,6 +417,32 @@ static void advance_all(struct call *call)
     }
 }
 
+static void look_again(struct call *call)
+{
+    engine_t *engine = call->engine;
+    struct list waiting;
+    advance_all(call);
+    list_init(&waiting);
+    list_move_all(&engine->egressless, &waiting);
+    while (!list_empty(&waiting)) {
+        struct live *live = LIST_OWNER(waiting.next, struct live, link);
+        live_idle(engine, live);
+        place(call, live);
+    }
+}
+
+void egress_due(struct call *call)
+{
+    engine_t *engine = call->engine;
+    bool gone = engine->gone_until_us > 0 && call->now_us >= engine->gone_until_us;
+    if (gone)
+        engine->gone_until_us = 0;
+    bool due = engine->room || (gone && engine->egresses_count > 0);
+    engine->room = false;
+    if (due)
+        look_again(call);
+}
+
 void input_egress_up(struct call *call, const struct input_egress_up *in)
 {
     engine_t *engine = call->engine;
@@ -364,17 +456,15 @@ void input_egress_up(struct call *call, const struct input_egress_up *in)
         if (!is_wanted(call, egress, &key))
             forget(call, egress, &key);
     }
-    advance_all(call);
-    struct agent *agent;
-    size_t position = 0;
-    while ((agent = map_next(engine->agents, &position, NULL)))
-        if (agent->queued > 0)
-            agent_dirty(engine, agent);
+    look_again(call);
 }
 
 void input_egress_down(struct call *call, const struct input_egress_down *in)
 {
     struct egress *egress = find_handle(call->engine, in->handle);
-    if (egress)
-        remove_egress(call->engine, egress);
+    if (!egress)
+        return;
+    if (egress->open > 0)
+        call->engine->gone_until_us = call->now_us + LIMIT_EGRESS_GRACE_US;
+    remove_egress(call->engine, egress);
 }

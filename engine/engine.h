@@ -323,6 +323,8 @@ void engine_agent_load(const engine_t *self, const char *agent, struct agent_loa
 /* Agents that have ready tasks or instances. position as above. */
 bool engine_next_agent(const engine_t *self, size_t *position, const char **ret_agent);
 size_t engine_instance_tasks(const engine_t *self, uint64_t handle);
+/* Reservations that an egress has, by the handle of its link. */
+uint64_t engine_egress_load(const engine_t *self, uint64_t handle);
 size_t engine_active_executions(const engine_t *self); /* not terminal */
 
 /* A hash over all that is folded of one execution: equal folds give equal values, in any process. */

@@ -125,6 +125,7 @@ static void add_talk(uint64_t *hash, const struct talk *talk)
     add(hash, talk->local_open);
     add(hash, talk->unsaid);
     add(hash, talk->turn_at);
+    add(hash, talk->asked);
     add(hash, talk->bytes);
     add(hash, talk->turns);
     add(hash, talk->calls_again);

@@ -59,7 +59,7 @@ static void emit_failing(struct call *call, struct exec *exec, const char *path,
 {
     struct event event = {.kind = EVENT_FAILING,
                           .failing = {.path = keep_text(call, path),
-                                      .failure = keep_failure(call, failure),
+                                      .failure = keep_failure(&call->out->arena, failure),
                                       .finish = finish}};
     emit(call, exec, &event);
 }
@@ -112,7 +112,7 @@ static void fill_ended(struct call *call, struct exec *exec, struct event_ended 
         ended->status = EXECUTION_CANCELLED;
     } else if (exec->status == EXECUTION_FAILING) {
         ended->status = EXECUTION_FAILED;
-        ended->failure = keep_failure(call, &exec->blame->failure);
+        ended->failure = keep_failure(&call->out->arena, &exec->blame->failure);
         if (exec->failed_node != NO_NODE)
             ended->path = keep_text(call, task_path(exec, exec->failed_node));
     } else {

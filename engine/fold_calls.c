@@ -41,7 +41,7 @@ static void release(engine_t *self, struct exec *exec, uint32_t index)
         self->released = xrealloc(self->released, self->released_capacity * sizeof *self->released);
     }
     self->released[self->released_count++] =
-        (struct released){index, exec->tasks[index].attempt, held->turn, held->egress};
+        (struct released){index, exec->tasks[index].attempt, held->turn, held->boot, held->egress};
     held->egress = NULL;
 }
 
@@ -65,6 +65,7 @@ static void fold_reserved(struct exec *exec, uint32_t index, const struct event_
                                              .boot = reserved->boot,
                                              .tokens = reserved->tokens,
                                              .cost_microusd = reserved->cost_microusd};
+    talk->asked = reserved->turn;
     if (talk->since_us == 0)
         talk->since_us = exec->time_us;
     exec->reservations++;
@@ -164,7 +165,8 @@ int check_turn(const struct exec *exec, const struct event *event, uint32_t inde
     if (step->kind == STEP_TURN) {
         if (step->turn != (talk ? talk->turn : 0) + 1 || !turn_may_follow(talk))
             return fold_refuse(err, event, "it is not the attempt's next turn");
-        if (reserves && (!talk || talk->reservation.turn != step->turn))
+        /* One that was given up as lost may have been answered before, and counted already. */
+        if (reserves && (!talk || talk->asked != step->turn))
             return fold_refuse(err, event, "nothing was reserved for it");
         return 0;
     }
@@ -203,6 +205,8 @@ void fold_turn(engine_t *self, struct exec *exec, uint32_t index, const struct e
         const struct reservation nothing = {0};
         ledger_settle(exec, index, &nothing, &step->usage);
     }
+    if (talk->since_us == 0)
+        talk->since_us = step->started_us; /* of an agent that reserves nothing */
     talk->turn = step->turn;
     talk->turns++;
     take_calls(talk, step);

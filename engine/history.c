@@ -4,14 +4,18 @@
 
 /* The history of an attempt, as it is told to those who go on with it. */
 
-static struct failure copy_failure(struct arena *arena, const struct failure *from)
+/* What a model is told; the detail stays in the journal. */
+static struct failure told(struct arena *arena, const struct failure *from)
 {
-    if (!from->code)
-        return (struct failure){0};
-    return (struct failure){.code = arena_strdup(arena, from->code),
-                            .message = arena_strdup(arena, from->message ? from->message : ""),
-                            .detail = arena_strdup(arena, from->detail ? from->detail : ""),
-                            .permanent = from->permanent};
+    struct failure failure = *from;
+    failure.detail = "";
+    return from->code ? keep_failure(arena, &failure) : (struct failure){0};
+}
+
+static size_t size_of(const struct history_entry *entry)
+{
+    size_t message = entry->failure.code ? strlen(entry->failure.message) : 0;
+    return entry->output.inline_bytes.size + message + 64;
 }
 
 /* As many as fill a message, one at least. */
@@ -25,10 +29,10 @@ static size_t copy_entries(struct arena *arena, const struct exec *exec, const s
     size_t count = 0;
     for (uint64_t bytes = 0; count < most && bytes < LIMIT_HISTORY_BYTES; count++) {
         struct history_entry view = entry_view(exec, talk->entries[from + count]);
-        bytes += view.output.inline_bytes.size + 64;
         entries[count] = view;
         entries[count].output = datum_copy(arena, &view.output);
-        entries[count].failure = copy_failure(arena, &view.failure);
+        entries[count].failure = told(arena, &view.failure);
+        bytes += size_of(&entries[count]);
     }
     *ret_entries = entries;
     return count;

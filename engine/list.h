@@ -40,6 +40,18 @@ static inline void list_push_front(struct list *head, struct list *item)
     list_insert_after(head, item);
 }
 
+/* Behind what the other head has; the first one is empty then. */
+static inline void list_move_all(struct list *from, struct list *head)
+{
+    if (list_empty(from))
+        return;
+    from->next->prev = head->prev;
+    head->prev->next = from->next;
+    from->prev->next = head;
+    head->prev = from->prev;
+    list_init(from);
+}
+
 static inline void list_remove(struct list *item)
 {
     item->prev->next = item->next;

@@ -216,6 +216,12 @@ static void leave_aside(struct live *live)
     lane_update(live->exec, lane_of(live));
 }
 
+static void leave_starved(struct live *live)
+{
+    list_remove(&live->link);
+    agent_of(live)->starved--;
+}
+
 static void leave(engine_t *self, struct live *live)
 {
     timer_clear(self, &live->timer);
@@ -223,7 +229,7 @@ static void leave(engine_t *self, struct live *live)
     case LIVE_IDLE: return;
     case LIVE_PARKED:
     case LIVE_RETRY: break;
-    case LIVE_STARVED:
+    case LIVE_STARVED: leave_starved(live); break;
     case LIVE_HELD: list_remove(&live->link); break;
     case LIVE_CLAIM: leave_claims(self, live); break;
     case LIVE_QUEUED: leave_queue(live); break;
@@ -292,11 +298,13 @@ void live_hold(engine_t *self, struct live *live)
     list_push_back(&live->exec->held, &live->link);
 }
 
-void live_starve(engine_t *self, struct live *live)
+void live_starve(struct live *live, struct list *list)
 {
-    (void)self;
     set_state(live, LIVE_STARVED);
-    list_push_back(&live->exec->starved, &live->link);
+    live->agent_index = task_agent(live->exec, live->node);
+    live->again = true;
+    agent_of(live)->starved++;
+    list_push_back(list, &live->link);
 }
 
 void live_park(engine_t *self, struct live *live, int64_t timeout_at_us)
@@ -316,7 +324,6 @@ void live_run(engine_t *self, struct live *live, struct instance *instance, stru
     live->run = run;
     live->dispatched_us = now_us;
     live->again = true;
-    live->hungry = false;
     list_push_back(&instance->lives, &live->link);
     instance->held++;
     instance->agent->running++;

@@ -32,7 +32,7 @@ if [ -n "$bad" ]; then
     exit 1
 fi
 
-headers='"(base|cel|engine)/[a-z_]+\.h"|<(math|stdbool|stddef|stdint|stdlib|string)\.h>'
+headers='"(base|cel|engine)/[a-z0-9_]+\.h"|<(math|stdbool|stddef|stdint|stdlib|string)\.h>'
 foreign=$(find "$sources" -maxdepth 1 -name '*.[ch]' ! -name '*_test.c' ! -name 'fixture.[ch]' \
                ! -name '*_bench.c' ! -name 'impure_sample.c' -exec grep -H '^ *# *include' {} + |
           grep -Ev "include ($headers)\$" || true)

@@ -74,6 +74,13 @@ static int datum_bytes(struct call *call, const struct datum *datum, struct byte
     return 0;
 }
 
+int render_read(struct call *call, const struct datum *datum, value_t **ret_value, struct err *err)
+{
+    struct bytes bytes;
+    int r = datum_bytes(call, datum, &bytes, err);
+    return r ? r : value_from_msgpack(bytes, ret_value, err);
+}
+
 /* Decoded values are kept for the next reader, a few small ones for all executions together. */
 static int decode(struct scope *scope, uint32_t node, const struct datum *datum,
                   value_t **ret_value, struct err *err)

@@ -13,6 +13,7 @@ engine_t *engine_new(const struct engine_config *config)
     self->scratch = xcalloc(1, sizeof *self->scratch);
     list_init(&self->claims);
     list_init(&self->fed);
+    list_init(&self->egressless);
     heap_init(&self->timers, timer_before);
     return self;
 }

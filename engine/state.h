@@ -42,7 +42,8 @@ struct timer {
  * IDLE: in no list, no timer. CLAIM: after a restart, waits for its instance to claim it. RETRY: its
  * timer runs until the next attempt. QUEUED: in its agent's queue. ASIDE: its execution has as many
  * tasks running as it may. HELD: its execution is being stopped and others have yet to stop.
- * STARVED: what is left of its budget is reserved for others, whose calls are in flight.
+ * STARVED: what is left of its budget is reserved for others, whose calls are in flight; or there is
+ * no egress that it could ask.
  * PARKED: it waits for delegations, nobody holds it, and only the time of its attempt runs.
  * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task, or
  * the attempt, and the instance was told to drop it; a next attempt waits until it has let go. */
@@ -63,13 +64,13 @@ struct live {
     struct list link; /* in the one list that its state names */
     struct exec *exec;
     uint32_t node;
-    uint32_t agent_index; /* of exec->pins, while QUEUED or ASIDE */
+    uint32_t agent_index; /* of exec->pins, while QUEUED, ASIDE or STARVED */
     enum live_state state;
-    bool hungry; /* RUNNING, and its next turn is starved */
     bool again; /* dispatched before, perhaps: goes ahead of new work */
     struct instance *instance; /* RUNNING and STOPPING */
     struct run run;
     int64_t dispatched_us;
+    uint64_t message_bytes; /* of its message, once it was rendered */
     uint64_t home; /* handle of the instance that has its conversation in memory, perhaps; 0: none */
     size_t effect; /* where its dispatch stands among the decisions, as long as they are gathered */
     struct timer timer; /* RETRY: next attempt; RUNNING: the backstop of its timeout; PARKED: its
@@ -84,7 +85,7 @@ struct agent {
     size_t references;           /* of executions' pins and of instances */
     bool dirty;                  /* in engine->dirty */
     uint32_t waiting;            /* bit i: queues[i] has something in it */
-    uint64_t queued, running;
+    uint64_t queued, starved, running;
     struct list queues[QUEUES];  /* (9 - priority) * 2, one more for work that is new */
     struct heap instances;       /* the one to be chosen at the top */
 };
@@ -108,6 +109,7 @@ struct egress {
     char *name; /* address */
     uint64_t boot;
     uint64_t granted; /* in all: the one with least is asked next */
+    uint64_t open;    /* reservations that it has */
 };
 
 /* Of one execution with a limit of parallel tasks, for one agent. */
@@ -179,6 +181,7 @@ struct talk {
     /* of the present attempt */
     int64_t since_us;    /* of its first reservation; 0: none yet */
     uint32_t turn;       /* the last one */
+    uint32_t asked;      /* the last one that was reserved, also if that was given up since */
     bool corrected;      /* that one had no calls, and something was wrong with it */
     bool ours;           /* that one has calls that the coordinator answers */
     struct turn_call *calls;
@@ -313,6 +316,7 @@ struct question {
 
 struct released {
     uint32_t task, attempt, turn;
+    uint64_t boot;
     char *egress; /* the receiver frees it */
 };
 
@@ -337,14 +341,18 @@ struct engine {
     /* volatile */
     struct egress *egresses;
     size_t egresses_count;
+    int64_t gone_until_us; /* so long an egress that is not there may come back with its calls; 0:
+                            * it was too long */
+    bool room;             /* an egress that was full has room again */
     uint64_t run_counter;
     uint64_t use_counter;
     uint64_t timer_counter;
     struct heap timers;
     bool claiming; /* since the resume, until claims_until_us has passed and all is settled */
     int64_t claims_until_us;
-    struct list claims; /* lives in CLAIM */
-    struct list fed;    /* executions */
+    struct list claims;     /* lives in CLAIM */
+    struct list fed;        /* executions */
+    struct list egressless; /* lives in STARVED that wait for an egress */
     struct agent **dirty;
     size_t dirty_count, dirty_capacity;
     struct live *spare; /* freed lives, chained by link.next */
@@ -484,7 +492,7 @@ void live_retry(engine_t *self, struct live *live, int64_t at_us);
 void live_queue(engine_t *self, struct live *live);
 void live_aside(engine_t *self, struct live *live);
 void live_hold(engine_t *self, struct live *live);
-void live_starve(engine_t *self, struct live *live);
+void live_starve(struct live *live, struct list *list); /* exec->starved or engine->egressless */
 void live_park(engine_t *self, struct live *live, int64_t timeout_at_us); /* INT64_MAX: none */
 void live_run(engine_t *self, struct live *live, struct instance *instance, struct run run,
               int64_t now_us);

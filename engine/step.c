@@ -145,6 +145,14 @@ static void emit_lost(struct call *call, struct live *live, struct run run, bool
     emit(call, live->exec, &event);
 }
 
+void task_take_back(struct call *call, struct live *live, const char *reason)
+{
+    drop(call, live->instance, live->exec->id, task_path(live->exec, live->node), live->run,
+         "void");
+    emit_lost(call, live, live->run, false, reason, live->instance->name);
+    live_idle(call->engine, live);
+}
+
 #define RERUN_NEVER "its instance was lost while it ran, and the agent says rerun: never"
 
 void task_lose(struct call *call, struct live *live, const char *reason)
@@ -269,12 +277,12 @@ static struct event_step keep_step(struct call *call, const struct live *live,
     keep_turn(call, live, step, &kept);
     if (step->kind != STEP_FAILURE) {
         if (step->kind == STEP_TOOL_RESULT && step->failure.code)
-            kept.failure = keep_failure(call, &step->failure);
+            kept.failure = keep_failure(&call->out->arena, &step->failure);
         else
             kept.output = keep_datum(call, &step->output);
         return kept;
     }
-    kept.failure = keep_failure(call, &step->failure);
+    kept.failure = keep_failure(&call->out->arena, &step->failure);
     if (!*kept.failure.code)
         kept.failure.code = "failed";
     kept.failure.permanent = step->failure.permanent || permanent_code(kept.failure.code);
@@ -294,12 +302,22 @@ static void leave_instance(struct call *call, struct live *live)
     settle(call, exec);
 }
 
+/* Who reserves nothing is held to its limit of turns here. */
+static bool took_too_many(const struct live *live)
+{
+    const struct pinned_agent *as = &task_pin(live->exec, live->node)->as;
+    return !as->takes_turns && as->turns > 0 &&
+           live->exec->tasks[live->node].talk->turn > as->turns;
+}
+
 void turn_moved(struct call *call, struct live *live)
 {
     const struct talk *talk = live->exec->tasks[live->node].talk;
     if (!talk || talk->turn == 0)
         return;
-    if (turn_yields(talk))
+    if (took_too_many(live))
+        task_break(call, live, "limit", "it has taken more turns than its limits.turns", true);
+    else if (turn_yields(talk))
         leave_instance(call, live);
     else
         advance(call, live);

@@ -22,7 +22,7 @@ void talk_clear(struct talk *self)
     self->entries = NULL;
     self->calls = NULL;
     self->entries_count = self->entries_capacity = self->calls_count = 0;
-    self->turn = self->open = self->local_open = self->unsaid = self->turn_at = 0;
+    self->turn = self->asked = self->open = self->local_open = self->unsaid = self->turn_at = 0;
     self->corrected = self->ours = false;
     self->bytes = 0;
     self->since_us = 0;

@@ -190,7 +190,7 @@ void engine_agent_load(const engine_t *self, const char *agent, struct agent_loa
     *ret_load = (struct agent_load){0};
     if (!found)
         return;
-    ret_load->ready = found->queued;
+    ret_load->ready = found->queued + found->starved;
     ret_load->running = found->running;
     ret_load->instances = (uint32_t)found->instances.count;
     for (size_t i = 0; i < found->instances.count; i++)
@@ -201,7 +201,7 @@ bool engine_next_agent(const engine_t *self, size_t *position, const char **ret_
 {
     const struct agent *agent;
     while ((agent = map_next(self->agents, position, NULL))) {
-        if (agent->queued == 0 && agent->instances.count == 0)
+        if (agent->queued + agent->starved == 0 && agent->instances.count == 0)
             continue;
         *ret_agent = agent->name;
         return true;

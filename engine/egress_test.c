@@ -1,0 +1,240 @@
+#include "engine/fixture.h"
+#include <stdio.h>
+
+/* Several egresses, some of which go for good; budgets that are reserved for others; and bounds. */
+
+static void egress_as(struct fixture *f, uint64_t handle, const char *name, uint64_t boot)
+{
+    struct input input = {.kind = INPUT_EGRESS_UP,
+                          .egress_up = {.handle = handle, .egress = name, .boot = boot}};
+    assert_int_equal(decide(f, input), 0);
+}
+
+static void egress_down(struct fixture *f, uint64_t handle)
+{
+    struct input input = {.kind = INPUT_EGRESS_DOWN, .egress_down = {handle}};
+    assert_int_equal(decide(f, input), 0);
+}
+
+static void one(struct fixture *f)
+{
+    model(f, (struct pinned_agent){.name = "lead"});
+    WORKFLOW(f, "one", NODE("a", "{{input}}", .agent = "lead"));
+    up(f, 1, "lead");
+}
+
+/* Two tasks of one execution with few tokens, each with an instance of its own. */
+static void two_with(struct fixture *f, uint64_t tokens)
+{
+    model(f, (struct pinned_agent){.name = "lead"});
+    workflow_full(f, (struct dag_spec){.name = "two", .priority = 5, .tokens = tokens},
+                  (const struct node[]){NODE("x", "{{input}}", .agent = "lead"),
+                                        NODE("y", "{{input}}", .agent = "lead")},
+                  2);
+    egress_as(f, 50, "egress:e1", 1);
+}
+
+static void test_the_egress_with_least_to_do_is_asked(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    f->credit = 10;
+    up(f, 2, "lead");
+    egress_as(f, 50, "egress:e1", 1);
+    egress_as(f, 51, "egress:e2", 1);
+    for (int i = 0; i < 4; i++)
+        start(f, "one");
+    assert_int_equal(engine_egress_load(f->engine, 50), 2);
+    assert_int_equal(engine_egress_load(f->engine, 51), 2);
+    assert_int_equal(engine_egress_load(f->engine, 52), 0);
+    fixture_free(&f);
+}
+
+static void test_another_egress_takes_over(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    egress_as(f, 50, "egress:e1", 1);
+    struct uuid id = start(f, "one");
+    egress_as(f, 51, "egress:e2", 1);
+    egress_down(f, 50);
+    assert_null(granted_of(f, "a")); /* it may come back and have the answer */
+    assert_true(engine_deadline(f->engine) <= f->now + LIMIT_EGRESS_GRACE_US);
+    tick(f, f->now + LIMIT_EGRESS_GRACE_US);
+    assert_string_equal(granted_of(f, "a")->egress, "egress:e2");
+    assert_string_equal(event_of(f, EVENT_SETTLED)->settled.reason, "egress lost");
+    assert_true(execution(f, id).used.output_tokens > LIMIT_TURN_OUTPUT_TOKENS);
+    assert_int_equal(engine_egress_load(f->engine, 51), 1);
+    fixture_free(&f);
+}
+
+static void test_an_egress_that_comes_back_has_its_calls(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    egress_as(f, 50, "egress:e1", 1);
+    start(f, "one");
+    egress_as(f, 51, "egress:e2", 1);
+    egress_down(f, 50);
+    tick(f, f->now + LIMIT_EGRESS_GRACE_US / 2);
+    egress_as(f, 52, "egress:e1", 1);
+    assert_non_null(grant_of(f, "a"));
+    assert_int_equal(grant_of(f, "a")->handle, 52);
+    assert_null(event_of(f, EVENT_SETTLED));
+    assert_int_equal(engine_egress_load(f->engine, 52), 1);
+    fixture_free(&f);
+}
+
+static void test_after_a_restart_egresses_may_come_in_any_order(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    egress_as(f, 50, "egress:e1", 1);
+    start(f, "one");
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    egress_as(f, 51, "egress:e2", 1);
+    restart(f);
+    egress_as(f, 61, "egress:e2", 1);
+    struct claim claim = {.execution = a->execution, .path = "a", .run = a->run};
+    up_claiming(f, 11, 0, "lead", &claim, 1);
+    assert_null(event_of(f, EVENT_SETTLED));
+    egress_as(f, 60, "egress:e1", 1);
+    assert_non_null(grant_of(f, "a"));
+    assert_null(event_of(f, EVENT_SETTLED));
+    fixture_free(&f);
+}
+
+/* y keeps no place that x needs, x's budget is not given to y, and both end. */
+static void test_who_waits_for_a_budget_holds_no_place(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    f->credit = 1;
+    two_with(f, 20000);
+    up(f, 1, "lead");
+    up(f, 2, "lead");
+    struct uuid id = start(f, "two");
+    const struct effect_dispatch *x = dispatch_of(f, "x"), *y = dispatch_of(f, "y");
+    turn(f, y, 1, 1, 8000, CALLS("wc"));
+    tool_result(f, y, 2, 1, 0, "7");
+    assert_non_null(drop_of(f, "y"));
+    assert_null(granted_of(f, "y"));
+    credit(f, y->handle, 2);
+    down(f, x->handle, "exited");
+    x = dispatch_of(f, "x");
+    assert_non_null(x);
+    turn(f, x, 1, 1, 10, NULL);
+    step(f, x, (struct event_step){.kind = STEP_RESULT, .number = 2, .output = datum_of(f, "1")});
+    credit(f, x->handle, 3);
+    y = dispatch_of(f, "y");
+    assert_non_null(y);
+    assert_int_equal(y->turn, 2);
+    assert_int_equal(y->history_count, 2);
+    turn(f, y, 3, 2, 10, NULL);
+    step(f, y, (struct event_step){.kind = STEP_RESULT, .number = 4, .output = datum_of(f, "2")});
+    assert_string_equal(status_of(f, id), "succeeded");
+    assert_int_equal(task(f, id, "y").losses, 0);
+    fixture_free(&f);
+}
+
+static void test_who_waits_for_an_egress_is_counted_as_ready(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    struct uuid id = start(f, "one");
+    struct agent_load load;
+    engine_agent_load(f->engine, "lead", &load);
+    assert_int_equal(load.ready, 1);
+    cancel(f, id);
+    engine_agent_load(f->engine, "lead", &load);
+    assert_int_equal(load.ready, 0);
+    assert_string_equal(status_of(f, id), "cancelled");
+    fixture_free(&f);
+}
+
+/* Its message is not that of the execution: a node's output made it long. */
+static void test_a_long_message_is_reserved_for(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    model(f, (struct pinned_agent){.name = "lead"});
+    WORKFLOW(f, "two", NODE("a", "{{input}}"), NODE("b", "{{a}}", .agent = "lead", AFTER("a")));
+    egress_as(f, 50, "egress:e1", 1);
+    up(f, 1, "echo");
+    up(f, 2, "lead");
+    start(f, "two");
+    char text[60001];
+    memset(text, 'z', sizeof text - 1);
+    text[0] = text[sizeof text - 2] = '"';
+    text[sizeof text - 1] = '\0';
+    result(f, dispatch_of(f, "a"), text);
+    assert_true(event_of(f, EVENT_RESERVED)->reserved.tokens > 30000);
+    fixture_free(&f);
+}
+
+/* 0 says on the wire that there is no limit. */
+static void test_nothing_left_is_told_as_one(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    struct pinned_agent ext = {.name = "ext", .version = 1};
+    model(f, (struct pinned_agent){.name = "lead"});
+    map_put(f->agents, "ext", 3, &ext);
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .tokens = 100},
+                  (const struct node[]){NODE("x", "{{input}}", .agent = "lead"),
+                                        NODE("y", "{{input}}", .agent = "ext")},
+                  2);
+    egress_as(f, 50, "egress:e1", 1);
+    up(f, 1, "lead");
+    up(f, 2, "ext");
+    start(f, "w");
+    const struct effect_dispatch *x = dispatch_of(f, "x"), *y = dispatch_of(f, "y");
+    turn(f, x, 1, 1, 100, NULL);
+    turn(f, y, 1, 1, 0, CALLS("context_get"));
+    tool_call(f, y, 1, 0, "context_get", "{}");
+    assert_int_equal(dispatch_of(f, "y")->tokens_left, 1);
+    fixture_free(&f);
+}
+
+/* An agent of any language reserves nothing, but has its limit of turns. */
+static void test_turns_without_reservations_have_a_limit(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    struct pinned_agent ext = {.name = "ext", .version = 1, .turns = 2};
+    map_put(f->agents, "ext", 3, &ext);
+    WORKFLOW(f, "w", NODE("y", "{{input}}", .agent = "ext"));
+    up(f, 2, "ext");
+    struct uuid id = start(f, "w");
+    const struct effect_dispatch *y = dispatch_of(f, "y");
+    for (uint32_t i = 1; i <= 3; i++) {
+        turn(f, y, 2 * i - 1, i, 0, CALLS("wc"));
+        if (i < 3)
+            tool_result(f, y, 2 * i, i, 0, "1");
+    }
+    assert_non_null(drop_of(f, "y"));
+    assert_string_equal(task(f, id, "y").failure.code, "limit");
+    assert_non_null(strstr(task(f, id, "y").failure.message, "limits.turns"));
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_egress_with_least_to_do_is_asked),
+        cmocka_unit_test(test_another_egress_takes_over),
+        cmocka_unit_test(test_an_egress_that_comes_back_has_its_calls),
+        cmocka_unit_test(test_after_a_restart_egresses_may_come_in_any_order),
+        cmocka_unit_test(test_who_waits_for_a_budget_holds_no_place),
+        cmocka_unit_test(test_who_waits_for_an_egress_is_counted_as_ready),
+        cmocka_unit_test(test_a_long_message_is_reserved_for),
+        cmocka_unit_test(test_nothing_left_is_told_as_one),
+        cmocka_unit_test(test_turns_without_reservations_have_a_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
