@@ -109,6 +109,8 @@ static void put_origin(const struct exec *exec, const struct origin *origin, str
     view->depth = origin->depth;
     view->message = origin->message;
     view->hand_off = origin->hand_off;
+    view->is_item = origin->is_item;
+    view->item = origin->is_item ? origin->number : 0;
 }
 
 static void put_talk(const struct talk *talk, struct task_view *view)
@@ -163,8 +165,11 @@ int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
     };
     if (task->origin)
         put_origin(exec, task->origin, ret_view);
-    if (task->group)
+    if (task->group) {
+        ret_view->items_begun = true;
         ret_view->items = task->talk ? task->talk->children_count : 0;
+        ret_view->items_open = task->group->open;
+    }
     if (task->talk)
         put_talk(task->talk, ret_view);
     if (task->live && task->live->instance)
