@@ -107,6 +107,7 @@ static void gather(struct call *call, struct exec *exec, uint32_t node)
         event.step.failure = failure_of(call, &err);
     }
     emit(call, exec, &event);
+    decoded_drop_list(call->engine, exec, node);
 }
 
 static void answer(struct call *call, struct exec *exec, const struct question *question)

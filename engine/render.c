@@ -81,29 +81,24 @@ int render_read(struct call *call, const struct datum *datum, value_t **ret_valu
     return r ? r : value_from_msgpack(bytes, ret_value, err);
 }
 
-/* Decoded values are kept for the next reader, a few small ones for all executions together. */
-static int decode(struct scope *scope, uint32_t node, const struct datum *datum,
+/* Decoded values are kept for the next reader. list: not what the node gave, but the list whose
+ * items it runs. */
+static int decode(struct scope *scope, uint32_t node, bool list, const struct datum *datum,
                   value_t **ret_value, struct err *err)
 {
     engine_t *engine = scope->call->engine;
-    for (size_t i = 0; i < DECODED_KEPT; i++) {
-        const struct decoded *kept = &engine->decoded[i];
-        if (kept->exec == scope->exec && kept->node == node) {
-            *ret_value = value_ref(kept->value);
-            return 0;
-        }
+    const value_t *kept = decoded_find(engine, scope->exec, node, list);
+    if (kept) {
+        *ret_value = value_ref(kept);
+        return 0;
     }
     struct bytes bytes;
     int r = datum_bytes(scope->call, datum, &bytes, err);
     if (!r)
         r = value_from_msgpack(bytes, ret_value, err);
-    if (r || bytes.size > DECODED_KEPT_BYTES)
-        return r;
-    struct decoded *place = &engine->decoded[engine->decoded_next++ % DECODED_KEPT];
-    if (place->exec)
-        value_destroy(&place->value);
-    *place = (struct decoded){scope->exec, node, value_ref(*ret_value)};
-    return 0;
+    if (!r && (bytes.size <= DECODED_ONE_BYTES || scope->item != NO_NODE))
+        decoded_keep(engine, scope->exec, node, list, *ret_value, bytes.size);
+    return r;
 }
 
 /* --- variables -------------------------------------------------------------------------------- */
@@ -117,31 +112,22 @@ static const struct datum *output_of(const struct scope *scope, uint32_t node)
     return &task->answer->datum;
 }
 
-/* The item of a task, of its node's list, which stays decoded while its items are rendered. */
 static int resolve_item(struct scope *scope, value_t **ret_value, struct err *err)
 {
-    engine_t *engine = scope->call->engine;
     const struct origin *origin = scope->exec->tasks[scope->item].origin;
-    struct decoded *kept = NULL;
-    for (size_t i = 0; !kept && i < LISTS_KEPT; i++)
-        if (engine->lists[i].exec == scope->exec && engine->lists[i].node == origin->parent)
-            kept = &engine->lists[i];
-    if (!kept) {
-        struct bytes bytes;
-        value_t *list = NULL;
-        int r = datum_bytes(scope->call, &scope->exec->tasks[origin->parent].group->list->datum,
-                            &bytes, err);
-        if (!r)
-            r = value_from_msgpack(bytes, &list, err);
-        if (r)
-            return r;
-        kept = &engine->lists[engine->lists_next++ % LISTS_KEPT];
-        if (kept->exec)
-            value_destroy(&kept->value);
-        *kept = (struct decoded){scope->exec, origin->parent, list};
-    }
-    *ret_value = value_ref(value_at(kept->value, origin->number));
-    return 0;
+    const struct group *group = scope->exec->tasks[origin->parent].group;
+    value_t *list = NULL;
+    int r = decode(scope, origin->parent, true, &group->list->datum, &list, err);
+    if (r)
+        return r;
+    bool is_list = value_type(list) == VALUE_LIST; /* a blob may be damaged */
+    const value_t *item = is_list ? value_at(list, origin->number) : NULL;
+    if (item)
+        *ret_value = value_ref(item);
+    else
+        r = err_set(err, ERR_CORRUPT, "the list has no item %u", origin->number);
+    value_destroy(&list);
+    return r;
 }
 
 static const char *status_of(const struct scope *scope, uint32_t node)
@@ -185,7 +171,7 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
     struct scope *scope = context;
     const struct exec *exec = scope->exec;
     if (strcmp(name, "input") == 0)
-        return decode(scope, DECODED_INPUT, &exec->input->datum, ret_value, err);
+        return decode(scope, DECODED_INPUT, false, &exec->input->datum, ret_value, err);
     if (strcmp(name, "execution") == 0) {
         *ret_value = about_execution(scope);
         return 0;
@@ -202,7 +188,7 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
         return err_set(err, ERR_NOT_FOUND, "there is no variable \"%s\"", name);
     const struct datum *output = output_of(scope, node);
     if (!facts && output)
-        return decode(scope, node, output, ret_value, err);
+        return decode(scope, node, false, output, ret_value, err);
     *ret_value = facts ? facts_of(scope, node) : value_null();
     return 0;
 }

@@ -63,18 +63,6 @@ void agent_unref(engine_t *self, struct agent **agent_p)
     agent_collect(self, agent);
 }
 
-static void forget_decoded(engine_t *self, const struct exec *exec)
-{
-    for (size_t i = 0; i < DECODED_KEPT + LISTS_KEPT; i++) {
-        struct decoded *kept =
-            i < DECODED_KEPT ? &self->decoded[i] : &self->lists[i - DECODED_KEPT];
-        if (kept->exec != exec)
-            continue;
-        value_destroy(&kept->value);
-        *kept = (struct decoded){0};
-    }
-}
-
 static void free_tasks(engine_t *self, struct exec *exec)
 {
     for (uint32_t i = 0; i < exec->count; i++) {
@@ -115,7 +103,7 @@ void exec_destroy(engine_t *self, struct exec **exec_p)
     timer_clear(self, &exec->stop_timer);
     list_remove(&exec->fed);
     free_tasks(self, exec);
-    forget_decoded(self, exec);
+    decoded_forget(self, exec);
     for (uint32_t i = 0; i < exec->pins_count; i++)
         free_pin(self, &exec->pins[i]);
     free(exec->pins);

@@ -295,15 +295,17 @@ struct exec {
 
 /* --- the engine ------------------------------------------------------------------------------- */
 
-#define DECODED_KEPT       16
-#define DECODED_KEPT_BYTES (1u << 20)
+#define DECODED_KEPT       64
+#define DECODED_KEPT_LARGE 4         /* so many are kept however large they are */
+#define DECODED_KEPT_BYTES (32u << 20) /* of the others together, packed */
+#define DECODED_ONE_BYTES  (1u << 20)  /* larger ones are kept for items alone */
 #define DECODED_INPUT      UINT32_MAX
-#define LISTS_KEPT         2
 
-/* Values decoded for expressions, since fan-outs read the same one over and over. */
 struct decoded {
-    const struct exec *exec; /* NULL: free */
+    const struct exec *exec;
     uint32_t node;           /* DECODED_INPUT: the execution's input */
+    bool list;               /* not the node's output, but what its `for` gave */
+    uint64_t bytes, used;
     value_t *value;
 };
 
@@ -357,9 +359,8 @@ struct engine {
     size_t dirty_count, dirty_capacity;
     struct live *spare; /* freed lives, chained by link.next */
     struct decoded decoded[DECODED_KEPT];
-    size_t decoded_next;
-    struct decoded lists[LISTS_KEPT]; /* of nodes with items, however large */
-    size_t lists_next;
+    size_t decoded_count;
+    uint64_t decoded_bytes, decoded_uses;
     struct arena *scratch; /* texts of views, until the next change */
 };
 
@@ -430,6 +431,15 @@ void fold_child_ended(engine_t *self, struct exec *exec, uint32_t index);
 int check_call_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_call_event(engine_t *self, struct exec *exec, const struct event *event);
 void fold_ask(engine_t *self, const struct exec *exec, uint32_t node, uint32_t slot);
+/* --- decoded.c -------------------------------------------------------------------------------- */
+
+/* Borrowed until the next call here; NULL: it is not there. */
+const value_t *decoded_find(engine_t *self, const struct exec *exec, uint32_t node, bool list);
+void decoded_keep(engine_t *self, const struct exec *exec, uint32_t node, bool list,
+                  const value_t *value, uint64_t bytes);
+void decoded_drop_list(engine_t *self, const struct exec *exec, uint32_t node);
+void decoded_forget(engine_t *self, const struct exec *exec);
+
 /* fold_gates.c: conditions, lists and their items. */
 int check_decided(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_decided(engine_t *self, struct exec *exec, const struct event_decided *decided);
