@@ -272,14 +272,15 @@ static value_t *decision_of(struct harness *harness, const char *id, const char 
 static char *start_each(struct harness *harness, size_t size)
 {
     static const char each[] =
-        "{\"files\":[{\"name\":\"each.yaml\",\"text\":\"workflow: each\\nnodes:\\n"
-        "  m: {agent: echo, if: true, for: input, say: '{{item}}'}\\noutput: m\\n\"}]}";
+        "{\"files\":[{\"name\":\"each.yaml\",\"text\":\"workflow: each\\n"
+        "input: {go: boolean, list: list}\\nnodes:\\n"
+        "  m: {agent: echo, if: input.go, for: input.list, say: '{{item}}'}\\noutput: m\\n\"}]}";
     struct buf params = {0};
     value_t *applied = harness_call(harness, "definitions.apply", each);
-    buf_puts(&params, "{\"workflow\":\"each\",\"input\":[\"a\",\"");
+    buf_puts(&params, "{\"workflow\":\"each\",\"input\":{\"go\":true,\"list\":[\"a\",\"");
     for (size_t i = 0; i < size; i++)
         buf_putc(&params, 'z');
-    buf_puts(&params, "\"]}");
+    buf_puts(&params, "\"]}}");
     value_t *started = harness_call(harness, "executions.start", buf_string(&params));
     char *id = xstrdup(value_get_string(started, "id", ""));
     value_destroy(&applied);
