@@ -128,6 +128,13 @@ static const char RULES[] =
     "is an error of the kind `unsupported`.\n"
     "\n";
 
+static const char ORDER[] =
+    "## Order, conditions and lists\n"
+    "\n"
+    "`if`, `for`, the conditions of edges in `after`, and `join` are explained with examples in\n"
+    "[workflows.md](workflows.md). `if` and `for` hold an expression as it is, without braces.\n"
+    "\n";
+
 struct kind {
     const char *name, *meaning;
 };
@@ -145,7 +152,7 @@ static const struct kind KINDS[] = {
     {"unsupported", "a word of the language that this version does not run"},
     {"expression", "an expression that isn't one"},
     {"unknown_node", "a name that is neither a node nor a variable"},
-    {"unknown_variable", "a name in a script's rules that is no variable"},
+    {"unknown_variable", "a name that is no variable there"},
     {"unknown_tool", "a tool in a script's rules that the agent doesn't have (a warning)"},
     {"missing_rules", "a model whose file of rules isn't there, can't be read, or holds none"},
     {"unknown_input", "an input that isn't declared"},
@@ -224,6 +231,7 @@ void definitions_document(struct buf *out)
     buf_puts(out, SCRIPTS);
     for (int owner = OWNER_RULES_FILE; owner < OWNER_COUNT; owner++)
         print_owner((enum key_owner)owner, out);
+    buf_puts(out, ORDER);
     buf_puts(out, RULES);
     print_limits(out);
     print_kinds(out);

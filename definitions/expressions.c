@@ -177,13 +177,84 @@ value_t *check_template(struct check *self, const struct node *node)
     return text;
 }
 
+/* Without braces: what begins with them is a template, or was meant as one. */
+static bool is_braced(const struct node *node)
+{
+    return node->size >= 4 && memcmp(node->text, "{{", 2) == 0 &&
+           memcmp(node->text + node->size - 2, "}}", 2) == 0;
+}
+
 /* An expression must be text to YAML, too: a bare true or 5 has to be quoted. */
 value_t *check_expression(struct check *self, const struct node *node)
 {
     value_t *text = check_text(self, node, LIMIT_TEXT_BYTES);
-    if (text)
+    if (text && is_braced(node))
+        check_error(self, node->place, "expression", "take the braces away",
+                    "an expression stands here without braces");
+    else if (text)
         expressions_check(self, node, false);
     return text;
+}
+
+/* Where an expression is nothing but an input, its declared type tells what it gives. */
+static void check_input_type(struct check *self, const struct node *node, const char *needs)
+{
+    static const char PREFIX[] = "input.";
+    const size_t prefix = sizeof PREFIX - 1;
+    const struct node *input = NULL;
+    if (self->graph && node->size > prefix && memcmp(node->text, PREFIX, prefix) == 0)
+        input = map_get(self->graph->inputs, node->text + prefix, node->size - prefix);
+    if (input && input->kind == NODE_MAP)
+        input = node_get(input, "type");
+    const char *type = input && input->kind == NODE_TEXT ? type_schema_name(input->text) : NULL;
+    if (type && strcmp(type, type_schema_name(needs)) != 0)
+        check_error(self, node->place, "bad_value", "compare it, or declare the input otherwise",
+                    "needs a %s, but the input is declared as %s", needs, input->text);
+}
+
+static value_t *check_false(struct check *self, const struct node *node)
+{
+    struct node word = *node;
+    word.kind = NODE_TEXT;
+    word.text = "false";
+    word.size = 5;
+    expressions_check(self, &word, false);
+    return value_string(word.text);
+}
+
+static const char *condition_fix(const struct node *node)
+{
+    if (node->kind == NODE_NULL)
+        return "write an expression, or leave the key out";
+    if (node->kind == NODE_LIST || node->kind == NODE_MAP)
+        return "write an expression, without brackets or braces around it";
+    return "write an expression, such as find.count > 0";
+}
+
+/* `true` says what the absence of the key does. */
+value_t *check_condition(struct check *self, const struct node *node)
+{
+    if (node->kind == NODE_BOOL)
+        return node->boolean ? NULL : check_false(self, node);
+    if (node->kind != NODE_TEXT) {
+        check_wrong_type(self, node, "an expression, true or false", condition_fix(node));
+        return NULL;
+    }
+    check_input_type(self, node, "boolean");
+    return check_expression(self, node);
+}
+
+value_t *check_list_expression(struct check *self, const struct node *node)
+{
+    if (node->kind != NODE_TEXT) {
+        check_wrong_type(self, node, "an expression",
+                         node->kind == NODE_LIST
+                             ? "quote it, or make it the default of an input and name that"
+                             : "write a path to a list, such as input.files or find.links");
+        return NULL;
+    }
+    check_input_type(self, node, "list");
+    return check_expression(self, node);
 }
 
 static void check_texts(struct check *self, const struct node *node)

@@ -184,7 +184,7 @@ static const char *check_count(struct wish *self)
             arena_printf(arena_of(self),
                          "the delegations of \"%s\" are used up: its limits.delegations is %u",
                          as->name, limit));
-    uint32_t all = self->exec->count - self->exec->nodes;
+    uint32_t all = self->exec->delegations;
     if (all >= LIMIT_DELEGATIONS || self->exec->count >= LIMIT_EXECUTION_TASKS)
         return refused(self, "delegations",
                        arena_printf(arena_of(self),

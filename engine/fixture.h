@@ -75,6 +75,8 @@ void tick(struct fixture *f, int64_t at_us);
 void resume(struct fixture *f);
 /* A new engine folds the journal, with the next epoch. Says INPUT_RESUME. */
 void restart(struct fixture *f);
+/* The same, when so many events of the journal were on disk before. */
+void crash(struct fixture *f, size_t on_disk);
 
 /* Answers under the run of a dispatch with its next step. */
 void result(struct fixture *f, const struct effect_dispatch *dispatch, const char *json);
