@@ -150,6 +150,13 @@ static void check_parts(struct check *check, const struct node *node)
     }
 }
 
+/* Without braces: what begins with them is a template, or was meant as one. */
+static bool is_braced(const struct node *node)
+{
+    return node->size >= 4 && memcmp(node->text, "{{", 2) == 0 &&
+           memcmp(node->text + node->size - 2, "}}", 2) == 0;
+}
+
 void expressions_check(struct check *check, const struct node *node, bool is_template)
 {
     const char *end = node->text + node->size;
@@ -175,13 +182,6 @@ value_t *check_template(struct check *self, const struct node *node)
     if (text)
         expressions_check(self, node, true);
     return text;
-}
-
-/* Without braces: what begins with them is a template, or was meant as one. */
-static bool is_braced(const struct node *node)
-{
-    return node->size >= 4 && memcmp(node->text, "{{", 2) == 0 &&
-           memcmp(node->text + node->size - 2, "}}", 2) == 0;
 }
 
 /* An expression must be text to YAML, too: a bare true or 5 has to be quoted. */

@@ -25,6 +25,7 @@ static int read_blob(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct
     if (!blob)
         return err_set(err, ERR_NOT_FOUND, "the blob is missing");
     *ret_bytes = buf_bytes(blob);
+    f->blob_reads++;
     return 0;
 }
 

@@ -48,6 +48,7 @@ struct fixture {
     bool rerun_never;       /* of all agents pinned from now on */
     int64_t agent_timeout;
     uint64_t credit;        /* of instances that come up */
+    size_t blob_reads;      /* so far */
 };
 
 struct fixture *fixture_new(void);

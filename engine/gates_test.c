@@ -375,6 +375,55 @@ static void test_many_items(void **state)
     fixture_free(&f);
 }
 
+/* What all items read is not decoded anew for each of them, however large it is. */
+static void test_items_share_what_they_read(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "w", NODE("m", "{{item}} of {{input.name}}", .items = "input.list"));
+    up(f, 1, "echo");
+    struct buf text = {0};
+    buf_puts(&text, "{\"name\": \"n\", \"list\": [");
+    for (int i = 0; i < 50; i++)
+        buf_printf(&text, "%s%d", i ? "," : "", i);
+    buf_puts(&text, "], \"rest\": \"");
+    for (int i = 0; i < 2 << 20; i++)
+        buf_putc(&text, 'x');
+    buf_puts(&text, "\"}");
+    struct uuid id = start_with(f, "w", buf_string(&text));
+    size_t reads = f->blob_reads;
+    assert_string_equal(json_of(f, &dispatch_of(f, "m[49]")->message), "\"49 of n\"");
+    assert_true(reads <= 2); /* the list's expression, and the items */
+    echo_all(f);
+    assert_string_equal(status_of(f, id), "succeeded");
+    assert_true(f->blob_reads <= reads);
+    buf_release(&text);
+    fixture_free(&f);
+}
+
+/* More lists than are kept decoded, in turns. */
+static void test_many_lists(void **state)
+{
+    enum { LISTS = 100 };
+    struct uuid ids[LISTS];
+    char text[64];
+    (void)state;
+    struct fixture *f = fixture_new();
+    one_map(f, (struct dag_node_spec){.items_parallel = 1});
+    for (int i = 0; i < LISTS; i++) {
+        (void)snprintf(text, sizeof text, "{\"list\": [%d, %d, [%d]]}", i, i + 1, i);
+        ids[i] = start_with(f, "w", text);
+    }
+    f->credit = 1000;
+    up(f, 1, "echo");
+    echo_all(f);
+    for (int i = 0; i < LISTS; i++) {
+        (void)snprintf(text, sizeof text, "[%d,%d,[%d]]", i, i + 1, i);
+        assert_string_equal(output_of(f, ids[i]), text);
+    }
+    fixture_free(&f);
+}
+
 static void test_too_many_items_are_refused(void **state)
 {
     (void)state;
@@ -413,6 +462,8 @@ int main(void)
         cmocka_unit_test(test_cancel_reaches_items),
         cmocka_unit_test(test_items_delegate),
         cmocka_unit_test(test_many_items),
+        cmocka_unit_test(test_items_share_what_they_read),
+        cmocka_unit_test(test_many_lists),
         cmocka_unit_test(test_too_many_items_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
