@@ -282,7 +282,7 @@ static void input_resume(struct call *call)
         if (!exec_terminal(exec))
             resume_exec(call, exec);
         if (exec->reservations > 0)
-            engine->gone_until_us = call->now_us + LIMIT_EGRESS_GRACE_US;
+            engine->resumed_until_us = call->now_us + LIMIT_EGRESS_GRACE_US;
     }
 }
 
@@ -339,9 +339,11 @@ int64_t engine_deadline(const engine_t *self)
 {
     const struct timer *timer = (const void *)heap_top(&self->timers);
     int64_t at = timer ? timer->at_us : INT64_MAX;
-    if (self->gone_until_us > 0 && self->gone_until_us < at)
-        at = self->gone_until_us;
-    if (self->dirty_count > 0 || self->questions_count > 0)
+    int64_t gone_us = egress_deadline(self);
+    if (gone_us < at)
+        at = gone_us;
+    if (self->dirty_count > 0 || self->questions_count > 0 || !list_empty(&self->fed) ||
+        (!list_empty(&self->egressless) && egress_has_room(self)))
         return 0; /* there is more to do than the last call did */
     return self->claiming && self->claims_until_us < at ? self->claims_until_us : at;
 }

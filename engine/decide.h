@@ -97,8 +97,12 @@ void input_egress_up(struct call *call, const struct input_egress_up *in);
 void input_egress_down(struct call *call, const struct input_egress_down *in);
 /* What waited for an egress is looked at again, if anything has changed for it. */
 void egress_due(struct call *call);
-/* Whether the task can't be given out for want of an egress that is there and has room. */
-bool lacks_egress(const struct call *call, const struct exec *exec, uint32_t index);
+int64_t egress_deadline(const engine_t *engine); /* INT64_MAX: none */
+bool egress_has_room(const engine_t *engine);
+/* Where the task has to wait for an egress, if it needs one for its next turn; NULL: it needn't. */
+struct list *egress_wait(const struct call *call, const struct exec *exec, uint32_t index);
+/* Whether the task's next turn is due and nothing is reserved for it: nothing of it runs. */
+bool turn_is_unasked(const struct exec *exec, uint32_t index);
 /* Sees to it that the task's next turn is reserved, if one is due. The live is IDLE or RUNNING.
  * False: its limits forbid it, and the task has failed; or it starves until calls in flight have
  * left something. */
@@ -107,8 +111,6 @@ bool reserve(struct call *call, struct live *live);
 void grant(struct call *call, struct live *live, bool tell);
 /* Reserves and grants the next turn of a RUNNING live, if one is due and an egress is there. */
 void advance(struct call *call, struct live *live);
-/* Whether the next turn's reservation is free now. */
-bool has_budget(const struct exec *exec, uint32_t index);
 /* Some of what was reserved is free again: whoever starves is looked at before dispatches. */
 void free_budget(engine_t *engine, struct exec *exec);
 /* Reservations that the last event ended: their egress is told to forget. */
@@ -137,6 +139,16 @@ void hand_over(struct call *call, struct live *live, struct instance *instance, 
  * gathered: what was stopped in the same batch must not start after its commit. The live is to be
  * freed then, for nobody holds it. */
 bool recall(struct call *call, struct live *live);
+
+/* --- budget.c --------------------------------------------------------------------------------- */
+
+enum leave { LEAVE, STARVES, FORBIDDEN };
+/* Whether the limits leave the turn that is to be reserved, whose bounds it fills in; *ret_why: why
+ * it is forbidden. */
+enum leave budget_judge(struct call *call, struct live *live, struct event_reserved *reserved,
+                        const char **ret_why);
+/* What calls in flight did not use is there for those that starved. */
+void feed(struct call *call);
 
 /* --- render.c --------------------------------------------------------------------------------- */
 

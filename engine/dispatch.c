@@ -149,24 +149,41 @@ bool recall(struct call *call, struct live *live)
     return true;
 }
 
+static bool render(struct call *call, struct live *live, struct datum *ret_message)
+{
+    struct err err = {0};
+    char text[sizeof err.what + sizeof err.where + sizeof err.fix];
+    if (render_message(call, live->exec, live->node, ret_message, &err) == 0) {
+        live->message_bytes = datum_size(ret_message);
+        return true;
+    }
+    live_idle(call->engine, live);
+    task_fail(call, live, (struct run){0, 0}, "expression", err_format(&err, text, sizeof text),
+              true);
+    return false;
+}
+
+/* False: it has failed, or starves. */
+static bool take_turn(struct call *call, struct live *live)
+{
+    if (!task_pin(live->exec, live->node)->as.takes_turns)
+        return true;
+    live_idle(call->engine, live);
+    return reserve(call, live);
+}
+
+/* One that starved before is rendered again only once it has its reservation. */
 static void dispatch_one(struct call *call, struct live *live, struct instance *instance)
 {
     engine_t *engine = call->engine;
     struct datum message;
-    struct err err = {0};
-    if (render_message(call, live->exec, live->node, &message, &err)) {
-        char text[sizeof err.what + sizeof err.where + sizeof err.fix];
-        live_idle(engine, live);
-        task_fail(call, live, (struct run){0, 0}, "expression", err_format(&err, text, sizeof text),
-                  true);
+    bool known = live->message_bytes > 0;
+    if (known && !take_turn(call, live))
         return;
-    }
-    live->message_bytes = datum_size(&message);
-    if (task_pin(live->exec, live->node)->as.takes_turns) {
-        live_idle(engine, live);
-        if (!reserve(call, live))
-            return; /* it has failed, or starves */
-    }
+    if (!render(call, live, &message))
+        return;
+    if (!known && !take_turn(call, live))
+        return;
     instance->sent++;
     instance->last_used = ++engine->use_counter;
     heap_moved(&instance->agent->instances, &instance->item);
@@ -199,9 +216,10 @@ static bool dispatch_agent(struct call *call, struct agent *agent, size_t begin)
         struct instance *instance = choose(call, agent, live);
         if (!instance || instance_free(instance) == 0)
             return true;
-        if (lacks_egress(call, live->exec, live->node)) {
+        struct list *wait = egress_wait(call, live->exec, live->node);
+        if (wait) {
             live_idle(call->engine, live);
-            live_starve(live, &call->engine->egressless);
+            live_starve(call->engine, live, wait, attempt_until(live->exec, live->node));
         } else if (!exec_has_slot(live->exec))
             live_aside(call->engine, live);
         else if (rendered_enough(call, begin))
@@ -210,22 +228,6 @@ static bool dispatch_agent(struct call *call, struct agent *agent, size_t begin)
             dispatch_one(call, live, instance);
     }
     return true;
-}
-
-/* What calls in flight did not use is there for those that starved. */
-static void feed(struct call *call)
-{
-    while (!list_empty(&call->engine->fed)) {
-        struct exec *exec = LIST_OWNER(call->engine->fed.next, struct exec, fed);
-        list_remove(&exec->fed);
-        while (!list_empty(&exec->starved)) {
-            struct live *live = LIST_OWNER(exec->starved.next, struct live, link);
-            if (!has_budget(exec, live->node))
-                break; /* nor have those behind it, or they wait for it */
-            live_idle(call->engine, live);
-            place(call, live);
-        }
-    }
 }
 
 /* Tasks that fail here make others ready, of agents that then join the end of the row. What is left

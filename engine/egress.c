@@ -51,121 +51,49 @@ static bool turn_is_due(const struct exec *exec, uint32_t index)
     return task_pin(exec, index)->as.takes_turns && turn_may_follow(exec->tasks[index].talk);
 }
 
+bool egress_has_room(const engine_t *engine)
+{
+    return choose(engine) != NULL;
+}
+
+static struct gone *find_gone(const engine_t *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->gone_count; i++)
+        if (strcmp(engine->gone[i].name, name) == 0)
+            return &engine->gone[i];
+    return NULL;
+}
+
 /* An egress that is not there may come back and have the answer, if it hasn't as a later process.
  */
 static bool may_come_back(const struct call *call, const struct reservation *held)
 {
-    const struct egress *egress = find(call->engine, held->egress);
-    return call->now_us < call->engine->gone_until_us && !(egress && egress->boot > held->boot);
+    const engine_t *engine = call->engine;
+    const struct egress *egress = find(engine, held->egress);
+    if (egress && egress->boot > held->boot)
+        return false;
+    return call->now_us < engine->resumed_until_us || find_gone(engine, held->egress);
 }
 
-bool lacks_egress(const struct call *call, const struct exec *exec, uint32_t index)
+struct list *egress_wait(const struct call *call, const struct exec *exec, uint32_t index)
 {
+    engine_t *engine = call->engine;
     const struct talk *talk = exec->tasks[index].talk;
     if (!turn_is_due(exec, index))
-        return false;
+        return NULL;
     if (talk && talk->reservation.turn > 0) {
-        if (holder(call->engine, &talk->reservation))
-            return false;
+        if (holder(engine, &talk->reservation))
+            return NULL;
         if (may_come_back(call, &talk->reservation))
-            return true;
+            return &engine->returning;
     }
-    return choose(call->engine) == NULL;
+    return egress_has_room(engine) ? NULL : &engine->egressless;
 }
 
-/* --- bounds ----------------------------------------------------------------------------------- */
-
-#define BASE_TOKENS     2048u /* instructions, tools, the message */
-#define BYTES_PER_TOKEN 2u    /* fewer than any tokenizer needs for text */
-#define PER_MILLION     1000000u
-
-/* The most that the next turn may use; what is left of limits cuts it. */
-static uint64_t bound_tokens(const struct exec *exec, uint32_t index)
+bool turn_is_unasked(const struct exec *exec, uint32_t index)
 {
-    const struct pinned_agent *as = &task_pin(exec, index)->as;
-    const struct task *task = &exec->tasks[index];
-    uint64_t bytes = task->talk ? task->talk->bytes : 0;
-    bytes += task->live->message_bytes;
-    return BASE_TOKENS + bytes / BYTES_PER_TOKEN +
-           (as->max_tokens > 0 ? as->max_tokens : LIMIT_TURN_OUTPUT_TOKENS);
-}
-
-static uint64_t bound_cost(const struct exec *exec, uint32_t index, uint64_t tokens)
-{
-    const struct pinned_agent *as = &task_pin(exec, index)->as;
-    uint64_t price = as->input_price > as->output_price ? as->input_price : as->output_price;
-    if (price > 0 && tokens > UINT64_MAX / price)
-        return UINT64_MAX;
-    return (tokens * price + PER_MILLION - 1) / PER_MILLION;
-}
-
-static const char *spent_text(struct call *call, const struct exec *exec, uint32_t index,
-                              uint32_t limit, const char *what)
-{
-    const char *chain = talk_chain(&call->out->arena, exec, index);
-    if (limit == NO_NODE)
-        return arena_printf(&call->out->arena, "nothing is left of the execution's limits.%s: %s",
-                            what, chain);
-    return arena_printf(&call->out->arena, "nothing is left of limits.%s of agent \"%s\": %s", what,
-                        task_pin(exec, limit)->agent->name, chain);
-}
-
-enum leave { LEAVE, STARVES, FORBIDDEN };
-
-/* The whole of what the turn may need; or, while nobody else has any of it reserved, what is left.
- */
-static enum leave cut(const struct budget *budget, uint64_t *bound)
-{
-    if (budget->left == 0)
-        return FORBIDDEN;
-    if (*bound <= budget->free)
-        return LEAVE;
-    if (budget->free < budget->left)
-        return STARVES;
-    *bound = budget->left;
-    return LEAVE;
-}
-
-static enum leave cut_cost(const struct exec *exec, uint32_t index, struct event_reserved *reserved)
-{
-    struct budget budget = ledger_cost(exec, index);
-    reserved->cost_microusd = bound_cost(exec, index, reserved->tokens);
-    return cut(&budget, &reserved->cost_microusd);
-}
-
-/* Fills in the bounds; *ret_why: why it is forbidden. */
-static enum leave judge(struct call *call, const struct exec *exec, uint32_t index,
-                        struct event_reserved *reserved, const char **ret_why)
-{
-    const struct pinned_agent *as = &task_pin(exec, index)->as;
-    uint32_t turns = as->turns > 0 ? as->turns : LIMIT_TURNS;
-    if (reserved->turn > turns) {
-        *ret_why =
-            arena_printf(&call->out->arena, "agent \"%s\" has taken %u turns, its limits.turns: %s",
-                         as->name, turns, talk_chain(&call->out->arena, exec, index));
-        return FORBIDDEN;
-    }
-    struct budget tokens = ledger_tokens(exec, index);
-    reserved->tokens = bound_tokens(exec, index);
-    enum leave leave = cut(&tokens, &reserved->tokens);
-    if (leave == FORBIDDEN)
-        *ret_why = spent_text(call, exec, index, tokens.limit, "tokens");
-    if (leave != LEAVE)
-        return leave;
-    leave = cut_cost(exec, index, reserved);
-    if (leave == FORBIDDEN)
-        *ret_why = spent_text(call, exec, index, ledger_cost(exec, index).limit, "cost");
-    return leave;
-}
-
-bool has_budget(const struct exec *exec, uint32_t index)
-{
-    struct budget tokens = ledger_tokens(exec, index), cost = ledger_cost(exec, index);
-    uint64_t bound = bound_tokens(exec, index);
-    if (cut(&tokens, &bound) == STARVES)
-        return false;
-    bound = bound_cost(exec, index, bound);
-    return cut(&cost, &bound) != STARVES;
+    const struct talk *talk = exec->tasks[index].talk;
+    return talk && talk->turn > 0 && turn_is_due(exec, index) && talk->reservation.turn == 0;
 }
 
 /* --- reserving and granting ------------------------------------------------------------------- */
@@ -192,11 +120,11 @@ void free_budget(engine_t *engine, struct exec *exec)
 
 /* A place with an instance is taken by nobody who waits for others' calls, for these may need it.
  */
-static void starve(struct call *call, struct live *live)
+static void starve(struct call *call, struct live *live, struct list *list, const char *why)
 {
     if (live->state == LIVE_RUNNING)
-        task_take_back(call, live, "its budget is reserved for others");
-    live_starve(live, &live->exec->starved);
+        task_take_back(call, live, why);
+    live_starve(call->engine, live, list, attempt_until(live->exec, live->node));
 }
 
 static void forbid(struct call *call, struct live *live, const char *why)
@@ -229,8 +157,10 @@ bool reserve(struct call *call, struct live *live)
                      .boot = egress->boot},
     };
     const char *why = NULL;
-    switch (judge(call, exec, index, &event.reserved, &why)) {
-    case STARVES: starve(call, live); return false;
+    switch (budget_judge(call, live, &event.reserved, &why)) {
+    case STARVES:
+        starve(call, live, &exec->starved, "its budget is reserved for others");
+        return false;
     case FORBIDDEN: forbid(call, live, why); return false;
     case LEAVE: break;
     }
@@ -264,6 +194,12 @@ static void tell_instance(struct call *call, const struct live *live,
                                 .egress = keep_text(call, held->egress)};
 }
 
+static void know(struct egress *egress, struct reservation *held)
+{
+    egress->told += held->told != egress->handle;
+    held->told = egress->handle;
+}
+
 void grant(struct call *call, struct live *live, bool tell)
 {
     const struct exec *exec = live->exec;
@@ -271,10 +207,11 @@ void grant(struct call *call, struct live *live, bool tell)
     const struct pin *pin = task_pin(exec, live->node);
     if (!task->talk || live->state != LIVE_RUNNING)
         return;
-    const struct reservation *held = &task->talk->reservation;
-    const struct egress *egress = holder(call->engine, held);
+    struct reservation *held = &task->talk->reservation;
+    struct egress *egress = holder(call->engine, held);
     if (!egress)
         return;
+    know(egress, held);
     struct effect *effect = add_effect(call, EFFECT_GRANT);
     effect->grant = (struct effect_grant){
         .handle = egress->handle,
@@ -289,11 +226,17 @@ void grant(struct call *call, struct live *live, bool tell)
         tell_instance(call, live, held);
 }
 
+/* Where there is no egress at all it keeps its place: soon there will be one again. */
 void advance(struct call *call, struct live *live)
 {
-    if (turn_is_due(live->exec, live->node) && !lacks_egress(call, live->exec, live->node) &&
-        reserve(call, live))
+    engine_t *engine = call->engine;
+    if (!turn_is_due(live->exec, live->node))
+        return;
+    struct list *wait = egress_wait(call, live->exec, live->node);
+    if (!wait && reserve(call, live))
         grant(call, live, true);
+    else if (wait == &engine->egressless && engine->egresses_count > 0)
+        starve(call, live, wait, "no egress has room for its call");
 }
 
 static void forget(struct call *call, const struct egress *egress, const struct call_key *key)
@@ -302,13 +245,10 @@ static void forget(struct call *call, const struct egress *egress, const struct 
     effect->forget = (struct effect_forget){egress->handle, *key};
 }
 
-/* A reservation of its process, or of the one before it, is over. */
-static void end_one(engine_t *engine, struct egress *egress, uint64_t boot)
+static void end_one(struct egress *egress, const struct released *released)
 {
-    if (egress->boot != boot)
-        return;
-    engine->room |= egress->open == LIMIT_EGRESS_ANSWERS;
-    egress->open--;
+    egress->open -= egress->boot == released->boot;
+    egress->told -= egress->handle == released->told;
 }
 
 /* An egress that is not there says what it holds when it comes back. */
@@ -322,7 +262,7 @@ void forget_released(struct call *call, struct exec *exec)
         struct egress *egress = find(engine, released->egress);
         struct call_key key = key_of(call, exec, released->task, released->attempt, released->turn);
         if (egress) {
-            end_one(engine, egress, released->boot);
+            end_one(egress, released);
             forget(call, egress, &key);
         }
         free(released->egress);
@@ -331,15 +271,17 @@ void forget_released(struct call *call, struct exec *exec)
 
 /* --- egresses come and go --------------------------------------------------------------------- */
 
-static bool is_wanted(const struct call *call, const struct egress *egress,
-                      const struct call_key *key)
+/* The reservation of this egress that the key is of, or NULL. */
+static struct reservation *find_held(const struct call *call, const struct egress *egress,
+                                     const struct call_key *key)
 {
     const struct exec *exec = state_exec(call->engine, key->execution);
     uint32_t index = exec ? exec_find(exec, key->path) : NO_NODE;
-    const struct talk *talk = index == NO_NODE ? NULL : exec->tasks[index].talk;
-    return talk && exec->tasks[index].attempt == key->attempt && key->turn > 0 &&
-           talk->reservation.turn == key->turn &&
-           holder(call->engine, &talk->reservation) == egress;
+    struct talk *talk = index == NO_NODE ? NULL : exec->tasks[index].talk;
+    bool is_its = talk && exec->tasks[index].attempt == key->attempt && key->turn > 0 &&
+                  talk->reservation.turn == key->turn &&
+                  holder(call->engine, &talk->reservation) == egress;
+    return is_its ? &talk->reservation : NULL;
 }
 
 static void remove_egress(engine_t *engine, struct egress *egress)
@@ -364,7 +306,7 @@ static uint64_t count_open(const engine_t *engine, const struct egress *egress)
 uint64_t engine_egress_load(const engine_t *self, uint64_t handle)
 {
     const struct egress *egress = find_handle(self, handle);
-    return egress ? egress->open : 0;
+    return egress ? egress->told : 0;
 }
 
 static struct egress *add_egress(engine_t *engine, const struct input_egress_up *in)
@@ -405,7 +347,20 @@ static struct place *list_running(struct call *call, size_t *ret_count)
     return places;
 }
 
-static void advance_all(struct call *call)
+/* The egress that has just come is told again what it has; for all others only those count that
+ * have no egress. */
+static void look_again(struct call *call, struct live *live, uint64_t came)
+{
+    const struct talk *talk = live->exec->tasks[live->node].talk;
+    const struct egress *egress =
+        talk && talk->reservation.turn > 0 ? holder(call->engine, &talk->reservation) : NULL;
+    if (!egress)
+        advance(call, live);
+    else if (egress->handle == came)
+        grant(call, live, true);
+}
+
+static void look_at_all(struct call *call, uint64_t came)
 {
     size_t count;
     const struct place *places = list_running(call, &count);
@@ -413,34 +368,72 @@ static void advance_all(struct call *call)
         struct exec *exec = state_exec(call->engine, places[i].execution);
         struct live *live = exec ? exec->tasks[places[i].index].live : NULL;
         if (live && live->state == LIVE_RUNNING)
-            advance(call, live);
+            look_again(call, live, came);
     }
 }
 
-static void look_again(struct call *call)
+static void place_some(struct call *call, struct list *list, uint64_t most)
 {
-    engine_t *engine = call->engine;
     struct list waiting;
-    advance_all(call);
     list_init(&waiting);
-    list_move_all(&engine->egressless, &waiting);
-    while (!list_empty(&waiting)) {
+    list_move_all(list, &waiting);
+    while (!list_empty(&waiting) && most-- > 0) {
         struct live *live = LIST_OWNER(waiting.next, struct live, link);
-        live_idle(engine, live);
+        live_idle(call->engine, live);
         place(call, live);
     }
+    list_move_all(list, &waiting);
+    list_move_all(&waiting, list);
+}
+
+static uint64_t room(const engine_t *engine)
+{
+    uint64_t room = 0;
+    for (size_t i = 0; i < engine->egresses_count; i++)
+        if (engine->egresses[i].open < LIMIT_EGRESS_ANSWERS)
+            room += LIMIT_EGRESS_ANSWERS - engine->egresses[i].open;
+    return room;
+}
+
+static void remove_gone(engine_t *engine, struct gone *gone)
+{
+    free(gone->name);
+    *gone = engine->gone[--engine->gone_count];
+}
+
+/* Whether any is gone for good. */
+static bool expire(engine_t *engine, int64_t now_us)
+{
+    bool any = engine->resumed_until_us > 0 && now_us >= engine->resumed_until_us;
+    if (any)
+        engine->resumed_until_us = 0;
+    for (size_t i = engine->gone_count; i-- > 0;) {
+        if (now_us < engine->gone[i].until_us)
+            continue;
+        remove_gone(engine, &engine->gone[i]);
+        any = true;
+    }
+    return any;
+}
+
+int64_t egress_deadline(const engine_t *engine)
+{
+    int64_t at_us = engine->resumed_until_us > 0 ? engine->resumed_until_us : INT64_MAX;
+    for (size_t i = 0; i < engine->gone_count; i++)
+        if (engine->gone[i].until_us < at_us)
+            at_us = engine->gone[i].until_us;
+    return at_us;
 }
 
 void egress_due(struct call *call)
 {
     engine_t *engine = call->engine;
-    bool gone = engine->gone_until_us > 0 && call->now_us >= engine->gone_until_us;
-    if (gone)
-        engine->gone_until_us = 0;
-    bool due = engine->room || (gone && engine->egresses_count > 0);
-    engine->room = false;
-    if (due)
-        look_again(call);
+    if (expire(engine, call->now_us)) {
+        look_at_all(call, 0);
+        place_some(call, &engine->returning, UINT64_MAX);
+    }
+    if (!list_empty(&engine->egressless))
+        place_some(call, &engine->egressless, room(engine));
 }
 
 void input_egress_up(struct call *call, const struct input_egress_up *in)
@@ -449,22 +442,33 @@ void input_egress_up(struct call *call, const struct input_egress_up *in)
     struct egress *old = in->old_handle ? find_handle(engine, in->old_handle) : NULL;
     if (old)
         remove_egress(engine, old);
-    const struct egress *egress = add_egress(engine, in);
+    struct egress *egress = add_egress(engine, in);
+    struct gone *gone = find_gone(engine, in->egress);
+    if (gone)
+        remove_gone(engine, gone);
     for (size_t i = 0; i < in->held_count; i++) {
         struct call_key key = in->held[i];
         key.path = keep_text(call, key.path);
-        if (!is_wanted(call, egress, &key))
+        struct reservation *held = find_held(call, egress, &key);
+        if (held)
+            know(egress, held);
+        else
             forget(call, egress, &key);
     }
-    look_again(call);
+    look_at_all(call, in->handle);
+    place_some(call, &engine->returning, UINT64_MAX);
 }
 
 void input_egress_down(struct call *call, const struct input_egress_down *in)
 {
-    struct egress *egress = find_handle(call->engine, in->handle);
+    engine_t *engine = call->engine;
+    struct egress *egress = find_handle(engine, in->handle);
     if (!egress)
         return;
-    if (egress->open > 0)
-        call->engine->gone_until_us = call->now_us + LIMIT_EGRESS_GRACE_US;
-    remove_egress(call->engine, egress);
+    if (egress->open > 0) {
+        engine->gone = xrealloc(engine->gone, (engine->gone_count + 1) * sizeof *engine->gone);
+        engine->gone[engine->gone_count++] =
+            (struct gone){xstrdup(egress->name), call->now_us + LIMIT_EGRESS_GRACE_US};
+    }
+    remove_egress(engine, egress);
 }

@@ -243,6 +243,166 @@ static void test_turns_without_reservations_have_a_limit(void **state)
     fixture_free(&f);
 }
 
+/* What is given up while tasks are given out frees a budget, too. */
+static void test_a_budget_given_up_wakes_who_waits(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    f->credit = 1;
+    model(f, (struct pinned_agent){.name = "lead"});
+    workflow_full(
+        f, (struct dag_spec){.name = "two", .priority = 5, .tokens = 3000},
+        (const struct node[]){NODE("x", "{{input}}", .agent = "lead", .on_error = DAG_CONTINUE),
+                              NODE("y", "{{input}}", .agent = "lead", .on_error = DAG_CONTINUE)},
+        2);
+    egress_as(f, 50, "egress:e1", 1);
+    up(f, 1, "lead");
+    up(f, 2, "lead");
+    struct uuid id = start(f, "two");
+    const struct effect_dispatch *x = dispatch_of(f, "x");
+    egress_as(f, 51, "egress:e2", 1);
+    egress_down(f, 50);
+    down(f, x->handle, "exited");
+    tick(f, f->now + LIMIT_EGRESS_GRACE_US);
+    for (int i = 0; i < 5 && engine_deadline(f->engine) <= f->now; i++)
+        tick(f, f->now);
+    assert_string_equal(task_status_of(f, id, "y"), "failed");
+    assert_string_equal(status_of(f, id), "succeeded");
+    fixture_free(&f);
+}
+
+/* Who waits for a budget of one subtree holds up nobody that waits for another one's. */
+static void test_budgets_of_subtrees_are_waited_for_apart(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    f->credit = 100;
+    model(f, (struct pinned_agent){.name = "boss", .tokens = 20000, .max_tokens = 100, TO("lead")});
+    model(f, (struct pinned_agent){.name = "lead", .max_tokens = 15000});
+    WORKFLOW(f, "w", NODE("p", "{{input}}", .agent = "boss"),
+             NODE("q", "{{input}}", .agent = "boss"));
+    egress_as(f, 50, "egress:e1", 1);
+    up(f, 1, "boss");
+    up(f, 2, "lead");
+    struct uuid id = start(f, "w");
+    const struct effect_dispatch *tops[] = {dispatch_of(f, "p"), dispatch_of(f, "q")}, *first;
+    for (size_t i = 0; i < 2; i++) {
+        turn(f, tops[i], 1, 1, 1, CALLS("delegate_to_agent", "delegate_to_agent"));
+        delegate(f, tops[i], 1, 0, "lead", "1");
+        first = dispatch_of(f, i == 0 ? "p/1" : "q/1");
+        delegate(f, tops[i], 1, 1, "lead", "2");
+    }
+    assert_string_equal(task_status_of(f, id, "q/2"), "pending");
+    turn(f, first, 1, 1, 1, NULL);
+    assert_non_null(dispatch_of(f, "q/2"));
+    assert_string_equal(task_status_of(f, id, "p/2"), "pending");
+    fixture_free(&f);
+}
+
+static void test_others_that_come_and_go_change_no_grant(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    egress_as(f, 50, "egress:e1", 1);
+    start(f, "one");
+    egress_as(f, 51, "egress:e2", 1);
+    assert_int_equal(count_effects(f, EFFECT_GRANT) + count_effects(f, EFFECT_GRANTED), 0);
+    egress_down(f, 51);
+    tick(f, f->now + LIMIT_EGRESS_GRACE_US);
+    assert_int_equal(count_effects(f, EFFECT_GRANT) + count_effects(f, EFFECT_GRANTED), 0);
+    fixture_free(&f);
+}
+
+/* Each egress has its own time to come back. */
+static void test_an_unsteady_egress_keeps_no_other_from_being_given_up(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    egress_as(f, 49, "egress:e0", 1);
+    start(f, "one");
+    egress_as(f, 51, "egress:e2", 1);
+    egress_down(f, 49);
+    f->credit = 10;
+    up(f, 2, "lead");
+    start(f, "one");
+    egress_down(f, 51);
+    tick(f, f->now + 4 * SECOND);
+    egress_as(f, 52, "egress:e2", 1);
+    assert_int_equal(count_events(f, EVENT_SETTLED), 0);
+    tick(f, f->now + 2 * SECOND);
+    assert_int_equal(count_events(f, EVENT_SETTLED), 1);
+    fixture_free(&f);
+}
+
+static void test_the_time_of_an_attempt_runs_while_it_waits_for_an_egress(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    model(f, (struct pinned_agent){.name = "lead", .timeout_us = 10 * SECOND});
+    WORKFLOW(f, "one", NODE("a", "{{input}}", .agent = "lead"));
+    up(f, 1, "lead");
+    egress_as(f, 50, "egress:e1", 1);
+    struct uuid id = start(f, "one");
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    turn(f, a, 1, 1, 10, CALLS("list_agents"));
+    egress_down(f, 50);
+    tool_call(f, a, 1, 0, "list_agents", "{}");
+    assert_true(engine_deadline(f->engine) == f->now + 10 * SECOND);
+    tick(f, f->now + 10 * SECOND);
+    assert_string_equal(task_status_of(f, id, "a"), "failed");
+    assert_string_equal(task(f, id, "a").failure.code, "timeout");
+    fixture_free(&f);
+}
+
+/* Between two turns nothing of a task runs. */
+static void test_who_must_not_run_twice_may_wait_over_a_restart(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    f->credit = 1;
+    two_with(f, 20000);
+    model(f, (struct pinned_agent){.name = "lead", .rerun_never = true});
+    up(f, 1, "lead");
+    up(f, 2, "lead");
+    struct uuid id = start(f, "two");
+    const struct effect_dispatch *y = dispatch_of(f, "y");
+    turn(f, y, 1, 1, 8000, CALLS("wc"));
+    tool_result(f, y, 2, 1, 0, "7");
+    assert_non_null(drop_of(f, "y"));
+    restart(f);
+    tick(f, f->now + 60 * SECOND);
+    assert_string_equal(task_status_of(f, id, "x"), "failed");
+    assert_string_not_equal(task_status_of(f, id, "y"), "failed");
+    fixture_free(&f);
+}
+
+static void test_the_message_counts_after_a_restart(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    one(f);
+    egress_as(f, 50, "egress:e1", 1);
+    char text[60001];
+    memset(text, 'z', sizeof text - 1);
+    text[0] = text[sizeof text - 2] = '"';
+    text[sizeof text - 1] = '\0';
+    start_with(f, "one", text);
+    const struct effect_dispatch *a = dispatch_of(f, "a");
+    turn(f, a, 1, 1, 10, CALLS("wc"));
+    restart(f);
+    egress_as(f, 60, "egress:e1", 1);
+    struct claim claim = {
+        .execution = a->execution, .path = "a", .run = a->run, .acknowledged_step = 1};
+    up_claiming(f, 11, 0, "lead", &claim, 1);
+    struct effect_dispatch held = *a;
+    held.handle = 11;
+    tool_result(f, &held, 2, 1, 0, "7");
+    assert_true(event_of(f, EVENT_RESERVED)->reserved.tokens > 30000);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +416,13 @@ int main(void)
         cmocka_unit_test(test_a_long_message_is_reserved_for),
         cmocka_unit_test(test_nothing_left_is_told_as_one),
         cmocka_unit_test(test_turns_without_reservations_have_a_limit),
+        cmocka_unit_test(test_a_budget_given_up_wakes_who_waits),
+        cmocka_unit_test(test_budgets_of_subtrees_are_waited_for_apart),
+        cmocka_unit_test(test_others_that_come_and_go_change_no_grant),
+        cmocka_unit_test(test_an_unsteady_egress_keeps_no_other_from_being_given_up),
+        cmocka_unit_test(test_the_time_of_an_attempt_runs_while_it_waits_for_an_egress),
+        cmocka_unit_test(test_who_must_not_run_twice_may_wait_over_a_restart),
+        cmocka_unit_test(test_the_message_counts_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,8 +40,8 @@ static void release(engine_t *self, struct exec *exec, uint32_t index)
         self->released_capacity = self->released_capacity ? 2 * self->released_capacity : 8;
         self->released = xrealloc(self->released, self->released_capacity * sizeof *self->released);
     }
-    self->released[self->released_count++] =
-        (struct released){index, exec->tasks[index].attempt, held->turn, held->boot, held->egress};
+    self->released[self->released_count++] = (struct released){
+        index, exec->tasks[index].attempt, held->turn, held->boot, held->told, held->egress};
     held->egress = NULL;
 }
 

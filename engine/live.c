@@ -216,10 +216,14 @@ static void leave_aside(struct live *live)
     lane_update(live->exec, lane_of(live));
 }
 
-static void leave_starved(struct live *live)
+/* Those behind it may have waited for it alone. */
+static void leave_starved(engine_t *self, struct live *live)
 {
+    struct exec *exec = live->exec;
     list_remove(&live->link);
     agent_of(live)->starved--;
+    if (!list_empty(&exec->starved) && list_empty(&exec->fed))
+        list_push_back(&self->fed, &exec->fed);
 }
 
 static void leave(engine_t *self, struct live *live)
@@ -229,7 +233,7 @@ static void leave(engine_t *self, struct live *live)
     case LIVE_IDLE: return;
     case LIVE_PARKED:
     case LIVE_RETRY: break;
-    case LIVE_STARVED: leave_starved(live); break;
+    case LIVE_STARVED: leave_starved(self, live); break;
     case LIVE_HELD: list_remove(&live->link); break;
     case LIVE_CLAIM: leave_claims(self, live); break;
     case LIVE_QUEUED: leave_queue(live); break;
@@ -298,9 +302,11 @@ void live_hold(engine_t *self, struct live *live)
     list_push_back(&live->exec->held, &live->link);
 }
 
-void live_starve(struct live *live, struct list *list)
+void live_starve(engine_t *self, struct live *live, struct list *list, int64_t timeout_at_us)
 {
     set_state(live, LIVE_STARVED);
+    if (timeout_at_us != INT64_MAX)
+        timer_set(self, &live->timer, timeout_at_us);
     live->agent_index = task_agent(live->exec, live->node);
     live->again = true;
     agent_of(live)->starved++;

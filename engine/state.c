@@ -14,6 +14,7 @@ engine_t *engine_new(const struct engine_config *config)
     list_init(&self->claims);
     list_init(&self->fed);
     list_init(&self->egressless);
+    list_init(&self->returning);
     heap_init(&self->timers, timer_before);
     return self;
 }
@@ -163,6 +164,9 @@ void engine_destroy(engine_t **self_p)
         free(self->released[i].egress);
     for (size_t i = 0; i < self->egresses_count; i++)
         free(self->egresses[i].name);
+    for (size_t i = 0; i < self->gone_count; i++)
+        free(self->gone[i].name);
+    free(self->gone);
     free(self->released);
     free(self->egresses);
     free(self->ready);

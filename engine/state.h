@@ -43,7 +43,7 @@ struct timer {
  * timer runs until the next attempt. QUEUED: in its agent's queue. ASIDE: its execution has as many
  * tasks running as it may. HELD: its execution is being stopped and others have yet to stop.
  * STARVED: what is left of its budget is reserved for others, whose calls are in flight; or there is
- * no egress that it could ask.
+ * no egress that it could ask. Only the time of its attempt runs.
  * PARKED: it waits for delegations, nobody holds it, and only the time of its attempt runs.
  * RUNNING: an instance holds it under `run`. STOPPING: the same, but the fold has ended the task, or
  * the attempt, and the instance was told to drop it; a next attempt waits until it has let go. */
@@ -110,6 +110,13 @@ struct egress {
     uint64_t boot;
     uint64_t granted; /* in all: the one with least is asked next */
     uint64_t open;    /* reservations that it has */
+    uint64_t told;    /* those of which it knows by this link */
+};
+
+/* An egress whose link ended, and which may come back with its calls. */
+struct gone {
+    char *name;
+    int64_t until_us;
 };
 
 /* Of one execution with a limit of parallel tasks, for one agent. */
@@ -168,6 +175,7 @@ struct reservation {
     char *egress;        /* address */
     uint64_t boot;
     uint64_t tokens, cost_microusd;
+    uint64_t told; /* volatile: handle of the egress that has been told of it */
 };
 
 /* Sums over a task and all below it, or over an execution. */
@@ -318,7 +326,7 @@ struct question {
 
 struct released {
     uint32_t task, attempt, turn;
-    uint64_t boot;
+    uint64_t boot, told;
     char *egress; /* the receiver frees it */
 };
 
@@ -343,9 +351,9 @@ struct engine {
     /* volatile */
     struct egress *egresses;
     size_t egresses_count;
-    int64_t gone_until_us; /* so long an egress that is not there may come back with its calls; 0:
-                            * it was too long */
-    bool room;             /* an egress that was full has room again */
+    struct gone *gone;
+    size_t gone_count;
+    int64_t resumed_until_us; /* after a restart any egress may come back until then; 0: it is past */
     uint64_t run_counter;
     uint64_t use_counter;
     uint64_t timer_counter;
@@ -354,7 +362,8 @@ struct engine {
     int64_t claims_until_us;
     struct list claims;     /* lives in CLAIM */
     struct list fed;        /* executions */
-    struct list egressless; /* lives in STARVED that wait for an egress */
+    struct list egressless; /* lives in STARVED that wait for room at an egress */
+    struct list returning;  /* lives in STARVED that wait for the egress that has their call */
     struct agent **dirty;
     size_t dirty_count, dirty_capacity;
     struct live *spare; /* freed lives, chained by link.next */
@@ -478,6 +487,7 @@ struct budget {
     uint64_t left;  /* beside what was used */
     uint64_t free;  /* beside what is reserved, too */
     uint32_t limit; /* the task whose limit `left` comes of; NO_NODE: the execution */
+    uint32_t tight; /* the same for `free` */
 };
 struct budget ledger_tokens(const struct exec *exec, uint32_t index);
 struct budget ledger_cost(const struct exec *exec, uint32_t index);
@@ -502,7 +512,8 @@ void live_retry(engine_t *self, struct live *live, int64_t at_us);
 void live_queue(engine_t *self, struct live *live);
 void live_aside(engine_t *self, struct live *live);
 void live_hold(engine_t *self, struct live *live);
-void live_starve(struct live *live, struct list *list); /* exec->starved or engine->egressless */
+/* In exec->starved, engine->egressless or engine->returning. INT64_MAX: no timeout. */
+void live_starve(engine_t *self, struct live *live, struct list *list, int64_t timeout_at_us);
 void live_park(engine_t *self, struct live *live, int64_t timeout_at_us); /* INT64_MAX: none */
 void live_run(engine_t *self, struct live *live, struct instance *instance, struct run run,
               int64_t now_us);

@@ -171,7 +171,8 @@ void task_lose(struct call *call, struct live *live, const char *reason)
 
 /* Whether the task was ever given out can't be known, since dispatches are not journaled; so all
  * runs of earlier epochs are void now. For `rerun: never` that means failing: running a second time
- * what may have run is what the agent forbids. A retry that is not due yet was not given out. */
+ * what may have run is what the agent forbids. A retry that is not due yet was not given out, and
+ * between two turns, before the next is reserved, nothing runs. */
 void task_unclaimed(struct call *call, struct live *live)
 {
     struct exec *exec = live->exec;
@@ -182,7 +183,7 @@ void task_unclaimed(struct call *call, struct live *live)
     if (run_compare(run, task->void_run) > 0)
         emit_lost(call, live, run, false, "restart", "");
     bool due = task->status == TASK_READY || task->retry_at_us <= call->now_us;
-    if (due && task_pin(exec, live->node)->as.rerun_never)
+    if (due && !turn_is_unasked(exec, live->node) && task_pin(exec, live->node)->as.rerun_never)
         task_fail(call, live, run, "lost",
                   "the coordinator was restarted while it perhaps ran, and the agent says rerun: "
                   "never",
@@ -202,6 +203,7 @@ void live_due(struct call *call, struct live *live)
         return;
     case LIVE_STOPPING: let_go(call, live); return;
     case LIVE_PARKED:
+    case LIVE_STARVED:
         live_idle(call->engine, live);
         task_fail(call, live, (struct run){0, 0}, "timeout", TOOK_TOO_LONG, false);
         return;

@@ -179,8 +179,10 @@ static void narrow(struct budget *budget, uint64_t limit, uint64_t used, uint64_
         budget->left = left;
         budget->limit = index;
     }
-    if (unheld < budget->free)
+    if (unheld < budget->free) {
         budget->free = unheld;
+        budget->tight = index;
+    }
 }
 
 static void narrow_tokens(struct budget *budget, uint64_t limit, const struct ledger *ledger,
@@ -205,7 +207,7 @@ static const struct ledger *ledger_of(const struct exec *exec, uint32_t index)
 
 struct budget ledger_tokens(const struct exec *exec, uint32_t index)
 {
-    struct budget budget = {UINT64_MAX, UINT64_MAX, NO_NODE};
+    struct budget budget = {UINT64_MAX, UINT64_MAX, NO_NODE, NO_NODE};
     narrow_tokens(&budget, dag_tokens(exec->dag), &exec->ledger, NO_NODE);
     for (; index != NO_NODE; index = task_parent(exec, index))
         narrow_tokens(&budget, task_pin(exec, index)->as.tokens, ledger_of(exec, index), index);
@@ -214,7 +216,7 @@ struct budget ledger_tokens(const struct exec *exec, uint32_t index)
 
 struct budget ledger_cost(const struct exec *exec, uint32_t index)
 {
-    struct budget budget = {UINT64_MAX, UINT64_MAX, NO_NODE};
+    struct budget budget = {UINT64_MAX, UINT64_MAX, NO_NODE, NO_NODE};
     narrow_cost(&budget, dag_cost_microusd(exec->dag), &exec->ledger, NO_NODE);
     for (; index != NO_NODE; index = task_parent(exec, index))
         narrow_cost(&budget, task_pin(exec, index)->as.cost_microusd, ledger_of(exec, index),

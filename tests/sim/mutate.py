@@ -71,8 +71,8 @@ FAULTS = {
     ],
     # engine/egress.c: nobody waits for the egress that has a call.
     "give_up_early": [
-        ("return call->now_us < call->engine->gone_until_us && !(egress",
-         "return false && !(egress"),
+        ("return call->now_us < engine->resumed_until_us || find_gone(engine, held->egress);",
+         "return false && find_gone(engine, held->egress);"),
     ],
     # egress/calls.c: an answer is held for one asker alone, who may be dead.
     "egress_drops_answer": [
