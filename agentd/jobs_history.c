@@ -1,6 +1,6 @@
 /* Entries of a task's history that a dispatch had no room for: asked of the coordinator by the
- * method tasks.history, {execution, path, from} -> {items: [{kind, turn, call, output | failure}],
- * next}. */
+ * method tasks.history, {execution, path, attempt, from} -> {items: [{kind, turn, call, output |
+ * failure}], next}. */
 #include "agentd/jobs_core.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +14,7 @@ void history_send(jobs_t *self, struct job *job)
     value_t *document = value_map();
     value_set_string(document, "execution", typeid_text("exec", job->task->execution, text));
     value_set_string(document, "path", job->task->path);
+    value_set_int(document, "attempt", job->task->attempt);
     value_set_int(document, "from", turns->history_from);
     value_to_msgpack(document, &params);
     value_destroy(&document);

@@ -326,18 +326,19 @@ int method_tasks_history(struct coordinator *self, const struct request *request
     const char *execution, *path;
     struct uuid id;
     struct arena arena = {0};
-    int64_t from = 0;
+    int64_t attempt = 0, from = 0;
     uint32_t total;
     size_t count;
     int rc;
 
     if ((rc = param_text(request, "execution", &execution, err)) < 0 ||
         (rc = param_text(request, "path", &path, err)) < 0 ||
+        (rc = param_optional_int(request, "attempt", 0, UINT32_MAX, &attempt, err)) < 0 ||
         (rc = param_optional_int(request, "from", 0, UINT32_MAX, &from, err)) < 0 ||
         (rc = typeid_parse_as(execution, "exec", &id, err)) < 0)
         return rc;
-    rc = engine_history(self->engine, id, path, (uint32_t)from, &arena, &entries, &count, &total,
-                        err);
+    rc = engine_history(self->engine, id, path, (uint32_t)attempt, (uint32_t)from, &arena, &entries,
+                        &count, &total, err);
     if (rc == 0)
         put_history(doc, entries, count, (uint32_t)from, total);
     arena_release(&arena);

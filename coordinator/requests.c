@@ -50,7 +50,7 @@ static const struct method methods[] = {
     {"executions.cancel", method_executions_cancel, CHANGES, {"id", "why"}},
     {"executions.journal", method_executions_journal, READS, {"id", "after", "limit", "raw"}},
     {"executions.context", method_executions_context, READS, {"id"}},
-    {"tasks.history", method_tasks_history, READS, {"execution", "path", "from"}},
+    {"tasks.history", method_tasks_history, READS, {"execution", "path", "attempt", "from"}},
     {"hosts.list", method_hosts_list, VOLATILE, {NULL}},
     {"instances.list", method_instances_list, VOLATILE, {"agent"}},
 };

@@ -625,7 +625,12 @@ static void test_no_call_without_a_lease(void **state)
     serve_for(self, LIMIT_SECOND_US / 2);
     assert_int_equal(self->answers_count[A], 0);
     assert_int_equal(count_calls(self), 1);
+    unsigned welcomes = self->welcomes;
     self->deaf = false;
+    wait_welcomes(self, welcomes + 1);
+    serve_for(self, LIMIT_SECOND_US / 2);
+    assert_int_equal(count_calls(self), 1); /* its grant was of the link before */
+    grant(self, 2, 5);
     expect_content(self, A, "You said ho");
     assert_int_equal(count_calls(self), 2);
 }

@@ -303,12 +303,12 @@ struct execution_view {
 int engine_execution(const engine_t *self, struct uuid execution, struct execution_view *ret_view) MUST_CHECK;
 /* In order of the definition; index < tasks. */
 int engine_task(const engine_t *self, struct uuid execution, uint32_t index, struct task_view *ret_view) MUST_CHECK;
-/* Entries of the history of a task's attempt, from place `from` on, as many as fill LIMIT_HISTORY_BYTES,
+/* Entries of the history of a task's attempt (0: the present one), from place `from` on, as many as fill LIMIT_HISTORY_BYTES,
  * one at least; everything is the arena's. *ret_total: how many there are. ERR_NOT_FOUND for a task
- * that is not under way. */
-int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t from,
-                   struct arena *arena, const struct history_entry **ret_entries, size_t *ret_count,
-                   uint32_t *ret_total, struct err *err) MUST_CHECK;
+ * or an attempt that is not under way. */
+int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t attempt,
+                   uint32_t from, struct arena *arena, const struct history_entry **ret_entries,
+                   size_t *ret_count, uint32_t *ret_total, struct err *err) MUST_CHECK;
 /* The shared context as it is now: an object. The caller's to destroy; NULL: no such execution. */
 value_t *engine_context(const engine_t *self, struct uuid execution);
 /* Whether some task of an execution that has not ended may need this agent. */

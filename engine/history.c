@@ -48,15 +48,17 @@ void put_history(struct call *call, const struct exec *exec, uint32_t index, boo
         copy_entries(&call->out->arena, exec, talk, dispatch->history_from, &dispatch->history);
 }
 
-int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t from,
-                   struct arena *arena, const struct history_entry **ret_entries, size_t *ret_count,
-                   uint32_t *ret_total, struct err *err)
+int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t attempt,
+                   uint32_t from, struct arena *arena, const struct history_entry **ret_entries,
+                   size_t *ret_count, uint32_t *ret_total, struct err *err)
 {
     const struct exec *exec = state_exec(self, execution);
     uint32_t index = exec ? exec_find(exec, path) : NO_NODE;
     const struct talk *talk = index == NO_NODE ? NULL : exec->tasks[index].talk;
     if (!talk || task_ended(&exec->tasks[index]))
         return err_set(err, ERR_NOT_FOUND, "there is no such task with turns under way");
+    if (attempt > 0 && attempt != exec->tasks[index].attempt)
+        return err_set(err, ERR_NOT_FOUND, "attempt %u of the task is not under way", attempt);
     if (from > talk->entries_count)
         return err_set(err, ERR_INVALID, "the attempt has %u entries", talk->entries_count);
     *ret_count = copy_entries(arena, exec, talk, from, ret_entries);

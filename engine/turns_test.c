@@ -367,17 +367,20 @@ static void test_history_comes_in_parts(void **state)
     const struct history_entry *entries;
     size_t count;
     uint32_t total;
-    assert_int_equal(engine_history(f->engine, id, "a", (uint32_t)b->history_here, &arena, &entries,
-                                    &count, &total, &f->err),
+    assert_int_equal(engine_history(f->engine, id, "a", 1, (uint32_t)b->history_here, &arena,
+                                    &entries, &count, &total, &f->err),
                      0);
     assert_int_equal(total, 12);
     assert_int_equal(b->history_here + count, 12);
     assert_int_equal(entries[count - 1].turn, 6);
     assert_int_equal(
-        engine_history(f->engine, id, "a", 13, &arena, &entries, &count, &total, &f->err),
+        engine_history(f->engine, id, "a", 0, 13, &arena, &entries, &count, &total, &f->err),
         ERR_INVALID);
     assert_int_equal(
-        engine_history(f->engine, id, "b", 0, &arena, &entries, &count, &total, &f->err),
+        engine_history(f->engine, id, "a", 2, 0, &arena, &entries, &count, &total, &f->err),
+        ERR_NOT_FOUND);
+    assert_int_equal(
+        engine_history(f->engine, id, "b", 0, 0, &arena, &entries, &count, &total, &f->err),
         ERR_NOT_FOUND);
     arena_release(&arena);
     free(json);

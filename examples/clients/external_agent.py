@@ -269,7 +269,8 @@ class Agent:
         items, after = [], 0
         while after is not None:
             page = values.call("tasks.history", {"execution": dispatch.execution,
-                                                 "path": dispatch.path, "from": after})
+                                                 "path": dispatch.path,
+                                                 "attempt": dispatch.attempt, "from": after})
             items += page["items"]
             after = page["next"]
         turns = sum(item["kind"] == "turn" for item in items)

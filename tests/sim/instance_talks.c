@@ -126,7 +126,9 @@ static void say_call(struct instance *self, struct job *job)
 static void say_history(struct instance *self, struct job *job)
 {
     struct talk *talk = job->talk;
-    struct shell_history wanted = {.execution = job->task->execution, .from = talk->history_from};
+    struct shell_history wanted = {.execution = job->task->execution,
+                                   .attempt = job->task->attempt,
+                                   .from = talk->history_from};
     struct wire_body body = {.kind = WIRE_REQUEST, .request = {.method = METHOD_HISTORY}};
     (void)snprintf(wanted.path, sizeof wanted.path, "%s", job->task->path);
     ask(self, &talk->history, HISTORY_FIRST_US, LIMIT_CALL_MAX_US);

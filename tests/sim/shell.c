@@ -131,8 +131,8 @@ static void receive_history(struct shell *self, const struct sim_message *messag
     struct buf items = {0};
     struct err err;
     memcpy(&wanted, message->payload.data, sizeof wanted);
-    int r = engine_history(self->engine, wanted.execution, wanted.path, wanted.from, &self->arena,
-                           &entries, &count, &item.dispatch.history_count, &err);
+    int r = engine_history(self->engine, wanted.execution, wanted.path, wanted.attempt, wanted.from,
+                           &self->arena, &entries, &count, &item.dispatch.history_count, &err);
     if (r) {
         body.reply.error = err_name(r);
     } else {

@@ -20,7 +20,7 @@
 struct shell_history {
     struct uuid execution;
     char path[PATH_BYTES];
-    uint32_t from;
+    uint32_t attempt, from;
 };
 struct shell_ended {
     char address[40]; /* of the instance */
