@@ -52,8 +52,8 @@ nodes:
 ---
 workflow: others_are_cancelled
 nodes:
-  list: {agent: echo, with: {list: [{seconds: 60}, nonsense]}}
-  each: {agent: sleeper, for: list.list, say: "{{item}}"}
+  make: {agent: echo, with: {list: [{seconds: 60}, nonsense]}}
+  each: {agent: sleeper, for: make.list, say: "{{item}}"}
 """
 NOT_TAKEN = 'the `if` of its edge from "triage" is false'
 
@@ -185,7 +185,7 @@ def an_item_fails_its_node(here):
           tasks)
     document = here.run("others_are_cancelled", seconds=30)
     tasks = {task["path"]: task["status"] for task in document["tasks"]}
-    check(tasks == {"list": "succeeded", "each": "failed", "each[0]": "cancelled", "each[1]": "failed"},
+    check(tasks == {"make": "succeeded", "each": "failed", "each[0]": "cancelled", "each[1]": "failed"},
           tasks)
 
 
