@@ -380,5 +380,7 @@ int engine_decide(engine_t *self, const struct input *input, struct decisions *d
     answer_questions(&call);
     egress_due(&call);
     dispatch_all(&call);
+    answer_questions(&call); /* of what failed while it was given out */
+    decoded_end(self);
     return 0;
 }

@@ -84,7 +84,7 @@ void task_nonsense(struct call *call, struct live *live);
 /* Evaluates what the fold has asked, at most a batch's worth in one call. */
 void answer_questions(struct call *call);
 /* After a restart: asks again what the journal has no answer to. */
-void ask_again(struct call *call, const struct exec *exec);
+void ask_again(struct call *call, struct exec *exec);
 
 /* --- delegate.c ------------------------------------------------------------------------------- */
 

@@ -22,11 +22,12 @@ static struct decoded *find(engine_t *self, const struct exec *exec, uint32_t no
     return NULL;
 }
 
-const value_t *decoded_find(engine_t *self, const struct exec *exec, uint32_t node, bool list)
+const value_t *decoded_find(engine_t *self, const struct exec *exec, struct decoded_key key)
 {
-    struct decoded *place = find(self, exec, node, list);
+    struct decoded *place = find(self, exec, key.node, key.list);
     if (!place)
         return NULL;
+    place->brief = place->brief && key.brief;
     place->used = ++self->decoded_uses;
     return place->value;
 }
@@ -39,7 +40,7 @@ static bool is_full(const engine_t *self, uint64_t bytes)
             self->decoded_bytes + bytes > DECODED_KEPT_BYTES);
 }
 
-void decoded_keep(engine_t *self, const struct exec *exec, uint32_t node, bool list,
+void decoded_keep(engine_t *self, const struct exec *exec, struct decoded_key key,
                   const value_t *value, uint64_t bytes)
 {
     while (is_full(self, bytes)) {
@@ -49,12 +50,14 @@ void decoded_keep(engine_t *self, const struct exec *exec, uint32_t node, bool l
                 oldest = &self->decoded[i];
         drop(self, oldest);
     }
-    self->decoded[self->decoded_count++] = (struct decoded){.exec = exec,
-                                                            .node = node,
-                                                            .list = list,
-                                                            .bytes = bytes,
-                                                            .used = ++self->decoded_uses,
-                                                            .value = value_ref(value)};
+    self->decoded[self->decoded_count++] =
+        (struct decoded){.exec = exec,
+                         .node = key.node,
+                         .list = key.list,
+                         .brief = key.brief && bytes > DECODED_ONE_BYTES,
+                         .bytes = bytes,
+                         .used = ++self->decoded_uses,
+                         .value = value_ref(value)};
     self->decoded_bytes += bytes;
 }
 
@@ -63,6 +66,13 @@ void decoded_drop_list(engine_t *self, const struct exec *exec, uint32_t node)
     struct decoded *place = find(self, exec, node, true);
     if (place)
         drop(self, place);
+}
+
+void decoded_end(engine_t *self)
+{
+    for (size_t i = self->decoded_count; i-- > 0;)
+        if (self->decoded[i].brief)
+            drop(self, &self->decoded[i]);
 }
 
 void decoded_forget(engine_t *self, const struct exec *exec)

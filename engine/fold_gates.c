@@ -9,14 +9,19 @@
 
 static const uint8_t packed_empty[1] = {0x90};
 
-void fold_ask(engine_t *self, const struct exec *exec, uint32_t node, uint32_t slot)
+static void ask(engine_t *self, struct question question)
 {
     if (self->questions_count == self->questions_capacity) {
         self->questions_capacity = self->questions_capacity ? 2 * self->questions_capacity : 64;
         self->questions =
             xrealloc(self->questions, self->questions_capacity * sizeof *self->questions);
     }
-    self->questions[self->questions_count++] = (struct question){exec->id, node, slot};
+    self->questions[self->questions_count++] = question;
+}
+
+void fold_ask(engine_t *self, const struct exec *exec, uint32_t node)
+{
+    ask(self, (struct question){exec->id, node, false});
 }
 
 /* --- joins ------------------------------------------------------------------------------------ */
@@ -31,7 +36,7 @@ void fold_join_holds(engine_t *self, struct exec *exec, uint32_t node)
     }
     task->gate = what->condition ? GATE_IF : GATE_FOR;
     task->ready_sequence = exec->sequence;
-    fold_ask(self, exec, node, NO_NODE);
+    fold_ask(self, exec, node);
 }
 
 static bool edge_is_untaken(const struct exec *exec, uint32_t node, uint32_t source)
@@ -83,15 +88,15 @@ static void set_edge(struct exec *exec, uint32_t node, uint32_t slot, enum edge_
     task->edges[slot] = (uint8_t)state;
 }
 
-/* What is asked may read nodes that have yet to end: it is asked again with each end. */
-static void ask_edges(engine_t *self, const struct exec *exec, uint32_t node)
+/* What is asked may read nodes that have yet to end: it is asked again with each end, but only once
+ * until it is answered. */
+void fold_ask_edges(engine_t *self, struct exec *exec, uint32_t node)
 {
-    const struct task *task = &exec->tasks[node];
-    if (task->asked == 0 || task->status != TASK_PENDING || task->gate != GATE_NONE)
+    struct task *task = &exec->tasks[node];
+    if (task->asked == 0 || task->asking || task->status != TASK_PENDING || task->gate != GATE_NONE)
         return;
-    for (uint32_t i = 0; i < dag_node(exec->dag, node)->sources_count; i++)
-        if (task->edges[i] == EDGE_ASKED)
-            fold_ask(self, exec, node, i);
+    task->asking = true;
+    ask(self, (struct question){exec->id, node, true});
 }
 
 void fold_source_ended(engine_t *self, struct exec *exec, uint32_t node, uint32_t slot, bool taken)
@@ -105,7 +110,7 @@ void fold_source_ended(engine_t *self, struct exec *exec, uint32_t node, uint32_
         task->taken++;
     else
         task->dead++;
-    ask_edges(self, exec, node);
+    fold_ask_edges(self, exec, node);
     fold_judge(self, exec, node, what->sources[slot]);
 }
 
@@ -225,7 +230,7 @@ void fold_item_ended(engine_t *self, struct exec *exec, uint32_t index)
     if (task->group->open > 0)
         return;
     exec->tasks[node].gate = GATE_GATHER;
-    fold_ask(self, exec, node, NO_NODE);
+    fold_ask(self, exec, node);
 }
 
 /* --- decided ---------------------------------------------------------------------------------- */
@@ -298,7 +303,7 @@ static void decide_if(engine_t *self, struct exec *exec, uint32_t node, bool hol
         fold_end_task(self, exec, node, TASK_SKIPPED, REASON_IF, NO_NODE);
     } else if (dag_node(exec->dag, node)->items) {
         task->gate = GATE_FOR;
-        fold_ask(self, exec, node, NO_NODE);
+        fold_ask(self, exec, node);
     } else {
         uint64_t as_of = task->ready_sequence;
         fold_make_ready(self, exec, node);

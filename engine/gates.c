@@ -110,11 +110,23 @@ static void gather(struct call *call, struct exec *exec, uint32_t node)
     decoded_drop_list(call->engine, exec, node);
 }
 
+/* Those that can be told; what is more than a batch holds is asked again. */
+static void answer_edges(struct call *call, struct exec *exec, uint32_t node)
+{
+    size_t begin = call->out->events_count;
+    uint32_t count = dag_node(exec->dag, node)->sources_count;
+    exec->tasks[node].asking = false;
+    for (uint32_t i = 0; i < count && call->out->events_count - begin < LIMIT_BATCH_EVENTS; i++)
+        answer_edge(call, exec, node, i);
+    if (call->out->events_count - begin >= LIMIT_BATCH_EVENTS)
+        fold_ask_edges(call->engine, exec, node);
+}
+
 static void answer(struct call *call, struct exec *exec, const struct question *question)
 {
     enum gate gate = exec->tasks[question->node].gate;
-    if (question->slot != NO_NODE)
-        answer_edge(call, exec, question->node, question->slot);
+    if (question->edges)
+        answer_edges(call, exec, question->node);
     else if (gate == GATE_IF)
         answer_if(call, exec, question->node);
     else if (gate == GATE_FOR)
@@ -127,8 +139,10 @@ void answer_questions(struct call *call)
 {
     engine_t *engine = call->engine;
     size_t begin = call->out->events_count;
+    size_t bytes = call->out->arena.used_bytes;
     while (engine->questions_first < engine->questions_count &&
-           call->out->events_count - begin < LIMIT_BATCH_EVENTS) {
+           call->out->events_count - begin < LIMIT_BATCH_EVENTS &&
+           call->out->arena.used_bytes - bytes < LIMIT_BATCH_BYTES) {
         const struct question question = engine->questions[engine->questions_first++];
         struct exec *exec = state_exec(engine, question.execution);
         if (!exec || exec_terminal(exec))
@@ -140,14 +154,13 @@ void answer_questions(struct call *call)
         engine->questions_first = engine->questions_count = 0;
 }
 
-void ask_again(struct call *call, const struct exec *exec)
+void ask_again(struct call *call, struct exec *exec)
 {
     for (uint32_t i = 0; i < exec->nodes; i++) {
-        const struct task *task = &exec->tasks[i];
+        struct task *task = &exec->tasks[i];
+        task->asking = false;
         if (task->gate != GATE_NONE)
-            fold_ask(call->engine, exec, i, NO_NODE);
-        for (uint32_t e = 0; task->asked > 0 && e < dag_node(exec->dag, i)->sources_count; e++)
-            if (task->edges[e] == EDGE_ASKED)
-                fold_ask(call->engine, exec, i, e);
+            fold_ask(call->engine, exec, i);
+        fold_ask_edges(call->engine, exec, i);
     }
 }

@@ -441,6 +441,43 @@ static void test_too_many_items_are_refused(void **state)
     fixture_free(&f);
 }
 
+/* A large value is read and decoded once for a decision, however often it is referred to. */
+static void test_large_values_are_read_once(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    static struct node nodes[102];
+    static char ids[100][8];
+    static const char *const after[] = {"gate"};
+    struct buf say = {0}, input = {0};
+    buf_puts(&input, "{\"a\": 1, \"big\": \"");
+    for (int i = 0; i < 2 << 20; i++)
+        buf_putc(&input, 'x');
+    buf_puts(&input, "\"}");
+    nodes[0] = (struct node){.spec = {.id = "src"}, .say = "{{input}}"};
+    nodes[1] = (struct node){.spec = {.id = "gate"}, .say = "{{src}}"};
+    for (int i = 0; i < 100; i++) {
+        buf_puts(&say, "{{src.a}} ");
+        (void)snprintf(ids[i], sizeof ids[i], "n%d", i);
+        nodes[i + 2] = (struct node){
+            .spec = {.id = ids[i], .after = after, .after_count = 1, .condition = "src.a == 1"},
+            .say = "1"};
+    }
+    nodes[101].say = buf_string(&say);
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5}, nodes, 102);
+    f->credit = 1000;
+    up(f, 1, "echo");
+    start_with(f, "w", buf_string(&input));
+    result(f, dispatch_of(f, "src"), buf_string(&input));
+    size_t before = f->blob_reads;
+    result(f, dispatch_of(f, "gate"), "1");
+    assert_non_null(dispatch_of(f, "n99"));
+    assert_int_equal(f->blob_reads - before, 1);
+    buf_release(&say);
+    buf_release(&input);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -465,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_items_share_what_they_read),
         cmocka_unit_test(test_many_lists),
         cmocka_unit_test(test_too_many_items_are_refused),
+        cmocka_unit_test(test_large_values_are_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

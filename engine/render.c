@@ -87,7 +87,8 @@ static int decode(struct scope *scope, uint32_t node, bool list, const struct da
                   value_t **ret_value, struct err *err)
 {
     engine_t *engine = scope->call->engine;
-    const value_t *kept = decoded_find(engine, scope->exec, node, list);
+    const struct decoded_key key = {node, list, scope->item == NO_NODE};
+    const value_t *kept = decoded_find(engine, scope->exec, key);
     if (kept) {
         *ret_value = value_ref(kept);
         return 0;
@@ -96,8 +97,8 @@ static int decode(struct scope *scope, uint32_t node, bool list, const struct da
     int r = datum_bytes(scope->call, datum, &bytes, err);
     if (!r)
         r = value_from_msgpack(bytes, ret_value, err);
-    if (!r && (bytes.size <= DECODED_ONE_BYTES || scope->item != NO_NODE))
-        decoded_keep(engine, scope->exec, node, list, *ret_value, bytes.size);
+    if (!r)
+        decoded_keep(engine, scope->exec, key, *ret_value, bytes.size);
     return r;
 }
 

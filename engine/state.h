@@ -235,6 +235,7 @@ struct task {
     uint8_t reason;
     bool fallen_back;
     uint8_t gate;           /* enum gate */
+    bool asking;            /* volatile: its edges are among the questions */
     uint32_t asked;         /* edges into it that wait for their condition */
     uint32_t reason_node;
     uint32_t attempt;       /* that is due or under way; 0 while pending */
@@ -306,22 +307,29 @@ struct exec {
 #define DECODED_KEPT       64
 #define DECODED_KEPT_LARGE 4         /* so many are kept however large they are */
 #define DECODED_KEPT_BYTES (32u << 20) /* of the others together, packed */
-#define DECODED_ONE_BYTES  (1u << 20)  /* larger ones are kept for items alone */
+#define DECODED_ONE_BYTES  (1u << 20)  /* larger ones are kept for longer for items alone */
 #define DECODED_INPUT      UINT32_MAX
+
+struct decoded_key {
+    uint32_t node;
+    bool list;
+    bool brief; /* who reads it wants it for one decision alone, if it is large */
+};
 
 struct decoded {
     const struct exec *exec;
     uint32_t node;           /* DECODED_INPUT: the execution's input */
     bool list;               /* not the node's output, but what its `for` gave */
+    bool brief;              /* to be dropped when the decision is made */
     uint64_t bytes, used;
     value_t *value;
 };
 
-/* What an expression is to be asked: an edge's condition (slot: which of the node's sources), or what
- * the node's gate says (slot NO_NODE). May be out of date. */
+/* What is to be asked of expressions: the conditions of a node's edges, or what its gate says. */
 struct question {
     struct uuid execution;
-    uint32_t node, slot;
+    uint32_t node;
+    bool edges;
 };
 
 struct released {
@@ -439,13 +447,15 @@ void fold_attempt_over(engine_t *self, struct exec *exec, uint32_t index, const 
 void fold_child_ended(engine_t *self, struct exec *exec, uint32_t index);
 int check_call_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_call_event(engine_t *self, struct exec *exec, const struct event *event);
-void fold_ask(engine_t *self, const struct exec *exec, uint32_t node, uint32_t slot);
+void fold_ask(engine_t *self, const struct exec *exec, uint32_t node);
+void fold_ask_edges(engine_t *self, struct exec *exec, uint32_t node);
 /* --- decoded.c -------------------------------------------------------------------------------- */
 
 /* Borrowed until the next call here; NULL: it is not there. */
-const value_t *decoded_find(engine_t *self, const struct exec *exec, uint32_t node, bool list);
-void decoded_keep(engine_t *self, const struct exec *exec, uint32_t node, bool list,
+const value_t *decoded_find(engine_t *self, const struct exec *exec, struct decoded_key key);
+void decoded_keep(engine_t *self, const struct exec *exec, struct decoded_key key,
                   const value_t *value, uint64_t bytes);
+void decoded_end(engine_t *self); /* the decision is made: what is brief goes */
 void decoded_drop_list(engine_t *self, const struct exec *exec, uint32_t node);
 void decoded_forget(engine_t *self, const struct exec *exec);
 
