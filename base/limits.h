@@ -14,7 +14,12 @@
 
 /* expressions */
 #define LIMIT_EXPRESSION_BYTES  (64u << 10) /* one expression, or one text with expressions in it */
-#define LIMIT_EXPRESSION_STEPS  256         /* fields and indexes of one path */
+#define LIMIT_EXPRESSION_DEPTH  128         /* of brackets, calls, conditions and macros within each other */
+#define LIMIT_EXPRESSION_STEPS  5000000     /* operations of one evaluation; long texts cost more */
+#define LIMIT_EXPRESSION_MEMORY_BYTES (64u << 20) /* of what one evaluation makes */
+#define LIMIT_EXPRESSION_PATTERN_BYTES 4096 /* of a regular expression */
+#define LIMIT_EXPRESSION_PATTERN_KIB 16384  /* of memory while it is matched */
+#define LIMIT_EXPRESSION_PATTERN_WORK 4194304 /* steps of one match; a character takes one or more */
 #define LIMIT_TEMPLATE_DEPTH    64
 
 /* wire */

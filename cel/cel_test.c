@@ -1,8 +1,5 @@
-#include "base/test.h"
+#include "cel/fixture.h"
 
-#include "base/limits.h"
-#include "cel/cel.h"
-#include <stdlib.h>
 #include <string.h>
 
 static const char WORLD[] =
@@ -10,51 +7,6 @@ static const char WORLD[] =
     "\"find\":{\"links\":[{\"url\":\"u0\"},{\"url\":null}],\"empty\":[],\"o\":{}},"
     "\"nodes.find\":{\"status\":\"succeeded\"},\"text\":\"a \\\"b\\\"\",\"nothing\":null,"
     "\"half\":0.5,\"yes\":true}";
-
-static value_t *parse(const char *json)
-{
-    value_t *value = NULL;
-    struct err err = {0};
-    if (value_from_json(json, strlen(json), &value, &err))
-        fail_msg("%s: %s", json, err.what);
-    return value;
-}
-
-static int resolve(void *context, const char *name, value_t **ret_value, struct err *err)
-{
-    const value_t *found = value_get(context, name);
-    if (!found)
-        return err_set(err, ERR_NOT_FOUND, "no variable \"%s\"", name);
-    *ret_value = value_ref(found);
-    return 0;
-}
-
-static int evaluate(const char *text, value_t **ret_value, struct err *err)
-{
-    cel_t *program = NULL;
-    int code = cel_compile(text, strlen(text), &program, err);
-    if (code)
-        return code;
-    value_t *world = parse(WORLD);
-    code = cel_eval(program, resolve, world, ret_value, err);
-    value_destroy(&world);
-    cel_destroy(&program);
-    assert_null(program);
-    return code;
-}
-
-static void assert_json(value_t *value, const char *expected)
-{
-    struct buf text = {0};
-    value_to_json(value, VALUE_JSON_COMPACT, &text);
-    assert_string_equal(buf_string(&text), expected);
-    buf_release(&text);
-}
-
-struct good_case {
-    const char *text;
-    const char *json;
-};
 
 static void test_paths(void **state)
 {
@@ -79,102 +31,7 @@ static void test_paths(void **state)
         {"nodes[\"find\"].status", "\"succeeded\""},
         {"nothing", "null"},
     };
-    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
-        value_t *value = NULL;
-        struct err err = {0};
-        if (evaluate(CASES[i].text, &value, &err))
-            fail_msg("%s: %s", CASES[i].text, err.what);
-        assert_json(value, CASES[i].json);
-        value_destroy(&value);
-    }
-}
-
-struct bad_case {
-    const char *text;
-    int code;
-    unsigned column;
-    const char *what; /* a part of the message */
-    const char *fix;  /* a part of the remedy */
-};
-
-static void assert_all_refused(const struct bad_case *cases, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        value_t *value = NULL;
-        struct err err = {0};
-        int code = evaluate(cases[i].text, &value, &err);
-        if (code != cases[i].code || err.column != cases[i].column)
-            fail_msg("%s: code %d, column %u: %s", cases[i].text, code, err.column, err.what);
-        assert_int_equal(err.code, code);
-        assert_null(value);
-        assert_non_null(strstr(err.what, cases[i].what));
-        assert_non_null(strstr(err.fix, cases[i].fix));
-    }
-}
-
-static void test_rest_of_cel_is_unsupported(void **state)
-{
-    (void)state;
-    static const struct bad_case CASES[] = {
-        {"a+b", ERR_UNSUPPORTED, 2, "unsupported: an operator", "path"},
-        {"a == b", ERR_UNSUPPORTED, 3, "unsupported", "path"},
-        {"a && b", ERR_UNSUPPORTED, 3, "unsupported", "path"},
-        {"a in b", ERR_UNSUPPORTED, 3, "unsupported", "path"},
-        {"a ? b : c", ERR_UNSUPPORTED, 3, "unsupported", "path"},
-        {"!a", ERR_UNSUPPORTED, 1, "unsupported", "path"},
-        {"-1", ERR_UNSUPPORTED, 1, "unsupported", "path"},
-        {"(a)", ERR_UNSUPPORTED, 1, "parentheses", "path"},
-        {"has(a.b)", ERR_UNSUPPORTED, 4, "a function call", "path"},
-        {"a.exists(x, x)", ERR_UNSUPPORTED, 9, "a function call", "path"},
-        {"1", ERR_UNSUPPORTED, 1, "a literal", "path"},
-        {"'x'", ERR_UNSUPPORTED, 1, "a literal", "path"},
-        {"r'x'", ERR_UNSUPPORTED, 1, "a literal", "path"},
-        {"true", ERR_UNSUPPORTED, 1, "a literal", "path"},
-        {"null", ERR_UNSUPPORTED, 1, "a literal", "path"},
-        {"[1]", ERR_UNSUPPORTED, 1, "a list or map literal", "path"},
-        {"{}", ERR_UNSUPPORTED, 1, "a list or map literal", "path"},
-        {".a", ERR_UNSUPPORTED, 1, "a leading dot", "path"},
-        {"a[b]", ERR_UNSUPPORTED, 3, "an expression as an index", "path"},
-        {"a[1 + 1]", ERR_UNSUPPORTED, 5, "an expression as an index", "path"},
-        {"a[1u]", ERR_UNSUPPORTED, 3, "decimal integer", "path"},
-        {"a[0x1]", ERR_UNSUPPORTED, 3, "decimal integer", "path"},
-        {"a[1.0]", ERR_UNSUPPORTED, 3, "decimal integer", "path"},
-    };
-    assert_all_refused(CASES, sizeof CASES / sizeof CASES[0]);
-}
-
-static void test_what_is_no_cel(void **state)
-{
-    (void)state;
-    static const struct bad_case CASES[] = {
-        {"", ERR_INVALID, 1, "empty", "path"},
-        {"  ", ERR_INVALID, 3, "empty", "path"},
-        {"a b", ERR_INVALID, 3, "\"b\" is not expected", "path"},
-        {"a@", ERR_INVALID, 2, "\"@\" is not expected", "path"},
-        {"\xc3\xa9", ERR_INVALID, 1, "\"\xc3\xa9\" is not expected", "path"},
-        {"a['\xc3\xa9'].\xc3\xa9", ERR_INVALID, 8, "must follow the dot", "[\"…\"]"},
-        {"a\x01", ERR_INVALID, 2, "control character", "path"},
-        {"for", ERR_INVALID, 1, "reserves", "rename"},
-        {"package.x", ERR_INVALID, 1, "reserves", "rename"},
-        {"a.in", ERR_INVALID, 3, "keyword", "[\"…\"]"},
-        {"a.true", ERR_INVALID, 3, "keyword", "[\"…\"]"},
-        {"a.", ERR_INVALID, 3, "must follow the dot", "name"},
-        {"a.1", ERR_INVALID, 3, "must follow the dot", "name"},
-        {"a[", ERR_INVALID, 3, "hold no index", "number"},
-        {"a[]", ERR_INVALID, 3, "hold no index", "number"},
-        {"a[1", ERR_INVALID, 2, "not closed", "]"},
-        {"a[-1]", ERR_INVALID, 3, "negative", "from 0"},
-        {"a[9223372036854775808]", ERR_INVALID, 3, "64 bits", "smaller"},
-        {"a['x]", ERR_INVALID, 3, "not closed", "quote"},
-        {"a['x\n']", ERR_INVALID, 3, "not closed", "quote"},
-        {"a['\\q']", ERR_INVALID, 4, "no such escape", "backslash"},
-        {"a['\\u12']", ERR_INVALID, 4, "too few digits", "four"},
-        {"a['\\ud800']", ERR_INVALID, 4, "no Unicode character", "digits"},
-        {"a['\\U00110000']", ERR_INVALID, 4, "no Unicode character", "digits"},
-        {"nodes", ERR_INVALID, 1, "name of a node", "nodes.ID"},
-        {"nodes[0].x", ERR_INVALID, 6, "name of a node", "nodes.ID"},
-    };
-    assert_all_refused(CASES, sizeof CASES / sizeof CASES[0]);
+    ASSERT_GOOD(CASES, WORLD);
 }
 
 static void test_what_is_not_there(void **state)
@@ -194,62 +51,224 @@ static void test_what_is_not_there(void **state)
         {"input[0]", ERR_INVALID, 6, "input is an object", "topic"},
         {"input.n.x", ERR_INVALID, 8, "input.n is an integer", "only objects"},
         {"nodes.find.x", ERR_NOT_FOUND, 11, "nodes.find has no field \"x\"", "status"},
-        {"absent.x", ERR_NOT_FOUND, 0, "no variable \"absent\"", ""},
+        {"1 == absent.x", ERR_NOT_FOUND, 6, "no variable \"absent\"", ""},
+        {"find.links[-1]", ERR_NOT_FOUND, 11, "find.links has 2 items and no index -1", "0 to 1"},
+        {"find.links[0.5]", ERR_INVALID, 11, "find.links is a list and has no index 0.5", "whole"},
+        {"input['x'].y", ERR_NOT_FOUND, 6, "input has no field \"x\"", "topic"},
+        {"{'a': 1}.b", ERR_NOT_FOUND, 9, "{'a': 1} has no field \"b\"", "its fields are a"},
+        {"{1: 2}[3]", ERR_NOT_FOUND, 7, "{1: 2} has no index 3", "are 1"},
+        {"(find.links + [1])[2].url", ERR_INVALID, 22, "is an integer and has no", "only objects"},
+        {"size(find.links.map(l, l.uri))", ERR_NOT_FOUND, 25, "l has no field \"uri\"", "url"},
     };
-    assert_all_refused(CASES, sizeof CASES / sizeof CASES[0]);
+    ASSERT_BAD(CASES, WORLD);
+}
+
+static cel_t *compile(const char *text)
+{
+    cel_t *program = NULL;
+    struct err err = {0};
+    if (cel_compile(text, strlen(text), &program, &err))
+        fail_msg("%s: %s", text, err.what);
+    return program;
 }
 
 static void test_variables(void **state)
 {
     (void)state;
-    static const char *const CASES[][3] = {
-        /* text, variable, "sole" when nothing follows it */
-        {"input", "input", "sole"},
-        {" a ", "a", "sole"},
+    static const struct {
+        const char *text;
+        const char *variables;
+        const char *sole;
+    } CASES[] = {
+        {"input", "input", "input"},
+        {" a ", "a", "a"},
+        {"(a)", "a", "a"},
         {"input.x[0]", "input", ""},
-        {"nodes.find", "nodes.find", "sole"},
+        {"nodes.find", "nodes.find", "nodes.find"},
         {"nodes.find.status", "nodes.find", ""},
-        {"nodes['find']", "nodes.find", "sole"},
+        {"nodes['find']", "nodes.find", "nodes.find"},
+        {"b + a.c + b.d", "b a", ""},
+        {"a[b] ? c(d) : e.f(g) // h", "a b d e g", ""},
+        {"a.map(x, x + y).filter(z, x == z)", "a y x", ""},
+        {"x.exists(x, x.exists(x, x))", "x", ""},
+        {"a.map(x, .x)", "a x", ""},
+        {"a.map(nodes, nodes.b)", "a", ""},
+        {"nodes.b.status == nodes['c'].status", "nodes.b nodes.c", ""},
+        {"type(a) == int", "a", ""},
+        {"{'k': v}.k", "v", ""},
+        {"'a' + \"b\" + r'c'", "", ""},
+        {"has(a.b)", "a", ""},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
-        cel_t *program = NULL;
-        assert_int_equal(cel_compile(CASES[i][0], strlen(CASES[i][0]), &program, NULL), 0);
-        assert_int_equal(cel_variables(program), 1);
-        assert_string_equal(cel_variable(program, 0), CASES[i][1]);
-        assert_null(cel_variable(program, 1));
+        cel_t *program = compile(CASES[i].text);
+        struct buf names = {0};
+        for (size_t j = 0; j < cel_variables(program); j++)
+            buf_printf(&names, "%s%s", j ? " " : "", cel_variable(program, j));
+        if (strcmp(buf_string(&names), CASES[i].variables) != 0)
+            fail_msg("%s names %s", CASES[i].text, buf_string(&names));
+        assert_null(cel_variable(program, cel_variables(program)));
         const char *sole = cel_sole_variable(program);
-        assert_int_equal(sole != NULL, CASES[i][2][0] != '\0');
-        if (sole)
-            assert_string_equal(sole, CASES[i][1]);
+        assert_string_equal(sole ? sole : "", CASES[i].sole);
+        buf_release(&names);
         cel_destroy(&program);
     }
 }
 
-static void test_bounds(void **state)
+static void test_references(void **state)
 {
     (void)state;
-    struct buf text = {0};
-    cel_t *program = NULL;
-    buf_puts(&text, "a");
-    for (int i = 0; i < LIMIT_EXPRESSION_STEPS; i++)
-        buf_puts(&text, ".b");
-    assert_int_equal(cel_compile(buf_string(&text), text.size, &program, NULL), 0);
+    static const struct {
+        const char *variable;
+        const char *field;
+        size_t offset;
+        size_t field_offset;
+    } EXPECTED[] = {
+        {"a", "b", 0, 2},         {"a", "c d", 6, 9}, {"nodes.x", "y", 23, 25},
+        {"nodes.z", NULL, 36, 0}, {"e", NULL, 43, 0}, {"a", "f", 46, 48},
+    };
+    cel_t *program = compile("a.b + a['c d'] + nodes.x.y + nodes['z'] + [e][a.f].g");
+    assert_int_equal(cel_references(program), sizeof EXPECTED / sizeof EXPECTED[0]);
+    for (size_t i = 0; i < cel_references(program); i++) {
+        const struct cel_reference *found = cel_reference(program, i);
+        assert_string_equal(found->variable, EXPECTED[i].variable);
+        assert_string_equal(found->field ? found->field : "",
+                            EXPECTED[i].field ? EXPECTED[i].field : "");
+        assert_int_equal(found->offset, EXPECTED[i].offset);
+        assert_int_equal(found->field_offset, EXPECTED[i].field_offset);
+    }
+    assert_null(cel_reference(program, cel_references(program)));
     cel_destroy(&program);
-    buf_puts(&text, "[0]");
-    assert_int_equal(cel_compile(buf_string(&text), text.size, &program, NULL), ERR_INVALID);
-    while (text.size <= LIMIT_EXPRESSION_BYTES)
-        buf_putc(&text, ' ');
-    assert_int_equal(cel_compile(buf_string(&text), text.size, &program, NULL), ERR_TOO_LARGE);
-    assert_null(program);
-    buf_release(&text);
+}
+
+static void test_paths_are_told_apart(void **state)
+{
+    (void)state;
+    static const char *const PATHS[] = {"a", "a.b", "a[0]['b'].c", "nodes.a.status", "(a).b"};
+    static const char *const OTHERS[] = {"1",    "a + b", "a[b]",  "a == 1",     "has(a.b)",
+                                         "-a.b", "[a]",   "a.b()", "a.map(x, x)"};
+    for (size_t i = 0; i < sizeof PATHS / sizeof PATHS[0]; i++) {
+        cel_t *program = compile(PATHS[i]);
+        assert_true(cel_is_path(program));
+        cel_destroy(&program);
+    }
+    for (size_t i = 0; i < sizeof OTHERS / sizeof OTHERS[0]; i++) {
+        cel_t *program = compile(OTHERS[i]);
+        if (cel_is_path(program))
+            fail_msg("%s is no path", OTHERS[i]);
+        cel_destroy(&program);
+    }
+    assert_true(cel_is_type("list"));
+    assert_false(cel_is_type("lists"));
+}
+
+static void test_declared_names(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {"a.b", "a", "int"};
+    static const struct cel_names DECLARED = {NAMES, 3};
+    static const char *const CASES[][2] = {
+        {"a.b.c", "a.b"}, {"a.c", "a"}, {"a.b(1)", "a"}, {"int == 1", "int"}, {"b.a", "b"}};
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        cel_t *program = NULL;
+        assert_int_equal(
+            cel_compile_with(CASES[i][0], strlen(CASES[i][0]), &DECLARED, &program, NULL), 0);
+        assert_string_equal(cel_variable(program, 0), CASES[i][1]);
+        cel_destroy(&program);
+    }
+}
+
+static void test_functions_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        unsigned column;
+        const char *what;
+        const char *fix;
+    } CASES[] = {
+        {"a.contians('x') || true", 3, "no function \"contians\"", "did you mean \"contains\"?"},
+        {"nothing_like_it(1)", 1, "no function", "docs/expressions.md"},
+        {"1 + size(a, b)", 5, "number of arguments", "give it 1"},
+        {"a.split()", 3, "number of arguments", "give it 1 or 2"},
+        {"contains(a, b)", 1, "called on a value", "x.contains(…)"},
+        {"a.int()", 3, "no function of a value", "int(x)"},
+        {"filter(a, b)", 1, "called on a list", "list.filter(x, …)"},
+        {"duration('1s')", 1, "JSON has no such values", "docs/expressions.md"},
+        {"a.getHours()", 3, "JSON has no such values", "docs/expressions.md"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct err err = {0};
+        cel_t *program = compile(CASES[i].text);
+        assert_int_equal(cel_check(program, &err), ERR_INVALID);
+        assert_int_equal(cel_check(program, NULL), ERR_INVALID);
+        if (err.column != CASES[i].column || !strstr(err.what, CASES[i].what) ||
+            !strstr(err.fix, CASES[i].fix))
+            fail_msg("%s: column %u: %s; %s", CASES[i].text, err.column, err.what, err.fix);
+        cel_destroy(&program);
+    }
+    cel_t *program = compile("size(a)");
+    assert_int_equal(cel_check(program, NULL), 0);
+    cel_destroy(&program);
+}
+
+struct counted {
+    int calls;
+    int code;
+};
+
+static int count_calls(void *context, const char *name, value_t **ret_value, struct err *err)
+{
+    struct counted *self = context;
+    self->calls++;
+    if (strcmp(name, "bad") == 0)
+        return err_set(err, self->code, "there is no %s", name);
+    *ret_value = value_int(1);
+    return 0;
+}
+
+/* A variable that isn't there is an error of the expression; a disk that fails is none. */
+static void test_resolver(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int code; /* of the resolver, for "bad" */
+        int expected;
+        int calls;
+    } CASES[] = {
+        {"a + a + a", 0, 0, 1},
+        {"true || a == 1", 0, 0, 0},
+        {"a == 1 ? 1 : b", 0, 0, 1},
+        {"bad == 1 || true", ERR_NOT_FOUND, 0, 1},
+        {"[1, 2].exists(x, bad == 1 || x == 2)", ERR_NOT_FOUND, 0, 1},
+        {"bad == 1 || a == 2", ERR_NOT_FOUND, ERR_NOT_FOUND, 2},
+        {"bad == 1 || true", ERR_IO, ERR_IO, 1},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct counted counted = {0, CASES[i].code};
+        struct err err = {0};
+        value_t *value = NULL;
+        cel_t *program = compile(CASES[i].text);
+        assert_int_equal(cel_eval(program, count_calls, &counted, &value, &err), CASES[i].expected);
+        assert_int_equal(counted.calls, CASES[i].calls);
+        if (CASES[i].expected)
+            assert_string_equal(err.what, "there is no bad");
+        value_destroy(&value);
+        cel_destroy(&program);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),          cmocka_unit_test(test_rest_of_cel_is_unsupported),
-        cmocka_unit_test(test_what_is_no_cel), cmocka_unit_test(test_what_is_not_there),
-        cmocka_unit_test(test_variables),      cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_what_is_not_there),
+        cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_references),
+        cmocka_unit_test(test_paths_are_told_apart),
+        cmocka_unit_test(test_declared_names),
+        cmocka_unit_test(test_functions_are_checked),
+        cmocka_unit_test(test_resolver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

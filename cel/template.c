@@ -1,7 +1,9 @@
-#include "cel/path.h"
+#include "cel/cel.h"
 
 #include "base/limits.h"
 #include "base/map.h"
+#include "cel/eval.h"
+#include "cel/lex.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,23 +114,25 @@ static const char *find_pair(const char *text, size_t size, char c)
     return NULL;
 }
 
-/* The "}}" that closes an expression: not one inside quotes. When the quotes don't close, the first
- * one at all, so that the error is about what is between. */
-static const char *find_end(const char *text, size_t size)
+const char *cel_template_close(const char *text, size_t size)
 {
-    char quote = '\0';
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (quote && c == '\\')
-            i++;
-        else if (quote)
-            quote = c == quote ? '\0' : quote;
-        else if (c == '"' || c == '\'')
-            quote = c;
-        else if (c == '}' && i + 1 < size && text[i + 1] == '}')
-            return text + i;
+    struct lexer lexer = {.text = text, .size = size};
+    struct token token;
+    size_t braces = 0;
+    const char *first = NULL;
+    while (lex_next(&lexer, &token) == 0 && token.type != TOKEN_END) {
+        bool closes = token.type == TOKEN_SIGN && token.sign == '}';
+        bool is_pair = closes && token.start + 1 < size && text[token.start + 1] == '}';
+        if (token.type == TOKEN_SIGN && token.sign == '{')
+            braces++;
+        if (is_pair && braces == 0)
+            return text + token.start;
+        if (is_pair && !first)
+            first = text + token.start;
+        if (closes && braces-- == 0)
+            break;
     }
-    return quote ? find_pair(text, size, '}') : NULL;
+    return first ? first : find_pair(text, size, '}');
 }
 
 static struct part *add_part(struct node *node, size_t *capacity)
@@ -179,7 +183,7 @@ static int compile_parts(struct compiler *self, struct node *node, const char *t
         }
         add_text_part(node, &capacity, text + at, (size_t)(open - text) - at);
         size_t start = (size_t)(open - text) + 2;
-        const char *close = find_end(text + start, size - start);
+        const char *close = cel_template_close(text + start, size - start);
         if (!close)
             return unclosed(self, text, start - 2);
         struct part *part = add_part(node, &capacity);
@@ -190,7 +194,8 @@ static int compile_parts(struct compiler *self, struct node *node, const char *t
             shift_column(self->err, text, start);
             return code;
         }
-        note_variable(self, cel_variable(part->program, 0));
+        for (size_t i = 0; i < cel_variables(part->program); i++)
+            note_variable(self, cel_variable(part->program, i));
         at = (size_t)(close - text) + 2;
     }
 }
@@ -313,12 +318,14 @@ struct evaluation {
     cel_resolve_fn resolve;
     void *context;
     struct err *err;
+    int64_t *steps; /* left for all expressions together */
 };
 
 static int eval_part(const struct evaluation *self, const struct node *node,
                      const struct part *part, value_t **ret_value)
 {
-    int code = cel_eval(part->program, self->resolve, self->context, ret_value, self->err);
+    int code =
+        eval_within(part->program, self->resolve, self->context, self->steps, ret_value, self->err);
     if (code)
         shift_column(self->err, value_as_string(node->literal), part->start);
     return code;
@@ -414,7 +421,8 @@ static int eval_node(const struct evaluation *self, const struct node *node,
 int cel_template_eval(const cel_template_t *self, cel_resolve_fn resolve, void *context,
                       value_t **ret_value, struct err *err)
 {
-    struct evaluation evaluation = {resolve, context, err};
+    int64_t steps = LIMIT_EXPRESSION_STEPS;
+    struct evaluation evaluation = {resolve, context, err, &steps};
     value_t *value = NULL;
     int code = eval_node(&evaluation, &self->root, NULL, &value);
     if (code)

@@ -1,7 +1,6 @@
-#include "base/test.h"
+#include "cel/fixture.h"
 
 #include "base/limits.h"
-#include "cel/cel.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,45 +8,22 @@ static const char WORLD[] =
     "{\"input\":{\"topic\":\"t\",\"n\":3,\"half\":0.5,\"quote\":\"a \\\"b\\\"\",\"}}\":7},"
     "\"find\":{\"links\":[{\"url\":\"u0\"},{\"url\":null}]},\"nothing\":null,\"yes\":true}";
 
-static value_t *parse(const char *json)
-{
-    value_t *value = NULL;
-    struct err err = {0};
-    if (value_from_json(json, strlen(json), &value, &err))
-        fail_msg("%s: %s", json, err.what);
-    return value;
-}
-
-static int resolve(void *context, const char *name, value_t **ret_value, struct err *err)
-{
-    const value_t *found = value_get(context, name);
-    if (!found)
-        return err_set(err, ERR_NOT_FOUND, "no variable \"%s\"", name);
-    *ret_value = value_ref(found);
-    return 0;
-}
-
 /* The literal is gone before the template is evaluated: a template keeps what it needs. */
 static int render(const char *json, value_t **ret_value, struct err *err)
 {
-    value_t *literal = parse(json);
+    value_t *literal = fixture_parse(json);
     cel_template_t *template = NULL;
     int code = cel_template_compile(literal, &template, err);
     value_destroy(&literal);
     if (code)
         return code;
-    value_t *world = parse(WORLD);
-    code = cel_template_eval(template, resolve, world, ret_value, err);
+    value_t *world = fixture_parse(WORLD);
+    code = cel_template_eval(template, fixture_resolve, world, ret_value, err);
     value_destroy(&world);
     cel_template_destroy(&template);
     assert_null(template);
     return code;
 }
-
-struct good_case {
-    const char *literal;
-    const char *expected;
-};
 
 static void test_rendering(void **state)
 {
@@ -71,21 +47,29 @@ static void test_rendering(void **state)
         {"{\"{{input.n}}\":\"{{input.n}}\"}", "{\"{{input.n}}\":3}"},
         {"[[],{},\"{{input.n}}\"]", "[[],{},3]"},
         {"\"\\u0000{{input.n}}\\u0000\"", "\"\\u00003\\u0000\""},
+        {"\"{{input.n + 1}} of {{size(find.links)}}\"", "\"4 of 2\""},
+        {"\"{{\\\"{{\\\"}}x{{'}}'}}\"", "\"{{x}}\""},
+        {"\"{{ {'a': {'b': input.n}} }}\"", "{\"a\":{\"b\":3}}"},
+        {"\"{{{'a': {'b': input.n}}}}\"", "{\"a\":{\"b\":3}}"},
+        {"\"{{{'a': {'b': 1}}.a.b}}{{r'\\\\'}}{{'''it's }}'''}}\"", "\"1\\\\it's }}\""},
+        {"\"{{input.n // }} \\n + 1}}\"", "4"},
+        {"\"{{yes ? 'on ' + input.topic : ''}}\"", "\"on t\""},
+        {"\"{{find.links.map(l, l.url).filter(u, u != null)}}\"", "[\"u0\"]"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         value_t *value = NULL;
         struct err err = {0};
-        if (render(CASES[i].literal, &value, &err))
-            fail_msg("%s: %s", CASES[i].literal, err.what);
+        if (render(CASES[i].text, &value, &err))
+            fail_msg("%s: %s", CASES[i].text, err.what);
         struct buf text = {0};
         value_to_json(value, VALUE_JSON_COMPACT, &text);
-        assert_string_equal(buf_string(&text), CASES[i].expected);
+        assert_string_equal(buf_string(&text), CASES[i].json);
         buf_release(&text);
         value_destroy(&value);
     }
 }
 
-struct bad_case {
+struct misplaced {
     const char *literal;
     int code;
     const char *where;
@@ -96,19 +80,20 @@ struct bad_case {
 static void test_errors_say_where(void **state)
 {
     (void)state;
-    static const struct bad_case CASES[] = {
+    static const struct misplaced CASES[] = {
         {"\"a {{b\"", ERR_INVALID, "", 3, "not closed"},
         {"\"\xc3\xa9 {{\"", ERR_INVALID, "", 3, "not closed"},
         {"\"{{a}} {{a['}}\"", ERR_INVALID, "", 11, "not closed"},
         {"\"{{}}\"", ERR_INVALID, "", 3, "empty"},
-        {"\"\xc3\xa9 {{a + b}}\"", ERR_UNSUPPORTED, "", 7, "operator"},
-        {"\"{{\\\"{{\\\"}}\"", ERR_UNSUPPORTED, "", 3, "literal"},
+        {"\"\xc3\xa9 {{1 + nothing}}\"", ERR_INVALID, "", 7, "+ can't take an integer and null"},
+        {"\"{{[1}} and {{2]}}\"", ERR_INVALID, "", 3, "not closed"},
+        {"\"{{ {'a': 1 }} and {{2}}\"", ERR_INVALID, "", 4, "not closed"},
         {"{\"text\":\"{{a b}}\"}", ERR_INVALID, "text", 5, "not expected"},
         {"{\"list\":[1,\"x\",\"{{a b}}\"]}", ERR_INVALID, "list[2]", 5, "not expected"},
-        {"[{\"a key\":{\"b\":\"{{1}}\"}}]", ERR_UNSUPPORTED, "[0][\"a key\"].b", 3, "literal"},
+        {"[{\"a key\":{\"b\":\"{{b'x'}}\"}}]", ERR_UNSUPPORTED, "[0][\"a key\"].b", 3, "bytes"},
         {"{\"a\":{\"b\":\"n {{input.m}}\"}}", ERR_NOT_FOUND, "a.b", 10, "no field \"m\""},
         {"[\"{{input.m}}\"]", ERR_NOT_FOUND, "[0]", 8, "no field \"m\""},
-        {"[\"{{absent}}\"]", ERR_NOT_FOUND, "[0]", 0, "no variable"},
+        {"[\"{{absent}}\"]", ERR_NOT_FOUND, "[0]", 3, "no variable"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         value_t *value = NULL;
@@ -119,7 +104,7 @@ static void test_errors_say_where(void **state)
         assert_null(value);
         assert_string_equal(err.where, CASES[i].where);
         assert_non_null(strstr(err.what, CASES[i].what));
-        value_t *literal = parse(CASES[i].literal);
+        value_t *literal = fixture_parse(CASES[i].literal);
         cel_template_t *template = NULL;
         if (cel_template_compile(literal, &template, NULL) == 0)
             cel_template_destroy(&template);
@@ -130,8 +115,8 @@ static void test_errors_say_where(void **state)
 static void test_variables_once_and_in_order(void **state)
 {
     (void)state;
-    value_t *literal = parse("{\"z\":\"{{b.x}} {{a}} {{b}}\",\"y\":[\"{{nodes.c.status}}\","
-                             "\"{{a.q}}\"],\"x\":\"none\"}");
+    value_t *literal = fixture_parse("{\"z\":\"{{b.x}} {{a}} {{b}}\",\"y\":[\"{{nodes.c.status}}\","
+                                     "\"{{a.q}}\"],\"x\":\"none\"}");
     cel_template_t *template = NULL;
     assert_int_equal(cel_template_compile(literal, &template, NULL), 0);
     assert_int_equal(cel_template_variables(template), 3);
@@ -152,7 +137,7 @@ static void test_sole_variable(void **state)
         {"\"{{find}} \"", ""},    {"[\"{{find}}\"]", ""},     {"\"find\"", ""},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
-        value_t *literal = parse(CASES[i][0]);
+        value_t *literal = fixture_parse(CASES[i][0]);
         cel_template_t *template = NULL;
         assert_int_equal(cel_template_compile(literal, &template, NULL), 0);
         const char *sole = cel_template_sole_variable(template);
@@ -189,19 +174,20 @@ static void test_depth_of_literals(void **state)
 static void test_depth_of_results(void **state)
 {
     (void)state;
-    value_t *literal = parse("[\"{{a}}\"]");
+    value_t *literal = fixture_parse("[\"{{a}}\"]");
     cel_template_t *template = NULL;
     assert_int_equal(cel_template_compile(literal, &template, NULL), 0);
     value_t *world = value_map();
     value_t *deep = nest(value_int(1), LIMIT_VALUE_DEPTH - 1);
     value_set(world, "a", &deep);
     value_t *result = NULL;
-    assert_int_equal(cel_template_eval(template, resolve, world, &result, NULL), 0);
+    assert_int_equal(cel_template_eval(template, fixture_resolve, world, &result, NULL), 0);
     assert_int_equal(value_depth(result), LIMIT_VALUE_DEPTH);
     value_destroy(&result);
     deep = nest(value_int(1), LIMIT_VALUE_DEPTH);
     value_set(world, "a", &deep);
-    assert_int_equal(cel_template_eval(template, resolve, world, &result, NULL), ERR_TOO_DEEP);
+    assert_int_equal(cel_template_eval(template, fixture_resolve, world, &result, NULL),
+                     ERR_TOO_DEEP);
     assert_null(result);
     value_destroy(&world);
     cel_template_destroy(&template);
@@ -250,12 +236,47 @@ static void test_growth_is_bounded(void **state)
     value_set_string(world, "a", large);
     value_t *result = NULL;
     struct err err = {0};
-    assert_int_equal(cel_template_eval(template, resolve, world, &result, &err), ERR_TOO_LARGE);
+    assert_int_equal(cel_template_eval(template, fixture_resolve, world, &result, &err),
+                     ERR_TOO_LARGE);
     assert_null(result);
     free(large);
     value_destroy(&world);
     cel_template_destroy(&template);
     value_destroy(&literal);
+    buf_release(&text);
+}
+
+/* Many expressions share the steps of one. */
+static void test_steps_are_shared(void **state)
+{
+    (void)state;
+    static const char WORK[] = "{{a.all(x, a.all(y, x + y >= 0))}}";
+    struct buf text = {0};
+    struct err err = {0};
+    value_t *world = value_map();
+    value_t *list = value_list();
+    for (int i = 0; i < 500; i++) {
+        value_t *item = value_int(i);
+        value_append(list, &item);
+    }
+    value_set(world, "a", &list);
+    for (int i = 0; i < 20; i++) {
+        buf_puts(&text, WORK);
+        value_t *literal = value_string_n(buf_string(&text), text.size);
+        cel_template_t *template = NULL;
+        value_t *result = NULL;
+        assert_int_equal(cel_template_compile(literal, &template, NULL), 0);
+        if (i == 0)
+            assert_int_equal(cel_template_eval(template, fixture_resolve, world, &result, &err), 0);
+        if (i == 19)
+            assert_int_equal(cel_template_eval(template, fixture_resolve, world, &result, &err),
+                             ERR_LIMIT);
+        value_destroy(&result);
+        cel_template_destroy(&template);
+        value_destroy(&literal);
+    }
+    assert_non_null(strstr(err.what, "steps"));
+    value_destroy(&world);
     buf_release(&text);
 }
 
@@ -270,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_depth_of_results),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_growth_is_bounded),
+        cmocka_unit_test(test_steps_are_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,6 +256,77 @@ static void test_large_values_go_by_reference(void **state)
     free(params);
 }
 
+/* The first decision of the execution's journal about this; absent when nothing was decided. */
+static value_t *decision_of(struct harness *harness, const char *id, const char *what)
+{
+    value_t *journal = call_for(harness, "executions.journal", id), *found = NULL;
+    const value_t *items = value_get(journal, "items");
+    for (size_t i = 0; found == NULL && i < value_size(items); i++)
+        if (strcmp(value_get_string(value_at(items, i), "kind", ""), "decided") == 0 &&
+            strcmp(value_get_string(value_at(items, i), "what", ""), what) == 0)
+            found = value_ref(value_at(items, i));
+    value_destroy(&journal);
+    return found;
+}
+
+static char *start_each(struct harness *harness, size_t size)
+{
+    static const char each[] =
+        "{\"files\":[{\"name\":\"each.yaml\",\"text\":\"workflow: each\\n"
+        "input: {go: boolean, list: list}\\nnodes:\\n"
+        "  m: {agent: echo, if: input.go, for: input.list, say: '{{item}}'}\\noutput: m\\n\"}]}";
+    struct buf params = {0};
+    value_t *applied = harness_call(harness, "definitions.apply", each);
+    buf_puts(&params, "{\"workflow\":\"each\",\"input\":{\"go\":true,\"list\":[\"a\",\"");
+    for (size_t i = 0; i < size; i++)
+        buf_putc(&params, 'z');
+    buf_puts(&params, "\"]}}");
+    value_t *started = harness_call(harness, "executions.start", buf_string(&params));
+    char *id = xstrdup(value_get_string(started, "id", ""));
+    value_destroy(&applied);
+    value_destroy(&started);
+    buf_release(&params);
+    return id;
+}
+
+/* Before anything has run, be the list inline or a blob; and it is not asked again. */
+static void test_decisions_survive_a_restart(void **state)
+{
+    enum { SIZE = 100000 };
+    struct harness *harness = *state;
+    start_with_definitions(harness);
+    char *ids[2] = {start_each(harness, 1), start_each(harness, SIZE)};
+    harness_kill(harness);
+    harness_start(harness, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        value_t *list = decision_of(harness, ids[i], "for");
+        value_t *condition = decision_of(harness, ids[i], "if");
+        assert_true(value_get_bool(condition, "holds", false));
+        assert_int_equal(value_get_int(list, "sequence", 0), 3);
+        assert_int_equal(value_get_int(list, "items_count", 0), 2);
+        assert_int_equal(value_get_int(list, "items_size", 0), i == 0 ? 5 : 1 + 2 + 5 + SIZE);
+        value_destroy(&list);
+        value_destroy(&condition);
+    }
+    harness_instance(harness, INSTANCE_1, "echo")->answers = true;
+    for (size_t i = 0; i < 2; i++) {
+        value_t *ended = call_for(harness, "executions.wait", ids[i]);
+        assert_string_equal(value_get_string(ended, "status", ""), "succeeded");
+        const value_t *output = value_get(ended, "output"), *tasks = value_get(ended, "tasks");
+        if (i == 0)
+            assert_string_equal(value_as_string(value_at(output, 0)), "a");
+        else
+            assert_int_equal(value_get_int(output, "size", 0), 1 + 2 + 5 + SIZE);
+        assert_int_equal(value_get_int(value_at(tasks, 0), "items", 0), 2);
+        assert_int_equal(value_get_int(value_at(tasks, 0), "items_ended", 0), 2);
+        assert_string_equal(value_get_string(value_at(tasks, 2), "path", ""), "m[1]");
+        assert_string_equal(value_get_string(value_at(tasks, 2), "parent", ""), "m");
+        assert_int_equal(value_get_int(value_at(tasks, 2), "item", 0), 1);
+        value_destroy(&ended);
+        free(ids[i]);
+    }
+}
+
 /* An answer that no message can carry is refused: whoever asked hears of it. */
 static void test_too_large_an_answer(void **state)
 {
@@ -287,6 +358,7 @@ int main(void)
         TEST(test_old_executions_are_removed),
         TEST(test_blobs),
         TEST(test_large_values_go_by_reference),
+        TEST(test_decisions_survive_a_restart),
         TEST(test_too_large_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

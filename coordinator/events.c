@@ -138,6 +138,25 @@ static void put_answered(struct doc *doc, const struct event_answered *answered)
         doc_datum(doc, "output", &answered->output);
 }
 
+/* The list itself is what the node before it gave; its items are in their tasks' messages. */
+void events_decided(struct doc *doc, const struct event_decided *decided)
+{
+    static const char *const names[] = {
+        [DECIDED_EDGE] = "edge", [DECIDED_IF] = "if", [DECIDED_FOR] = "for"};
+    doc_string(doc, "task", decided->path);
+    doc_string(doc, "what", names[decided->what]);
+    if (decided->what == DECIDED_EDGE)
+        doc_string(doc, "source", decided->source);
+    if (decided->failure.code != NULL) {
+        executions_failure(doc, "failure", &decided->failure);
+    } else if (decided->what == DECIDED_FOR) {
+        doc_int(doc, "items_count", decided->items_count);
+        doc_int(doc, "items_size", (int64_t)datum_size(&decided->items));
+    } else {
+        doc_bool(doc, "holds", decided->holds);
+    }
+}
+
 void events_document(struct doc *doc, const struct event *event)
 {
     switch (event->kind) {
@@ -183,5 +202,6 @@ void events_document(struct doc *doc, const struct event *event)
         put_place(doc, &event->patched.by);
         doc_datum(doc, "patch", &event->patched.patch);
         break;
+    case EVENT_DECIDED: events_decided(doc, &event->decided); break;
     }
 }

@@ -7,6 +7,8 @@
 
 /* All that the event says beside its sequence, time and kind, into the open map. */
 void events_document(struct doc *doc, const struct event *event);
+/* Of what an expression came to; published alike. */
+void events_decided(struct doc *doc, const struct event_decided *decided);
 /* "tokens" {input, output} and "cost_microusd". */
 void events_usage(struct doc *doc, const struct usage *usage);
 int64_t events_number(uint64_t number); /* the most that a document can hold, at most */

@@ -117,6 +117,8 @@ static void put_delegation(struct doc *doc, const struct task_view *task)
 {
     doc_string(doc, "parent", task->parent);
     doc_int(doc, "depth", task->depth);
+    if (task->is_item)
+        doc_int(doc, "item", task->item);
     if (task->depth == 0)
         return;
     doc_datum(doc, "message", &task->message);
@@ -165,7 +167,11 @@ static void put_task(struct doc *doc, const struct task_view *task, bool output)
         doc_time(doc, "retry_at", task->retry_at_us);
     doc_string(doc, "instance", task->instance);
     put_delegation(doc, task);
-    if (task->turns > 0 || task->children > 0)
+    if (task->items_begun) {
+        doc_int(doc, "items", task->items);
+        doc_int(doc, "items_ended", task->items - task->items_open);
+    }
+    if (task->turns > 0 || task->children > 0 || all_tokens(&task->subtree) > 0)
         put_talk(doc, task);
     doc_int(doc, "output_size", (int64_t)datum_size(&task->output));
     if (output)

@@ -146,7 +146,8 @@ void journal_encode(const struct event *event, struct buf *out)
     case EVENT_DELEGATED:
     case EVENT_REFUSED:
     case EVENT_ANSWERED:
-    case EVENT_PATCHED: journal_encode_call(event, &record, out); break;
+    case EVENT_PATCHED:
+    case EVENT_DECIDED: journal_encode_call(event, &record, out); break;
     }
 }
 

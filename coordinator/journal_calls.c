@@ -211,6 +211,23 @@ static void encode_patched(const struct event_patched *from, Af__Record__Event *
     record_pack(&record->base, out);
 }
 
+static void encode_decided(const struct event_decided *from, Af__Record__Event *record,
+                           struct buf *out)
+{
+    Af__Record__Decided to = AF__RECORD__DECIDED__INIT;
+    Af__Record__Datum items;
+    Af__Record__Failure failure;
+    to.path = record_text(from->path);
+    RECORD_SET(&to, what, (uint32_t)from->what);
+    to.source = record_text(from->source);
+    SET_SOME(&to, holds, from->holds);
+    to.items = record_datum(&from->items, &items);
+    SET_SOME(&to, items_count, from->items_count);
+    to.failure = record_failure(&from->failure, &failure);
+    record->decided = &to;
+    record_pack(&record->base, out);
+}
+
 void journal_encode_call(const struct event *event, Af__Record__Event *record, struct buf *out)
 {
     switch (event->kind) {
@@ -219,6 +236,7 @@ void journal_encode_call(const struct event *event, Af__Record__Event *record, s
     case EVENT_DELEGATED: encode_delegated(&event->delegated, record, out); break;
     case EVENT_REFUSED: encode_refused(&event->refused, record, out); break;
     case EVENT_ANSWERED: encode_answered(&event->answered, record, out); break;
+    case EVENT_DECIDED: encode_decided(&event->decided, record, out); break;
     default: encode_patched(&event->patched, record, out); break;
     }
 }
@@ -226,7 +244,8 @@ void journal_encode_call(const struct event *event, Af__Record__Event *record, s
 int journal_call_kinds(const Af__Record__Event *from)
 {
     return (from->reserved != NULL) + (from->settled != NULL) + (from->delegated != NULL) +
-           (from->refused != NULL) + (from->answered != NULL) + (from->patched != NULL);
+           (from->refused != NULL) + (from->answered != NULL) + (from->patched != NULL) +
+           (from->decided != NULL);
 }
 
 static int decode_place(const Af__Record__CallPlace *from, struct call_place *to, struct err *err)
@@ -302,6 +321,29 @@ static int decode_patched(const Af__Record__Patched *from, struct event_patched 
     return rc < 0 ? rc : record_read_datum(from->patch, "patch", &to->patch, err);
 }
 
+static int decode_decided(const Af__Record__Decided *from, struct event_decided *to,
+                          struct err *err)
+{
+    int rc;
+    if (from->what < DECIDED_EDGE || from->what > DECIDED_FOR)
+        return err_set(err, ERR_MALFORMED, "%u is nothing that is decided", from->what);
+    if ((rc = record_read_text(from->path, "path", &to->path, err)) < 0 ||
+        (rc = record_read_text(from->source, "source", &to->source, err)) < 0 ||
+        (rc = record_read_datum(from->items, "items", &to->items, err)) < 0 ||
+        (rc = record_read_failure(from->failure, &to->failure, err)) < 0)
+        return rc;
+    to->what = (enum decided_what)from->what;
+    to->holds = from->holds;
+    to->items_count = from->items_count;
+    bool has_items = !datum_absent(&to->items), lists = to->what == DECIDED_FOR;
+    if (has_items != (lists && to->failure.code == NULL))
+        return err_set(err, ERR_MALFORMED, "the field \"items\" is %s",
+                       has_items ? "where no list is" : "missing");
+    if (!has_items && to->items_count > 0)
+        return err_set(err, ERR_MALFORMED, "there are %u items, but no list", to->items_count);
+    return 0;
+}
+
 int journal_decode_call(const Af__Record__Event *from, struct event *to, struct err *err)
 {
     if (from->reserved != NULL) {
@@ -323,6 +365,10 @@ int journal_decode_call(const Af__Record__Event *from, struct event *to, struct 
     if (from->answered != NULL) {
         to->kind = EVENT_ANSWERED;
         return decode_answered(from->answered, &to->answered, err);
+    }
+    if (from->decided != NULL) {
+        to->kind = EVENT_DECIDED;
+        return decode_decided(from->decided, &to->decided, err);
     }
     to->kind = EVENT_PATCHED;
     return decode_patched(from->patched, &to->patched, err);

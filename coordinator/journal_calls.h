@@ -1,4 +1,5 @@
-/* The part of the journal's codec that is about turns and delegations; see journal.h. */
+/* The part of the journal's codec that is about turns, delegations and what expressions
+ * came to; see journal.h. */
 #ifndef AF_COORDINATOR_JOURNAL_CALLS_H
 #define AF_COORDINATOR_JOURNAL_CALLS_H
 
@@ -15,7 +16,7 @@ void journal_encode_turn(const struct event_step *from, Af__Record__Step *to,
 int journal_decode_turn(const Af__Record__Step *from, struct event_step *to,
                         struct err *err) MUST_CHECK;
 
-/* RESERVED to PATCHED. */
+/* RESERVED to DECIDED. */
 void journal_encode_call(const struct event *event, Af__Record__Event *record, struct buf *out);
 int journal_call_kinds(const Af__Record__Event *from); /* how many of these the record holds */
 int journal_decode_call(const Af__Record__Event *from, struct event *to,

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-/* Records of turns, delegations and reservations, there and back. */
+/* Records of turns, delegations, reservations and decisions, there and back. */
 
 static const struct uuid execution = {{1, 2, 3}};
 static struct buf record;
@@ -188,6 +188,103 @@ static void test_what_the_coordinator_answers(void **state)
     assert_true(datum_equal(&back.patched.patch, &event.patched.patch));
 }
 
+static struct event decided(enum decided_what what)
+{
+    return (struct event){.kind = EVENT_DECIDED,
+                          .decided = {.path = "score", .what = what, .source = ""}};
+}
+
+static void test_conditions(void **state)
+{
+    (void)state;
+    struct event event = decided(DECIDED_EDGE);
+    event.decided.source = "find";
+    struct event_decided back = round_trip(event).decided;
+    assert_string_equal(back.path, "score");
+    assert_int_equal(back.what, DECIDED_EDGE);
+    assert_string_equal(back.source, "find");
+    assert_false(back.holds);
+    assert_null(back.failure.code);
+    event = decided(DECIDED_IF);
+    event.decided.holds = true;
+    back = round_trip(event).decided;
+    assert_int_equal(back.what, DECIDED_IF);
+    assert_string_equal(back.source, "");
+    assert_true(back.holds);
+    assert_true(datum_absent(&back.items));
+    event = decided(DECIDED_FOR);
+    event.decided.failure = (struct failure){
+        .code = "expression", .message = "no such key", .detail = "d", .permanent = true};
+    back = round_trip(event).decided;
+    assert_string_equal(back.failure.code, "expression");
+    assert_string_equal(back.failure.message, "no such key");
+    assert_true(back.failure.permanent);
+    assert_true(datum_absent(&back.items));
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    struct event event = decided(DECIDED_FOR);
+    event.decided.items = datum_inline(bytes_of("\x93\x01\x02\x03", 4));
+    event.decided.items_count = 3;
+    struct event_decided back = round_trip(event).decided;
+    assert_int_equal(back.items_count, 3);
+    assert_true(datum_equal(&back.items, &event.decided.items));
+    event.decided.items = (struct datum){.is_blob = true, .hash = {7, 8}, .size_bytes = 1 << 20};
+    event.decided.items_count = 100000;
+    back = round_trip(event).decided;
+    assert_int_equal(back.items_count, 100000);
+    assert_true(datum_equal(&back.items, &event.decided.items));
+    event.decided.items = datum_inline(bytes_of("\x90", 1));
+    event.decided.items_count = 0;
+    back = round_trip(event).decided;
+    assert_int_equal(back.items_count, 0);
+    assert_true(datum_equal(&back.items, &event.decided.items));
+}
+
+static void assert_damaged(struct event event, const char *what)
+{
+    struct event back;
+    struct err err;
+    journal_encode(&event, &record);
+    assert_int_equal(journal_decode(&arena, execution, 9, buf_bytes(&record), &back, &err),
+                     ERR_MALFORMED);
+    assert_string_equal(err.what, what);
+}
+
+/* What no coordinator writes is not read either. */
+static void test_damaged_decisions(void **state)
+{
+    (void)state;
+    const struct datum list = datum_inline(bytes_of("\x91\x01", 2));
+    assert_damaged(decided((enum decided_what)0), "0 is nothing that is decided");
+    assert_damaged(decided((enum decided_what)4), "4 is nothing that is decided");
+    assert_damaged(decided(DECIDED_FOR), "the field \"items\" is missing");
+    struct event event = decided(DECIDED_IF);
+    event.decided.items = list;
+    assert_damaged(event, "the field \"items\" is where no list is");
+    event = decided(DECIDED_EDGE);
+    event.decided.items_count = 2;
+    assert_damaged(event, "there are 2 items, but no list");
+    event = decided(DECIDED_FOR);
+    event.decided.items = list;
+    event.decided.failure.code = "expression";
+    assert_damaged(event, "the field \"items\" is where no list is");
+    event = decided(DECIDED_EDGE);
+    event.decided.source = "\xff";
+    assert_damaged(event, "the field \"source\" is not UTF-8");
+    event = decided(DECIDED_FOR);
+    event.decided.items = (struct datum){.is_blob = true, .hash = {7}, .size_bytes = 9};
+    event.decided.items_count = 1;
+    (void)round_trip(event);
+    for (size_t size = 0; size < record.size; size++) {
+        struct event back;
+        struct bytes cut = {record.data, size};
+        assert_int_equal(journal_decode(&arena, execution, 9, cut, &back, NULL), ERR_MALFORMED);
+    }
+}
+
 /* No cut of a record is taken for a whole one of another kind. */
 static void test_cuts(void **state)
 {
@@ -214,6 +311,9 @@ int main(void)
         cmocka_unit_test_teardown(test_reservations, clean),
         cmocka_unit_test_teardown(test_delegations, clean),
         cmocka_unit_test_teardown(test_what_the_coordinator_answers, clean),
+        cmocka_unit_test_teardown(test_conditions, clean),
+        cmocka_unit_test_teardown(test_lists, clean),
+        cmocka_unit_test_teardown(test_damaged_decisions, clean),
         cmocka_unit_test_teardown(test_cuts, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

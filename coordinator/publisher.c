@@ -129,6 +129,7 @@ static const char *event_type(const struct event *event)
     case EVENT_REFUSED: return "delegation.refused";
     case EVENT_ANSWERED: return "tool.finished";
     case EVENT_PATCHED: return "context.changed";
+    case EVENT_DECIDED: return "task.decided";
     }
     return "";
 }
@@ -188,6 +189,7 @@ static void put_call(struct doc *doc, const struct event *event)
         put_place(doc, &event->answered.by);
         doc_string(doc, "tool", event->answered.tool);
         break;
+    case EVENT_DECIDED: events_decided(doc, &event->decided); break;
     default: put_place(doc, &event->patched.by); break;
     }
 }

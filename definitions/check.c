@@ -128,8 +128,10 @@ static void report_flaw(struct check *self, const struct node *node)
         [FLAW_ANCHOR] = {"syntax",
                          "what begins with \"&\" is an anchor in YAML, which isn't allowed",
                          "quote it if it is meant as text"},
-        [FLAW_KEY] = {"syntax", "unquoted braces or brackets stand for an object or list in YAML",
-                      "quote the text: \"{{...}}\""},
+        [FLAW_KEY] =
+            {"syntax", "unquoted braces or brackets stand for an object or list in YAML",
+             "quote the text: \"{{...}}\"; where an expression stands (if, for, output), take "
+             "the braces away"},
         [FLAW_NUL] = {"bad_value", "a text must not hold a NUL character", "take it out"},
         [FLAW_OVERFLOW] = {"bad_value", "the integer doesn't fit into 64 bits",
                            "quote it if it is meant as text"},
@@ -337,6 +339,9 @@ static value_t *canonical_of(struct check *self, const struct key *key, const st
     case TYPE_TEMPLATE: return check_template(self, node);
     case TYPE_TEMPLATES: return check_templates(self, node);
     case TYPE_EXPRESSION: return check_expression(self, node);
+    case TYPE_CONDITION: return check_condition(self, node);
+    case TYPE_LIST: return check_list_expression(self, node);
+    case TYPE_NODE_ID: return check_node_reference(self, node);
     case TYPE_INTEGER: return check_integer(self, key, node);
     case TYPE_NUMBER: return check_number(self, key, node);
     case TYPE_BOOLEAN: return check_boolean(self, node);
@@ -350,7 +355,7 @@ static value_t *canonical_of(struct check *self, const struct key *key, const st
     case TYPE_OBJECT: return check_object(self, node, key->child);
     case TYPE_INPUTS: return check_inputs(self, key, node);
     case TYPE_NODES: return check_nodes(self, key, node);
-    case TYPE_AFTER: return check_after(self, node);
+    case TYPE_AFTER: return check_after(self, key, node);
     case TYPE_RETRY: return check_retry(self, key, node);
     case TYPE_ON_ERROR: return check_on_error(self, key, node);
     case TYPE_SCHEMA: return check_schema(self, node);
@@ -386,6 +391,7 @@ void check_value(struct check *self, const struct key *key, const struct node *n
         check_range(self, key, node, into);
         return;
     }
+    self->in_template = key->type == TYPE_TEMPLATE || key->type == TYPE_TEMPLATES;
     value_t *value = canonical_of(self, key, node);
     bool is_empty_map = value && value_type(value) == VALUE_MAP && value_size(value) == 0;
     /* Inputs that are empty say that there are none; a message may be an empty object. */

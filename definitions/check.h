@@ -17,7 +17,8 @@ struct check {
     struct buf path;           /* of the node in hand: nodes.find.retry */
     size_t effort_left;        /* for suggestions, which must not cost more than the check itself */
     struct graph *graph;       /* while in a workflow */
-    const struct node *loop;   /* the `for` of the call in hand, while in a rules file */
+    const struct node *loop;   /* the `for` of the call (in a rules file) or node in hand */
+    bool in_template;          /* the key in hand is a text or object with {{expressions}} in it */
 };
 #define CHECK_EFFORT (20u << 20) /* compared pairs of characters */
 
@@ -97,7 +98,8 @@ value_t *check_calls(struct check *self, const struct key *key, const struct nod
 value_t *check_equals(struct check *self, const struct key *key, const struct node *node);
 /* workflow.c */
 value_t *check_nodes(struct check *self, const struct key *key, const struct node *node);
-value_t *check_after(struct check *self, const struct node *node);
+value_t *check_after(struct check *self, const struct key *key, const struct node *node);
+value_t *check_node_reference(struct check *self, const struct node *node);
 value_t *check_retry(struct check *self, const struct key *key, const struct node *node);
 value_t *check_on_error(struct check *self, const struct key *key, const struct node *node);
 /* expressions.c: references that are found go to self->graph. */
@@ -105,6 +107,8 @@ value_t *check_template(struct check *self, const struct node *node);
 value_t *check_templates(struct check *self, const struct node *node);
 value_t *check_anything(struct check *self, const struct node *node);
 value_t *check_expression(struct check *self, const struct node *node);
+value_t *check_condition(struct check *self, const struct node *node);
+value_t *check_list_expression(struct check *self, const struct node *node);
 /* Every expression of a text that is a template, or is one expression. */
 void expressions_check(struct check *check, const struct node *node, bool is_template);
 

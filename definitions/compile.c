@@ -86,6 +86,26 @@ static int get_bool(struct compiler *self, const value_t *map, const char *key, 
     return code;
 }
 
+/* An id, or {node, if}. */
+static int compile_edge(struct compiler *self, const value_t *edge, const char **ret_id,
+                        const char **ret_if)
+{
+    static const char *const KEYS[] = {"node", "if", NULL};
+    *ret_id = NULL;
+    *ret_if = NULL;
+    int code = 0;
+    if (value_type(edge) == VALUE_STRING) {
+        *ret_id = value_as_string(edge);
+    } else if (value_type(edge) == VALUE_MAP) {
+        code = check_keys(self, edge, KEYS);
+        if (code == 0)
+            code = get_text(self, edge, "node", ret_id);
+        if (code == 0)
+            code = get_text(self, edge, "if", ret_if);
+    }
+    return code == 0 && !*ret_id ? wrong(self, "after", "a list of ids and edges") : code;
+}
+
 static int compile_after(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
 {
     const value_t *after = NULL;
@@ -94,14 +114,25 @@ static int compile_after(struct compiler *self, const value_t *node, struct dag_
         return code;
     size_t count = value_size(after);
     const char **ids = arena_alloc(&self->arena, (count + 1) * sizeof *ids);
-    for (size_t i = 0; i < count; i++) {
-        if (value_type(value_at(after, i)) != VALUE_STRING)
-            return wrong(self, "after", "a list of ids");
-        ids[i] = value_as_string(value_at(after, i));
-    }
+    const char **ifs = arena_alloc(&self->arena, (count + 1) * sizeof *ifs);
+    for (size_t i = 0; code == 0 && i < count; i++)
+        code = compile_edge(self, value_at(after, i), &ids[i], &ifs[i]);
     spec->after = ids;
+    spec->after_ifs = ifs;
     spec->after_count = count;
-    return 0;
+    return code;
+}
+
+static int compile_items(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
+{
+    int64_t parallel = 0;
+    int code = get_text(self, node, "for", &spec->items);
+    if (code == 0)
+        code = get_int(self, node, "parallel", 1, LIMIT_MAP_ITEMS, &parallel);
+    if (code == 0 && parallel > 0 && !spec->items)
+        code = wrong(self, "parallel", "absent where there is no for");
+    spec->items_parallel = (uint32_t)parallel;
+    return code;
 }
 
 static int compile_join(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
@@ -191,9 +222,9 @@ static int compile_message(struct compiler *self, const value_t *node, struct da
 
 static int compile_node(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
 {
-    static const char *const KEYS[] = {"id",    "agent",       "say",        "with",     "after",
-                                       "join",  "retry",       "timeout_us", "on_error", "disabled",
-                                       "about", "allow_again", NULL};
+    static const char *const KEYS[] = {
+        "id",   "agent", "say",        "with",     "after",    "if",    "for",         "parallel",
+        "join", "retry", "timeout_us", "on_error", "disabled", "about", "allow_again", NULL};
     self->node = NULL;
     if (value_type(node) != VALUE_MAP)
         return wrong(self, "nodes", "a list of objects");
@@ -212,6 +243,10 @@ static int compile_node(struct compiler *self, const value_t *node, struct dag_n
         code = compile_message(self, node, spec);
     if (code == 0)
         code = compile_after(self, node, spec);
+    if (code == 0)
+        code = get_text(self, node, "if", &spec->condition);
+    if (code == 0)
+        code = compile_items(self, node, spec);
     if (code == 0)
         code = compile_join(self, node, spec);
     if (code == 0)

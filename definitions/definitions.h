@@ -114,9 +114,10 @@ void definition_hash(const value_t *canonical, uint8_t ret_hash[32]);
  * workflow: workflow, about, input {name: schema} (also when empty), nodes [node] in the file's
  *           order, output, limits {time_us, parallel, tokens, cost_microusd, depth}, when_failed,
  *           priority, labels {name: text}
- * node:     id, agent, say | with, after [id] (sorted), join, retry {attempts, backoff_us, factor,
+ * node:     id, agent, say | with, after [id | {node: id, if}] (sorted by id; an edge without a
+ *           condition is its id), if, for, parallel, join, retry {attempts, backoff_us, factor,
  *           max_us}, timeout_us, on_error "fail" | "continue" | {fallback: agent}, disabled, about,
- *           allow_again
+ *           allow_again; `if: true` is left out
  * schema:   JSON Schema's words: type, description, default, required (of an input itself: a
  *           boolean; of an object's members: sorted names), properties, items, enum, minimum, maximum */
 

@@ -98,18 +98,18 @@ static const char SCRIPTS[] =
 static const char RULES[] =
     "## Expressions\n"
     "\n"
-    "An expression is a path into values: `input.topic`, `find.links[0].url`, `find[\"a key\"]`.\n"
-    "It stands bare in `output`, and between double braces inside of the texts of `say` and "
-    "`with`.\n"
-    "A text that is nothing but one `{{...}}` keeps the value's type. Variables are `input`,\n"
-    "`execution.id`, and the id of each node (its output), also as `nodes.ID`. A node that refers "
-    "to\n"
-    "another one waits for it.\n"
+    "An expression is CEL over JSON values: `input.topic`, `find.links[0].url`,\n"
+    "`size(find.links) > 3 && !input.draft`; `docs/expressions.md` is its manual. It stands bare "
+    "in\n"
+    "`output`, `has`, `lacks`, `equals`, `for` and `if`, and between double braces inside of the\n"
+    "texts of `say` and `with`. A text that is nothing but one `{{...}}` keeps the value's type.\n"
+    "Variables are `input`, `execution.id`, and the id of each node (its output), also as\n"
+    "`nodes.ID`. A node that refers to another one waits for it.\n"
     "\n"
     "YAML reads some texts as something else; quote them: `say: \"{{find}}\"` (else an object),\n"
-    "a text that holds `: ` or ` #`, or one that begins with `!`, `&`, `*`, `@` or `%`. Tags, "
-    "anchors\n"
-    "and aliases are errors.\n"
+    "`output: \"a ? b : c\"`, any text that holds `: ` or ` #`, or one that begins with `!`, `&`, "
+    "`*`,\n"
+    "`@`, `%`, `[` or `{`. Tags, anchors and aliases are errors.\n"
     "\n"
     "## Values\n"
     "\n"
@@ -126,6 +126,13 @@ static const char RULES[] =
     "A key that is marked *later* is a word of the language that this version does not run: using "
     "it\n"
     "is an error of the kind `unsupported`.\n"
+    "\n";
+
+static const char ORDER[] =
+    "## Order, conditions and lists\n"
+    "\n"
+    "`if`, `for`, the conditions of edges in `after`, and `join` are explained with examples in\n"
+    "[workflows.md](workflows.md). `if` and `for` hold an expression as it is, without braces.\n"
     "\n";
 
 struct kind {
@@ -145,7 +152,7 @@ static const struct kind KINDS[] = {
     {"unsupported", "a word of the language that this version does not run"},
     {"expression", "an expression that isn't one"},
     {"unknown_node", "a name that is neither a node nor a variable"},
-    {"unknown_variable", "a name in a script's rules that is no variable"},
+    {"unknown_variable", "a name that is no variable there"},
     {"unknown_tool", "a tool in a script's rules that the agent doesn't have (a warning)"},
     {"missing_rules", "a model whose file of rules isn't there, can't be read, or holds none"},
     {"unknown_input", "an input that isn't declared"},
@@ -224,6 +231,7 @@ void definitions_document(struct buf *out)
     buf_puts(out, SCRIPTS);
     for (int owner = OWNER_RULES_FILE; owner < OWNER_COUNT; owner++)
         print_owner((enum key_owner)owner, out);
+    buf_puts(out, ORDER);
     buf_puts(out, RULES);
     print_limits(out);
     print_kinds(out);

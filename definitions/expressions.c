@@ -39,87 +39,20 @@ static void report(const struct expression *self, const struct err *err)
                 err->what);
 }
 
-static bool is_word(char c)
+static void note_reference(const struct expression *self, const struct cel_reference *found)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-static size_t skip_blanks(const struct expression *self, size_t at)
-{
-    while (at < self->size && strchr(" \t\r\n\f", self->text[at]))
-        at++;
-    return at;
-}
-
-static size_t word_size(const struct expression *self, size_t at)
-{
-    size_t end = at;
-    while (end < self->size && is_word(self->text[end]))
-        end++;
-    return end - at;
-}
-
-/* Past a text in quotes that begins at `at`. */
-static size_t skip_quoted(const struct expression *self, size_t at)
-{
-    char quote = self->text[at++];
-    while (at < self->size && self->text[at] != quote)
-        at += self->text[at] == '\\' ? 2 : 1;
-    return at + 1;
-}
-
-/* Where a variable stands: the first word of that name outside of quotes that is no field. */
-static size_t find_variable(const struct expression *self, const char *name, size_t size)
-{
-    bool is_field = false;
-    for (size_t at = 0; at < self->size;) {
-        char c = self->text[at];
-        size_t word = word_size(self, at);
-        if (word == size && !is_field && memcmp(self->text + at, name, size) == 0)
-            return at;
-        if (!strchr(" \t\r\n\f", c))
-            is_field = c == '.';
-        at = c == '"' || c == '\'' ? skip_quoted(self, at) : at + (word > 0 ? word : 1);
-    }
-    return 0;
-}
-
-/* The field after a variable that ends at `at`: `.name` or `["name"]`. */
-static const char *find_field(const struct expression *self, size_t at, size_t *ret_offset)
-{
-    at = skip_blanks(self, at);
-    char c = at < self->size ? self->text[at] : '\0';
-    at = skip_blanks(self, at + 1);
-    if (c == '.') {
-        *ret_offset = at;
-        return arena_strndup(self->check->arena, self->text + at, word_size(self, at));
-    }
-    if (c != '[' || at >= self->size || (self->text[at] != '"' && self->text[at] != '\''))
-        return NULL;
-    size_t end = skip_quoted(self, at);
-    if (end > self->size || memchr(self->text + at, '\\', end - at))
-        return NULL;
-    *ret_offset = at + 1;
-    return arena_strndup(self->check->arena, self->text + at + 1, end - at - 2);
-}
-
-static void note_variable(const struct expression *self, const char *variable)
-{
-    const char *dot = strchr(variable, '.');
-    size_t root_size = dot ? (size_t)(dot - variable) : strlen(variable);
-    size_t at = find_variable(self, variable, root_size);
-    size_t field_at = at;
-    const char *field = find_field(self, at + root_size, &field_at);
-    const char *name = dot ? dot + 1 : variable;
+    const char *dot = strchr(found->variable, '.');
+    bool has_field = found->field && strcmp(found->variable, "input") == 0;
+    struct arena *arena = self->check->arena;
     struct reference reference = {
         .user = self->check->graph->user,
         .is_qualified = dot != NULL,
-        .name = arena_strdup(self->check->arena, name),
-        .field = strcmp(variable, "input") == 0 ? field : NULL,
+        .name = arena_strdup(arena, dot ? dot + 1 : found->variable),
+        .field = has_field ? arena_strdup(arena, found->field) : NULL,
         .node = self->node,
-        .offset = (uint32_t)(self->start + (dot ? field_at : at)),
-        .field_offset = (uint32_t)(self->start + field_at),
-        .path = arena_strdup(self->check->arena, buf_string(&self->check->path)),
+        .offset = (uint32_t)(self->start + found->offset),
+        .field_offset = (uint32_t)(self->start + found->field_offset),
+        .path = arena_strdup(arena, buf_string(&self->check->path)),
     };
     graph_add_reference(self->check, &reference);
 }
@@ -137,11 +70,12 @@ static bool is_rule_variable(const struct check *check, const char *name, const 
 }
 
 /* Rules have variables alone, and no nodes. */
-static void check_rule_variable(const struct expression *self, const char *variable)
+static void check_rule_variable(const struct expression *self, const struct cel_reference *found)
 {
     struct check *check = self->check;
-    size_t size = strcspn(variable, ".");
-    const char *name = arena_strndup(check->arena, variable, size);
+    const char *dot = strchr(found->variable, '.');
+    size_t size = strcspn(found->variable, ".");
+    const char *name = arena_strndup(check->arena, found->variable, size);
     struct suggestion suggestion = SUGGESTION(name);
     char fix[160];
     if (is_rule_variable(check, name, self->node))
@@ -151,13 +85,29 @@ static void check_rule_variable(const struct expression *self, const char *varia
             check_offer(check, &suggestion, RULE_VARIABLES[i]);
     suggestion_text(&suggestion, fix, sizeof fix);
     bool is_item = strcmp(name, "item") == 0 || strcmp(name, "index") == 0;
-    check_error(check, place_at(check, self->node, self->start + find_variable(self, name, size)),
-                "unknown_variable",
+    /* The offset of nodes.ID is that of the ID, behind at least "nodes". */
+    size_t offset = dot ? found->offset - size - 1 : found->offset;
+    check_error(check, place_at(check, self->node, self->start + offset), "unknown_variable",
                 is_item ? "it is one within a call that has for: LIST"
                 : suggestion.nearest
                     ? fix
                     : "variables are message, agent, turn, attempt, results, turns",
                 "refers to \"%s\", which is no variable here", check_shown(check, name));
+}
+
+/* What it refers to: each variable once, but each field of the input. */
+static void check_references(const struct expression *self, const cel_t *program)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < cel_references(program); i++) {
+        const struct cel_reference *found = cel_reference(program, i);
+        bool is_first = found->variable == cel_variable(program, known);
+        known += is_first;
+        if (!self->check->graph && is_first)
+            check_rule_variable(self, found);
+        else if (is_first || (self->check->graph && found->field))
+            note_reference(self, found);
+    }
 }
 
 static void check_one(const struct expression *self)
@@ -168,12 +118,9 @@ static void check_one(const struct expression *self)
         report(self, &err);
         return;
     }
-    for (size_t i = 0; i < cel_variables(program); i++) {
-        if (self->check->graph)
-            note_variable(self, cel_variable(program, i));
-        else
-            check_rule_variable(self, cel_variable(program, i));
-    }
+    if (cel_check(program, &err) != 0)
+        report(self, &err);
+    check_references(self, program);
     cel_destroy(&program);
 }
 
@@ -182,29 +129,12 @@ static const char *find_open(const char *text, const char *end)
     return memmem(text, (size_t)(end - text), "{{", 2);
 }
 
-/* The "}}" that closes an expression: not one inside of quotes, unless these don't close. */
-static const char *find_close(const char *text, const char *end)
-{
-    char quote = '\0';
-    for (const char *at = text; at < end; at++) {
-        if (quote && *at == '\\')
-            at++;
-        else if (quote)
-            quote = *at == quote ? '\0' : quote;
-        else if (*at == '"' || *at == '\'')
-            quote = *at;
-        else if (*at == '}' && at + 1 < end && at[1] == '}')
-            return at;
-    }
-    return quote ? memmem(text, (size_t)(end - text), "}}", 2) : NULL;
-}
-
 static void check_parts(struct check *check, const struct node *node)
 {
     const char *end = node->text + node->size;
     for (const char *at = node->text; !check_is_full(check) && (at = find_open(at, end));) {
         const char *begin = at + 2;
-        const char *close = find_close(begin, end);
+        const char *close = cel_template_close(begin, (size_t)(end - begin));
         if (!close) {
             check_error(check, place_at(check, node, (size_t)(at - node->text)), "expression",
                         "end the expression with \"}}\"", "\"{{\" is not closed");
@@ -218,6 +148,13 @@ static void check_parts(struct check *check, const struct node *node)
         check_one(&expression);
         at = close + 2;
     }
+}
+
+/* Without braces: what begins with them is a template, or was meant as one. */
+static bool is_braced(const struct node *node)
+{
+    return node->size >= 4 && memcmp(node->text, "{{", 2) == 0 &&
+           memcmp(node->text + node->size - 2, "}}", 2) == 0;
 }
 
 void expressions_check(struct check *check, const struct node *node, bool is_template)
@@ -247,13 +184,77 @@ value_t *check_template(struct check *self, const struct node *node)
     return text;
 }
 
-/* An expression must be text to YAML too; a bare true or 5 is one that this version can't run. */
+/* An expression must be text to YAML, too: a bare true or 5 has to be quoted. */
 value_t *check_expression(struct check *self, const struct node *node)
 {
     value_t *text = check_text(self, node, LIMIT_TEXT_BYTES);
-    if (text)
+    if (text && is_braced(node))
+        check_error(self, node->place, "expression", "take the braces away",
+                    "an expression stands here without braces");
+    else if (text)
         expressions_check(self, node, false);
     return text;
+}
+
+/* Where an expression is nothing but an input, its declared type tells what it gives. */
+static void check_input_type(struct check *self, const struct node *node, const char *needs)
+{
+    static const char PREFIX[] = "input.";
+    const size_t prefix = sizeof PREFIX - 1;
+    const struct node *input = NULL;
+    if (self->graph && node->size > prefix && memcmp(node->text, PREFIX, prefix) == 0)
+        input = map_get(self->graph->inputs, node->text + prefix, node->size - prefix);
+    if (input && input->kind == NODE_MAP)
+        input = node_get(input, "type");
+    const char *type = input && input->kind == NODE_TEXT ? type_schema_name(input->text) : NULL;
+    if (type && strcmp(type, type_schema_name(needs)) != 0)
+        check_error(self, node->place, "bad_value", "compare it, or declare the input otherwise",
+                    "needs a %s, but the input is declared as %s", needs, input->text);
+}
+
+static value_t *check_false(struct check *self, const struct node *node)
+{
+    struct node word = *node;
+    word.kind = NODE_TEXT;
+    word.text = "false";
+    word.size = 5;
+    expressions_check(self, &word, false);
+    return value_string(word.text);
+}
+
+static const char *condition_fix(const struct node *node)
+{
+    if (node->kind == NODE_NULL)
+        return "write an expression, or leave the key out";
+    if (node->kind == NODE_LIST || node->kind == NODE_MAP)
+        return "write an expression, without brackets or braces around it";
+    return "write an expression, such as find.count > 0";
+}
+
+/* `true` says what the absence of the key does. */
+value_t *check_condition(struct check *self, const struct node *node)
+{
+    if (node->kind == NODE_BOOL)
+        return node->boolean ? NULL : check_false(self, node);
+    if (node->kind != NODE_TEXT) {
+        check_wrong_type(self, node, "an expression, true or false", condition_fix(node));
+        return NULL;
+    }
+    check_input_type(self, node, "boolean");
+    return check_expression(self, node);
+}
+
+value_t *check_list_expression(struct check *self, const struct node *node)
+{
+    if (node->kind != NODE_TEXT) {
+        check_wrong_type(self, node, "an expression",
+                         node->kind == NODE_LIST
+                             ? "quote it, or make it the default of an input and name that"
+                             : "write a path to a list, such as input.files or find.links");
+        return NULL;
+    }
+    check_input_type(self, node, "list");
+    return check_expression(self, node);
 }
 
 static void check_texts(struct check *self, const struct node *node)

@@ -24,7 +24,10 @@ void graph_add_reference(struct check *check, const struct reference *reference)
         self->references =
             xrealloc(self->references, self->references_capacity * sizeof *self->references);
     }
-    self->references[self->references_count++] = *reference;
+    struct reference *kept = &self->references[self->references_count++];
+    *kept = *reference;
+    kept->in_template = check->in_template && !reference->is_order;
+    kept->has_item = kept->in_template && check->loop;
 }
 
 /* --- unknown names -----------------------------------------------------------------------------
@@ -85,6 +88,14 @@ static void check_input_field(struct check *check, const struct reference *refer
            "refers to the input \"%s\", which is not declared", reference->field);
 }
 
+static void report_item(struct check *check, const struct reference *reference)
+{
+    report(check, reference, reference->offset, "unknown_variable",
+           reference->in_template ? "it is one in a node that has for: LIST"
+                                  : "use it in say or with, of a node that has for: LIST",
+           "refers to \"%s\", which is no variable here", reference->name);
+}
+
 static bool is_one_of(const char *name, const char *const *names)
 {
     for (size_t i = 0; names[i]; i++)
@@ -102,7 +113,7 @@ static uint32_t find(const struct graph *self, const char *id)
 /* The node that a reference needs; NO_NODE when it needs none, or none that exists. */
 static uint32_t resolve(struct check *check, const struct reference *reference)
 {
-    static const char *const LATER[] = {"context", "item", "index", NULL};
+    static const char *const ITEMS[] = {"item", "index", NULL};
     bool is_variable = !reference->is_order && !reference->is_qualified;
     if (is_variable && strcmp(reference->name, "execution") == 0)
         return NO_NODE;
@@ -110,7 +121,12 @@ static uint32_t resolve(struct check *check, const struct reference *reference)
         check_input_field(check, reference);
         return NO_NODE;
     }
-    if (is_variable && is_one_of(reference->name, LATER)) {
+    if (is_variable && is_one_of(reference->name, ITEMS)) {
+        if (!reference->has_item)
+            report_item(check, reference);
+        return NO_NODE;
+    }
+    if (is_variable && strcmp(reference->name, "context") == 0) {
         report(check, reference, reference->offset, "unsupported", "take it out",
                "\"%s\" is a variable that this version does not run yet", reference->name);
         return NO_NODE;
@@ -224,6 +240,63 @@ static void warn(struct check *check, const struct graph_node *node, const struc
     check_leave(check, 0);
 }
 
+/* What a condition of the form `!path` or `!(anything)` negates; else the condition itself. */
+static struct bytes bare_condition(const char *text, bool *ret_negated)
+{
+    static const char PATH[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.[]";
+    size_t size = strlen(text);
+    bool path = *text == '!' && text[1 + strspn(text + 1, PATH)] == '\0';
+    bool whole = size > 3 && memcmp(text, "!(", 2) == 0 && text[size - 1] == ')';
+    *ret_negated = path || whole;
+    if (whole)
+        return bytes_of(text + 2, size - 3);
+    return path ? bytes_of(text + 1, size - 1) : bytes_of(text, size);
+}
+
+/* The nodes that have a condition and its negation among what must hold for them. */
+struct sides {
+    map_t *nodes[2]; /* by the bare condition: who needs it, who needs its negation */
+};
+
+/* The one that needs the opposite of one of node's conditions, or NULL. */
+static const struct graph_node *add_conditions(struct sides *self, const struct graph_node *node)
+{
+    const struct graph_node *opposite = NULL;
+    for (uint32_t i = 0; i < node->conditions_count && !opposite; i++) {
+        bool negated = false;
+        struct bytes bare = bare_condition(node->conditions[i], &negated);
+        opposite = map_get(self->nodes[!negated], bare.data, bare.size);
+        (void)map_put(self->nodes[negated], bare.data, bare.size, (void *)(uintptr_t)node);
+    }
+    return opposite;
+}
+
+/* Branches that merge and wait for each other: one of them is always skipped. */
+static void check_exclusive(struct check *check, uint32_t target, const struct edges *edges,
+                            size_t begin, size_t end)
+{
+    const struct graph *graph = check->graph;
+    const struct graph_node *node = &graph->nodes[target];
+    struct sides sides = {{map_new(), map_new()}};
+    const struct graph_node *source = node, *opposite = add_conditions(&sides, node);
+    for (size_t i = begin; i < end && !opposite; i++) {
+        source = &graph->nodes[edges->pairs[i][0]];
+        opposite = add_conditions(&sides, source);
+    }
+    if (opposite == source && source == node)
+        warn(check, node, NULL, "take one of the conditions out",
+             "never runs: conditions of \"%s\" exclude each other", node->id);
+    else if (opposite == node)
+        warn(check, node, NULL, "take one of the conditions out",
+             "never runs: its own conditions exclude those of \"%s\"", source->id);
+    else if (opposite && opposite != source)
+        warn(check, node, node->join, "write join: any, or join: done",
+             "never runs: it waits for \"%s\" and for another node that runs only otherwise",
+             source->id);
+    map_destroy(&sides.nodes[0]);
+    map_destroy(&sides.nodes[1]);
+}
+
 /* The edges of one target are pairs[begin] to pairs[end - 1]. */
 static void check_join(struct check *check, uint32_t target, const struct edges *edges,
                        size_t begin, size_t end)
@@ -247,6 +320,8 @@ static void check_join(struct check *check, uint32_t target, const struct edges 
     else if (disabled > 0 && !done && !node->disabled && (!any || disabled == end - begin))
         warn(check, node, join, "write join: done, or take the reference out",
              "never runs: it waits for \"%s\", which is disabled", name);
+    else if (!any && !done && !node->disabled)
+        check_exclusive(check, target, edges, begin, end);
 }
 
 static void check_joins(struct check *check, const struct edges *edges)

@@ -266,12 +266,20 @@ static const struct key NODE[] = {
      .fallback = "null"},
     {"with", TYPE_TEMPLATES, .fallback = "null",
      .about = "The message as an object, instead of `say`; texts in it may hold `{{expressions}}`"},
-    {"after", TYPE_AFTER, .most = LIMIT_EDGES,
-     .about = "Ids of nodes to wait for; a node that an expression refers to is waited for anyway",
+    {"after", TYPE_AFTER, .most = LIMIT_EDGES, .child = OWNER_EDGE,
+     .about = "Nodes to wait for: ids, or edges with a condition; a node that an expression refers "
+              "to is waited for anyway",
      .fallback = "empty"},
     {"join", TYPE_CHOICE, .choices = JOINS, .fallback = "all",
      .about = "Start when `all` edges are taken, when `any` is, or when all sources are `done`, "
               "however they ended"},
+    {"if", TYPE_CONDITION, .fallback = "true",
+     .about = "Run it only if this is true, else skip it; asked when its edges let it start"},
+    {"for", TYPE_LIST, .fallback = "one task",
+     .about = "A list: one task for each item; in `say` and `with` there are `item` and `index`, "
+              "from 0; the output is the list of their outputs"},
+    {"parallel", TYPE_INTEGER, .least = 1, .most = LIMIT_MAP_ITEMS, .fallback = "all",
+     .about = "Items at a time, of `for`"},
     {"retry", TYPE_RETRY, .least = 1, .most = LIMIT_ATTEMPTS, .child = OWNER_RETRY,
      .about = "Attempts, or more about them", .fallback = "1"},
     {"timeout", DURATION, .canonical = "timeout_us", .about = "Of one attempt",
@@ -287,11 +295,14 @@ static const struct key NODE[] = {
     {"approve", LATER("text"), .about = "Wait for a person's decision"},
     {"wait", LATER("duration or object"), .about = "Wait for a time or a signal"},
     {"set", LATER("object"), .about = "Change the shared context"},
-    {"if", LATER("expression"), .about = "Skip it unless this holds"},
-    {"for", LATER("expression"), .about = "One task for each item of a list"},
-    {"parallel", LATER("integer"), .about = "Items at a time, of `for`"},
     {"show", LATER("expression"), .about = "What the person sees, of `approve`"},
     {"on_expiry", LATER("fail or value"), .about = "When nobody decided in time"},
+};
+
+static const struct key EDGE[] = {
+    {"node", TYPE_NODE_ID, .required = true, .about = "The node to wait for"},
+    {"if", TYPE_CONDITION, .fallback = "true",
+     .about = "The edge is taken only if this is true, asked when the node has succeeded"},
 };
 
 static const struct key RETRY[] = {
@@ -322,6 +333,7 @@ const struct key *keys_of(enum key_owner owner, size_t *ret_count)
         [OWNER_WORKFLOW_LIMITS] = {WORKFLOW_LIMITS, COUNT(WORKFLOW_LIMITS)},
         [OWNER_INPUT] = {INPUT, COUNT(INPUT)},
         [OWNER_NODE] = {NODE, COUNT(NODE)},
+        [OWNER_EDGE] = {EDGE, COUNT(EDGE)},
         [OWNER_RETRY] = {RETRY, COUNT(RETRY)},
         [OWNER_FALLBACK] = {FALLBACK, COUNT(FALLBACK)},
         [OWNER_TOOL_KINDS] = {TOOL_KINDS, COUNT(TOOL_KINDS)},
@@ -363,6 +375,7 @@ const char *owner_name(enum key_owner owner)
         [OWNER_WORKFLOW_LIMITS] = "a workflow's limits",
         [OWNER_INPUT] = "a schema",
         [OWNER_NODE] = "a node",
+        [OWNER_EDGE] = "an edge",
         [OWNER_RETRY] = "a node's retry",
         [OWNER_FALLBACK] = "a node's on_error",
         [OWNER_TOOL_KINDS] = "an agent's tools",
@@ -386,13 +399,14 @@ const char *type_schema_name(const char *name)
     return NULL;
 }
 
-/* Variables of expressions, then CEL's own words (github.com/google/cel-spec, langdef, "Syntax").
- */
+/* Variables of expressions, then CEL's own words (github.com/google/cel-spec, langdef, "Syntax"),
+ * then what it calls its types. */
 const char *const RESERVED_NODE_IDS[] = {
-    "input",   "context",   "item",     "index", "execution", "nodes", "in",
-    "true",    "false",     "null",     "as",    "break",     "const", "continue",
-    "else",    "for",       "function", "if",    "import",    "let",   "loop",
-    "package", "namespace", "return",   "var",   "void",      "while", NULL};
+    "input",     "context", "item",   "index", "execution", "nodes",    "in",        "true",
+    "false",     "null",    "as",     "break", "const",     "continue", "else",      "for",
+    "function",  "if",      "import", "let",   "loop",      "package",  "namespace", "return",
+    "var",       "void",    "while",  "bool",  "double",    "int",      "list",      "map",
+    "null_type", "string",  "type",   "uint",  NULL};
 
 static void print_choices(const char *const *choices, struct buf *out)
 {
@@ -408,6 +422,9 @@ void key_print_type(const struct key *self, struct buf *out)
         [TYPE_TEMPLATE] = "text",
         [TYPE_TEMPLATES] = "object",
         [TYPE_EXPRESSION] = "expression",
+        [TYPE_CONDITION] = "expression or boolean",
+        [TYPE_LIST] = "expression",
+        [TYPE_NODE_ID] = "id",
         [TYPE_INTEGER] = "integer",
         [TYPE_NUMBER] = "number",
         [TYPE_BOOLEAN] = "boolean",
@@ -421,7 +438,7 @@ void key_print_type(const struct key *self, struct buf *out)
         [TYPE_OBJECT] = "object",
         [TYPE_INPUTS] = "object of types or schemas",
         [TYPE_NODES] = "object of nodes",
-        [TYPE_AFTER] = "list of ids",
+        [TYPE_AFTER] = "list of ids or edges",
         [TYPE_RETRY] = "integer or object",
         [TYPE_SCHEMA] = "type or schema",
         [TYPE_SCHEMA_TYPE] = "type",
@@ -462,6 +479,8 @@ void key_print_cap(const struct key *self, struct buf *out)
     case TYPE_NAME: buf_printf(out, "%d bytes", LIMIT_NAME_BYTES); break;
     case TYPE_TEXT:
     case TYPE_TEMPLATE: buf_printf(out, "%u KiB", LIMIT_TEXT_BYTES >> 10); break;
+    case TYPE_CONDITION:
+    case TYPE_LIST:
     case TYPE_EXPRESSION: buf_printf(out, "%u KiB", LIMIT_EXPRESSION_BYTES >> 10); break;
     case TYPE_DURATION: buf_puts(out, duration_format((int64_t)self->most, most)); break;
     case TYPE_INTEGER:

@@ -14,6 +14,7 @@ enum key_owner {
     OWNER_WORKFLOW_LIMITS,
     OWNER_INPUT,
     OWNER_NODE,
+    OWNER_EDGE,
     OWNER_RETRY,
     OWNER_FALLBACK,
     OWNER_TOOL_KINDS,
@@ -34,6 +35,9 @@ enum key_type {
     TYPE_TEMPLATE,   /* text with {{expressions}} */
     TYPE_TEMPLATES,  /* object whose texts may hold {{expressions}} */
     TYPE_EXPRESSION,
+    TYPE_CONDITION,  /* an expression, or true or false */
+    TYPE_LIST,       /* an expression that gives a list */
+    TYPE_NODE_ID,
     TYPE_INTEGER,
     TYPE_NUMBER,
     TYPE_BOOLEAN,
@@ -48,7 +52,7 @@ enum key_type {
     TYPE_OBJECT,     /* of keys of `child` */
     TYPE_INPUTS,
     TYPE_NODES,
-    TYPE_AFTER,
+    TYPE_AFTER,      /* ids, or objects of `child` */
     TYPE_RETRY,      /* a number, or an object of `child` */
     TYPE_ON_ERROR,   /* a word, or an object of `child` */
     TYPE_SCHEMA,     /* a short type, or an object of `child` */

@@ -20,6 +20,7 @@ static const char *const OWNER_IDS[OWNER_COUNT] = {
     [OWNER_WORKFLOW_LIMITS] = "workflow_limits",
     [OWNER_INPUT] = "input",
     [OWNER_NODE] = "node",
+    [OWNER_EDGE] = "edge",
     [OWNER_RETRY] = "retry",
     [OWNER_FALLBACK] = "fallback",
     [OWNER_TOOL_KINDS] = "tool",
@@ -152,7 +153,10 @@ static value_t *schema_of(const struct key *key)
     case TYPE_NAME: return pattern(NAME_PATTERN);
     case TYPE_TEXT:
     case TYPE_TEMPLATE: return text(LIMIT_TEXT_BYTES);
+    case TYPE_LIST:
     case TYPE_EXPRESSION: return text(LIMIT_EXPRESSION_BYTES);
+    case TYPE_CONDITION: return either(typed("boolean"), text(LIMIT_EXPRESSION_BYTES));
+    case TYPE_NODE_ID: return pattern(ID_PATTERN);
     case TYPE_TEMPLATES: return typed("object");
     case TYPE_INTEGER: return numeric(key, "integer");
     case TYPE_NUMBER: return numeric(key, "number");
@@ -173,7 +177,7 @@ static value_t *schema_of(const struct key *key)
         return object_of(key->type == TYPE_SCHEMAS ? "." : VARIABLE_PATTERN,
                          either(type_words(), reference(key->child)), key);
     case TYPE_NODES: return object_of(ID_PATTERN, reference(key->child), key);
-    case TYPE_AFTER: return list_of(pattern(ID_PATTERN), 0);
+    case TYPE_AFTER: return list_of(either(pattern(ID_PATTERN), reference(key->child)), 0);
     case TYPE_RETRY: return either(numeric(key, "integer"), reference(key->child));
     case TYPE_ON_ERROR: return either(words(key->choices), reference(key->child));
     case TYPE_ANSWER:

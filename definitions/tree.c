@@ -243,7 +243,8 @@ static bool indented_by_tab(const struct source *source, unsigned line)
     return false;
 }
 
-static const char *syntax_fix(const struct source *source, struct place place, const char *problem)
+static const char *syntax_fix(const struct source *source, struct place place, const char *problem,
+                              const char *context)
 {
     size_t at = source_offset(source, place);
     char c = at < source->size ? source->text[at] : '\0';
@@ -252,6 +253,8 @@ static const char *syntax_fix(const struct source *source, struct place place, c
     if (line_holds(source, place.line, "{{") ||
         (place.line > 1 && line_holds(source, place.line - 1, "{{")))
         return "quote a text that begins with {{ or holds \": \"";
+    if (strstr(context, "tag"))
+        return "quote what begins with !, such as \"!x.ok\"";
     if (line_holds(source, place.line, " ? "))
         return "quote the expression";
     if (c != '\0' && strchr("@`%!&*|>", c))
@@ -278,7 +281,7 @@ static void report_yaml(struct reader *self, const yaml_parser_t *parser)
         snprintf(begun, sizeof begun, " that begins in line %zu", parser->context_mark.line + 1);
     snprintf(message, sizeof message, "not YAML: %s%s%s%s", problem, *context ? " " : "", context,
              begun);
-    report(self, place, "syntax", syntax_fix(self->source, place, problem), message);
+    report(self, place, "syntax", syntax_fix(self->source, place, problem, context), message);
 }
 
 /* A document cut short by an error is no document. */

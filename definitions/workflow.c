@@ -37,6 +37,17 @@ static bool is_of_another_kind(const struct node *node)
            node_get(node, "set");
 }
 
+static void check_parallel(struct check *self, const struct node *node)
+{
+    const struct node *parallel = node_get(node, "parallel");
+    if (!parallel || self->loop)
+        return;
+    size_t before = check_enter(self, "parallel");
+    check_error(self, parallel->key->place, "missing_key", "add for: LIST, or take it out",
+                "says how many items go at a time, but the node has no \"for\"");
+    check_leave(self, before);
+}
+
 static value_t *check_node(struct check *self, const struct node *node)
 {
     check_node_id(self, node->key);
@@ -47,12 +58,34 @@ static value_t *check_node(struct check *self, const struct node *node)
     value_t *canonical = value_map();
     value_set_string(canonical, "id", node->key->text);
     struct place missing = is_of_another_kind(node) ? (struct place){0} : node->key->place;
+    self->loop = node_get(node, "for");
     check_members(self, node, OWNER_NODE, missing, canonical);
+    check_parallel(self, node);
+    self->loop = NULL;
     const struct node *with = node_get(node, "with");
     if (with && node_get(node, "say"))
         check_error(self, with->key->place, "bad_value", "keep one of them",
                     "a node has either say or with, not both");
     return canonical;
+}
+
+static void gather_condition(struct graph_node *self, const struct node *map)
+{
+    const struct node *condition = node_get(map, "if");
+    if (condition && condition->kind == NODE_TEXT && self->conditions_count < GRAPH_CONDITIONS)
+        self->conditions[self->conditions_count++] = condition->text;
+}
+
+static void gather_conditions(struct graph_node *self, const struct node *node)
+{
+    const struct node *after = node_get(node, "after");
+    bool all = !self->join || strcmp(self->join->text, "all") == 0;
+    gather_condition(self, node);
+    if (!all || !after || after->kind != NODE_LIST)
+        return;
+    for (const struct node *item = after->first; item && self->conditions_count < GRAPH_CONDITIONS;
+         item = item->next)
+        gather_condition(self, item);
 }
 
 static void gather_nodes(struct graph *self, const struct node *nodes)
@@ -61,12 +94,14 @@ static void gather_nodes(struct graph *self, const struct node *nodes)
     for (const struct node *item = nodes->first; item; item = item->next) {
         const struct node *join = node_get(item, "join");
         const struct node *disabled = node_get(item, "disabled");
-        self->nodes[self->nodes_count++] = (struct graph_node){
+        struct graph_node *entry = &self->nodes[self->nodes_count++];
+        *entry = (struct graph_node){
             .id = item->key->text,
             .place = item->key->place,
             .join = join && join->kind == NODE_TEXT ? join : NULL,
             .disabled = disabled && disabled->kind == NODE_BOOL && disabled->boolean,
         };
+        gather_conditions(entry, item);
         (void)map_put(self->by_id, item->key->text, item->key->size,
                       (void *)(uintptr_t)self->nodes_count);
     }
@@ -101,47 +136,106 @@ value_t *check_nodes(struct check *self, const struct key *key, const struct nod
 /* --- after -------------------------------------------------------------------------------------
  */
 
-static bool check_after_item(struct check *self, const struct node *item)
+/* A node's id, which makes an edge by itself. */
+value_t *check_node_reference(struct check *self, const struct node *node)
 {
-    if (item->kind == NODE_MAP && (node_get(item, "node") || node_get(item, "if"))) {
-        check_error(self, item->place, "unsupported", "write the node's id alone",
-                    "edges with a condition are not run by this version yet");
-        return false;
-    }
-    if (item->kind != NODE_TEXT) {
-        check_wrong_type(self, item, "a node's id", NULL);
-        return false;
+    if (node->kind != NODE_TEXT) {
+        check_wrong_type(self, node, "a node's id", NULL);
+        return NULL;
     }
     struct reference reference = {
         .user = self->graph->user,
         .is_order = true,
-        .name = item->text,
-        .node = item,
+        .name = node->text,
+        .node = node,
         .path = arena_strdup(self->arena, buf_string(&self->path)),
     };
     graph_add_reference(self, &reference);
-    return true;
+    return value_string_n(node->text, node->size);
 }
 
-value_t *check_after(struct check *self, const struct node *node)
+struct edge {
+    const struct node *node; /* the scalar with the source's id */
+    value_t *canonical;      /* {node, if}; owned */
+};
+
+static int compare_edges(const void *a, const void *b)
+{
+    const struct node *left = ((const struct edge *)a)->node;
+    const struct node *right = ((const struct edge *)b)->node;
+    int order = strcmp(left->text, right->text);
+    return order ? order : (left->offset > right->offset) - (left->offset < right->offset);
+}
+
+/* *ret_edge.node stays NULL when it names no source. */
+static void check_edge(struct check *self, const struct key *key, const struct node *item,
+                       struct edge *ret_edge)
+{
+    if (item->kind != NODE_TEXT && item->kind != NODE_MAP) {
+        check_wrong_type(self, item, "a node's id or an edge", "write id, or {node: id, if: EXPR}");
+        return;
+    }
+    const struct node *source = item->kind == NODE_MAP ? node_get(item, "node") : item;
+    ret_edge->canonical = value_map();
+    if (item->kind == NODE_MAP)
+        check_members(self, item, key->child, item->place, ret_edge->canonical);
+    else
+        check_value(self, key_find(key->child, "node"), item, ret_edge->canonical);
+    ret_edge->node = source && source->kind == NODE_TEXT ? source : NULL;
+}
+
+/* An edge without a condition is its source's id. Takes the edge's canonical form. */
+static void append_edge(value_t *list, struct edge *edge)
+{
+    value_t *item = NULL;
+    if (value_get(edge->canonical, "if")) {
+        item = edge->canonical;
+        edge->canonical = NULL;
+    } else {
+        item = value_string_n(edge->node->text, edge->node->size);
+    }
+    value_append(list, &item);
+}
+
+/* Sorted by source, each of which stands there once. */
+static value_t *sorted_edges(struct check *self, struct edge *edges, size_t count)
+{
+    value_t *list = value_list();
+    qsort(edges, count, sizeof *edges, compare_edges);
+    for (size_t i = 0; i < count; i++) {
+        const struct node *node = edges[i].node;
+        if (i > 0 && strcmp(edges[i - 1].node->text, node->text) == 0)
+            check_error(self, node->place, "bad_value", "keep one of them", "names \"%s\" twice",
+                        check_shown(self, node->text));
+        else
+            append_edge(list, &edges[i]);
+        value_destroy(&edges[i].canonical);
+    }
+    return list;
+}
+
+value_t *check_after(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_LIST) {
         check_wrong_type(self, node, "a list of node ids", "write [id, ...]");
         return NULL;
     }
-    const struct node **items = xcalloc((size_t)node->size + 1, sizeof *items);
+    struct edge *edges = xcalloc((size_t)node->size + 1, sizeof *edges);
     size_t index = 0, count = 0;
     for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter_index(self, index++);
-        if (check_after_item(self, item))
-            items[count++] = item;
+        check_edge(self, key, item, &edges[count]);
+        if (edges[count].node)
+            count++;
+        else
+            value_destroy(&edges[count].canonical);
         check_leave(self, before);
     }
-    value_t *ids = check_sorted(self, items, count);
-    free(items);
-    if (value_size(ids) == 0)
-        value_destroy(&ids);
-    return ids;
+    value_t *list = sorted_edges(self, edges, count);
+    free(edges);
+    if (value_size(list) == 0)
+        value_destroy(&list);
+    return list;
 }
 
 /* --- retry, on_error ---------------------------------------------------------------------------

@@ -6,13 +6,16 @@
 #include "base/map.h"
 #include "definitions/check.h"
 
-#define NO_NODE UINT32_MAX
+#define NO_NODE          UINT32_MAX
+#define GRAPH_CONDITIONS 8
 
 /* A place that names another node or a variable. */
 struct reference {
     uint32_t user;           /* the node that refers; NO_NODE: the workflow's output */
     bool is_order;           /* an item of `after`, which names a node and nothing else */
     bool is_qualified;       /* nodes.ID, which is no variable */
+    bool has_item;           /* `item` and `index` are variables there */
+    bool in_template;        /* it stands in the node's message */
     const char *name;        /* in the arena: a node's id or a variable */
     const char *field;       /* the first field of `input`, or NULL */
     const struct node *node; /* the scalar it stands in */
@@ -25,6 +28,10 @@ struct graph_node {
     struct place place; /* of the id */
     const struct node *join; /* a text, or NULL */
     bool disabled;
+    /* Conditions that must hold for it to run, as written: its `if`, and those of its edges where all
+     * must be taken. No more than a few are looked at. */
+    const char *conditions[GRAPH_CONDITIONS];
+    uint32_t conditions_count;
 };
 
 struct graph {

@@ -75,7 +75,8 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
     return 0;
 }
 
-static int eval_path(struct scene *scene, const char *path, value_t **ret_value, struct err *err)
+static int eval_expression(struct scene *scene, const char *path, value_t **ret_value,
+                           struct err *err)
 {
     cel_t *program = NULL;
     int rc = cel_compile(path, strlen(path), &program, err);
@@ -110,11 +111,11 @@ static bool is_something(const value_t *value)
     return false;
 }
 
-/* A path that leads nowhere has nothing, wherever it breaks off. */
+/* An expression that fails has nothing: a path that leads nowhere, wherever it breaks off. */
 static bool has(struct scene *scene, const char *path)
 {
     value_t *value = NULL;
-    bool found = eval_path(scene, path, &value, NULL) == 0 && is_something(value);
+    bool found = eval_expression(scene, path, &value, NULL) == 0 && is_something(value);
     value_destroy(&value);
     return found;
 }
@@ -191,7 +192,7 @@ static bool all_equal(struct scene *scene, const value_t *pairs)
         const value_t *path = value_at(value_at(pairs, i), 0);
         const value_t *wanted = value_at(value_at(pairs, i), 1);
         value_t *value = NULL;
-        bool equal = eval_path(scene, value_as_string(path), &value, NULL) == 0 &&
+        bool equal = eval_expression(scene, value_as_string(path), &value, NULL) == 0 &&
                      value_equal(value, wanted);
         value_destroy(&value);
         if (!equal)
@@ -412,7 +413,7 @@ static int add_for_each(struct scene *scene, const value_t *call, const char *pa
                         struct err *err)
 {
     value_t *items = NULL;
-    int rc = eval_path(scene, path, &items, err);
+    int rc = eval_expression(scene, path, &items, err);
     if (rc == 0 && value_type(items) != VALUE_LIST)
         rc = wrong(err, "a list", items);
     if (rc != 0)

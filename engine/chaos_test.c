@@ -21,7 +21,7 @@ struct chaos {
     uint32_t random;
     uint64_t next_handle;
     uint64_t handles[INSTANCES]; /* 0: down */
-    struct held held[1024];      /* what instances believe to hold, by handle */
+    struct held held[8192];      /* what instances believe to hold, by handle */
     size_t held_count;
     struct uuid ids[64];
     size_t ids_count;
@@ -39,6 +39,26 @@ static uint32_t dice(struct chaos *self, uint32_t sides)
 static const char *agent_of(size_t instance)
 {
     return instance % AGENTS ? "odd" : "even";
+}
+
+static const char *an_if(struct chaos *self, uint32_t i)
+{
+    struct fixture *f = self->f;
+    uint32_t k = i > 0 ? dice(self, i) : 0;
+    uint32_t what = i > 0 ? dice(self, 10) : dice(self, 3);
+    switch (what) {
+    case 0: return "true";
+    case 1: return "false";
+    case 2: return dice(self, 3) ? "1 < 2" : "execution.id";
+    case 3: return arena_printf(&f->arena, "n%u != null", k);
+    case 4: return arena_printf(&f->arena, "n%u == null", k);
+    case 5: return arena_printf(&f->arena, "nodes.n%u.status == 'succeeded'", k);
+    case 6:
+        return arena_printf(&f->arena, "nodes.n%u.status == 'failed' || nodes.n%u.error == null", k,
+                            k);
+    case 7: return arena_printf(&f->arena, "n%u.x == 1", k);
+    default: return arena_printf(&f->arena, "n%u != null || n%u == null", k, dice(self, i));
+    }
 }
 
 static void make_workflow(struct chaos *self, const char *name)
@@ -59,9 +79,32 @@ static void make_workflow(struct chaos *self, const char *name)
         spec->timeout_us = dice(self, 3) ? 0 : 20 * SECOND;
         spec->disabled = dice(self, 12) == 0;
         spec->after = after;
-        while (i > 0 && spec->after_count < 4 && dice(self, 3))
-            after[spec->after_count++] = nodes[dice(self, i)].spec.id;
-        if (i > 0 && dice(self, 2))
+        const char **ifs = arena_alloc(&f->arena, 4 * sizeof *ifs);
+        spec->after_ifs = ifs;
+        uint32_t used = 0;
+        while (i > 0 && spec->after_count < 4 && dice(self, 3)) {
+            uint32_t k = dice(self, i);
+            if (used & 1u << k)
+                continue;
+            used |= 1u << k;
+            ifs[spec->after_count] = dice(self, 2) ? NULL : an_if(self, i);
+            after[spec->after_count++] = nodes[k].spec.id;
+        }
+        if (dice(self, 3) == 0)
+            spec->condition = an_if(self, i);
+        if (dice(self, 3) == 0) {
+            uint32_t k = dice(self, i + 1);
+            const char *lists[] = {"[1, 2, 3]", "[]", "[1,2,3,4,5,6,7,8]", "3",
+                                   i > 0
+                                       ? arena_printf(&f->arena, "n%u == null ? [] : [1, 2, n%u.x]",
+                                                      k ? k - 1 : 0, k ? k - 1 : 0)
+                                       : "[7]"};
+            spec->items = lists[dice(self, 5)];
+            spec->items_parallel = dice(self, 4);
+        }
+        if (spec->items && dice(self, 2))
+            nodes[i].say = dice(self, 8) ? "{{item}} {{index}}" : "{{item.no}}";
+        else if (i > 0 && dice(self, 2))
             nodes[i].say =
                 arena_printf(&f->arena, dice(self, 6) ? "{{n%u}}" : "{{n%u.no}}", dice(self, i));
     }
@@ -179,7 +222,7 @@ static void go_up(struct chaos *self, size_t instance, uint64_t old)
 {
     struct fixture *f = self->f;
     uint64_t handle = self->next_handle++;
-    struct claim claims[1024];
+    struct claim claims[8192];
     size_t count = 0;
     for (size_t i = self->held_count; i > 0; i--) {
         struct held *held = &self->held[i - 1];
@@ -210,7 +253,11 @@ static void restart_all(struct chaos *self)
     uint64_t old[INSTANCES];
     memcpy(old, self->handles, sizeof old);
     memset(self->handles, 0, sizeof self->handles);
-    restart(self->f);
+    size_t count = self->f->journal_count, lost = dice(self, 2) ? dice(self, 6) : 0;
+    if (lost > 0 && count > lost + 1)
+        crash(self->f, count - lost);
+    else
+        restart(self->f);
     take_effects(self);
     for (size_t i = 0; i < INSTANCES; i++) {
         if (old[i] && dice(self, 4))

@@ -21,6 +21,8 @@ struct dag {
     const char **agents;
     size_t agents_count;
     cel_t *output;
+    cel_t **programs; /* conditions and lists, owned */
+    size_t programs_count;
     int64_t time_us;
     uint32_t parallel;
     bool finish;
@@ -34,7 +36,8 @@ struct builder {
     dag_t *dag;
     const struct dag_spec *spec;
     struct err *err;
-    uint32_t (*edges)[2]; /* from, to; each pair once, those of one target together */
+    uint32_t (*edges)[2];   /* from, to; each pair once, those of one target together */
+    const cel_t **edge_ifs; /* for each edge, or NULL */
     size_t edges_count, edges_capacity;
     uint32_t *mark; /* by source: the last target (+ 1) that has an edge from it */
     map_t *agents;  /* name -> index + 1 */
@@ -123,6 +126,7 @@ static int add_node(struct builder *self, uint32_t index)
         .fallback_index = NONE,
         .disabled = spec->disabled,
         .allow_again = spec->allow_again,
+        .items_parallel = spec->items_parallel,
     };
     node->agent = dag->agents[node->agent_index];
     if (spec->on_error == DAG_FALLBACK) {
@@ -138,28 +142,38 @@ static int add_node(struct builder *self, uint32_t index)
     return 0;
 }
 
-static int add_edge(struct builder *self, uint32_t from, uint32_t to)
+static int add_edge(struct builder *self, uint32_t from, uint32_t to, const cel_t *condition)
 {
-    if (self->mark[from] == to + 1)
-        return 0;
+    if (self->mark[from] == to + 1) {
+        if (!condition)
+            return 0;
+        return err_set(self->err, ERR_INVALID, "node \"%s\" stands there twice",
+                       self->dag->nodes[from].id);
+    }
     self->mark[from] = to + 1;
     if (self->edges_count == LIMIT_EDGES)
         return err_set(self->err, ERR_INVALID, "the workflow has more than %d edges", LIMIT_EDGES);
     if (self->edges_count == self->edges_capacity) {
         self->edges_capacity = self->edges_capacity ? 2 * self->edges_capacity : 64;
         self->edges = xrealloc(self->edges, self->edges_capacity * sizeof(*self->edges));
+        self->edge_ifs = xrealloc((void *)self->edge_ifs, self->edges_capacity * sizeof(cel_t *));
     }
+    self->edge_ifs[self->edges_count] = condition;
     self->edges[self->edges_count][0] = from;
     self->edges[self->edges_count][1] = to;
     self->edges_count++;
     return 0;
 }
 
-/* Which node a variable of an expression reads: *ret_node stays NONE for input and execution. */
-static int find_variable(const dag_t *dag, const char *name, uint32_t *ret_node, struct err *err)
+/* Which node a variable of an expression reads: *ret_node stays NONE for input and execution, and
+ * for the item and its index of a node that has items. */
+static int find_variable(const dag_t *dag, const char *name, bool has_items, uint32_t *ret_node,
+                         struct err *err)
 {
     *ret_node = NONE;
     if (strcmp(name, "input") == 0 || strcmp(name, "execution") == 0)
+        return 0;
+    if (has_items && (strcmp(name, "item") == 0 || strcmp(name, "index") == 0))
         return 0;
     const char *id = strncmp(name, NODES_PREFIX, PREFIX_SIZE) == 0 ? name + PREFIX_SIZE : name;
     *ret_node = dag_find(dag, id, strlen(id));
@@ -197,9 +211,9 @@ static int add_message(struct builder *self, uint32_t index)
     for (size_t i = 0; i < variables; i++) {
         uint32_t source;
         const char *name = cel_template_variable(dag->messages[index], i);
-        r = find_variable(dag, name, &source, self->err);
+        r = find_variable(dag, name, spec->items != NULL, &source, self->err);
         if (!r && source != NONE)
-            r = add_edge(self, source, index);
+            r = add_edge(self, source, index, NULL);
         if (r) {
             err_where(self->err, "nodes.%s.message", spec->id);
             return r;
@@ -208,24 +222,87 @@ static int add_message(struct builder *self, uint32_t index)
     return 0;
 }
 
+static int compile_program(struct builder *self, const char *text, const cel_t **ret_program)
+{
+    dag_t *dag = self->dag;
+    cel_t *program = NULL;
+    int r = cel_compile(text, strlen(text), &program, self->err);
+    if (r)
+        return ERR_INVALID;
+    if ((dag->programs_count & (dag->programs_count - 1)) == 0)
+        dag->programs =
+            xrealloc((void *)dag->programs,
+                     (dag->programs_count ? 2 * dag->programs_count : 1) * sizeof(cel_t *));
+    dag->programs[dag->programs_count++] = program;
+    *ret_program = program;
+    return 0;
+}
+
+/* What a node's own expression reads is upstream of it by that. */
+static int add_references(struct builder *self, uint32_t index, const cel_t *program)
+{
+    int r = 0;
+    for (size_t i = 0; !r && i < cel_variables(program); i++) {
+        uint32_t source;
+        r = find_variable(self->dag, cel_variable(program, i), false, &source, self->err);
+        if (!r && source != NONE)
+            r = add_edge(self, source, index, NULL);
+    }
+    return r;
+}
+
+static int add_program(struct builder *self, uint32_t index, const char *text, const char *key,
+                       const cel_t **ret_program)
+{
+    if (!text)
+        return 0;
+    int r = compile_program(self, text, ret_program);
+    if (!r)
+        r = add_references(self, index, *ret_program);
+    if (r)
+        err_where(self->err, "nodes.%s.%s", self->spec->nodes[index].id, key);
+    return r;
+}
+
 static int add_order(struct builder *self, uint32_t index)
 {
     const struct dag_node_spec *spec = &self->spec->nodes[index];
     for (size_t i = 0; i < spec->after_count; i++) {
         uint32_t source = dag_find(self->dag, spec->after[i], strlen(spec->after[i]));
+        const char *text = spec->after_ifs ? spec->after_ifs[i] : NULL;
+        const cel_t *condition = NULL;
         int r = 0;
         if (source == NONE)
             r = err_set(self->err, ERR_INVALID,
                         "node \"%s\" comes after \"%s\", which does not exist", spec->id,
                         spec->after[i]);
-        else
-            r = add_edge(self, source, index);
+        else if (text)
+            r = compile_program(self, text, &condition);
+        if (!r)
+            r = add_edge(self, source, index, condition);
         if (r) {
             err_where(self->err, "nodes.%s.after[%zu]", spec->id, i);
             return r;
         }
     }
     return 0;
+}
+
+/* After the edges themselves, since what an edge's condition reads may be one of them. */
+static int add_conditions(struct builder *self, uint32_t index, size_t first_edge)
+{
+    const struct dag_node_spec *spec = &self->spec->nodes[index];
+    size_t last_edge = self->edges_count;
+    int r = 0;
+    for (size_t i = first_edge; !r && i < last_edge; i++)
+        if (self->edge_ifs[i])
+            r = add_references(self, index, self->edge_ifs[i]);
+    if (r) {
+        err_where(self->err, "nodes.%s.after", spec->id);
+        return r;
+    }
+    r = add_program(self, index, spec->condition, "if", &self->dag->nodes[index].condition);
+    return r ? r : add_program(self, index, spec->items, "for", &self->dag->nodes[index].items);
 }
 
 static int add_output(struct builder *self)
@@ -237,7 +314,7 @@ static int add_output(struct builder *self)
     int r = cel_compile(text, strlen(text), &dag->output, self->err);
     for (size_t i = 0; !r && i < cel_variables(dag->output); i++) {
         uint32_t node;
-        r = find_variable(dag, cel_variable(dag->output, i), &node, self->err);
+        r = find_variable(dag, cel_variable(dag->output, i), false, &node, self->err);
     }
     if (r) {
         err_where(self->err, "output");
@@ -253,22 +330,31 @@ static void link_nodes(struct builder *self)
     dag_t *dag = self->dag;
     uint32_t *sources = arena_alloc(&dag->arena, (self->edges_count + 1) * sizeof *sources);
     uint32_t *targets = arena_alloc(&dag->arena, (self->edges_count + 1) * sizeof *targets);
+    uint32_t *slots = arena_alloc(&dag->arena, (self->edges_count + 1) * sizeof *slots);
+    const cel_t **ifs = arena_alloc(&dag->arena, (self->edges_count + 1) * sizeof(cel_t *));
     for (size_t i = 0; i < self->edges_count; i++) {
         struct dag_node *target = &dag->nodes[self->edges[i][1]];
         sources[i] = self->edges[i][0];
+        ifs[i] = self->edge_ifs[i];
         if (target->sources_count++ == 0)
             target->sources = &sources[i];
+        if (ifs[i])
+            target->source_ifs = &ifs[target->sources - sources];
         dag->nodes[self->edges[i][0]].targets_count++;
     }
     uint32_t *at = targets;
     for (uint32_t i = 0; i < dag->count; i++) {
         dag->nodes[i].targets = at;
+        dag->nodes[i].target_slots = slots + (at - targets);
         at += dag->nodes[i].targets_count;
         dag->nodes[i].targets_count = 0;
     }
     for (size_t i = 0; i < self->edges_count; i++) {
         struct dag_node *source = &dag->nodes[self->edges[i][0]];
-        targets[(size_t)(source->targets - targets) + source->targets_count++] = self->edges[i][1];
+        const struct dag_node *target = &dag->nodes[self->edges[i][1]];
+        size_t place = (size_t)(source->targets - targets) + source->targets_count++;
+        targets[place] = self->edges[i][1];
+        slots[place] = (uint32_t)(i - (size_t)(target->sources - sources));
     }
 }
 
@@ -301,9 +387,12 @@ static int build(struct builder *self)
     for (uint32_t i = 0; !r && i < count; i++)
         r = add_node(self, i);
     for (uint32_t i = 0; !r && i < count; i++) {
-        r = add_message(self, i);
+        size_t first_edge = self->edges_count;
+        r = add_order(self, i);
         if (!r)
-            r = add_order(self, i);
+            r = add_conditions(self, i, first_edge);
+        if (!r)
+            r = add_message(self, i);
     }
     if (!r)
         r = add_output(self);
@@ -367,6 +456,7 @@ int dag_new(const struct dag_spec *spec, dag_t **ret_dag, struct err *err)
     };
     r = build(&builder);
     free(builder.edges);
+    free((void *)builder.edge_ifs);
     free(builder.mark);
     map_destroy(&builder.agents);
     if (r) {
@@ -410,6 +500,9 @@ void dag_destroy(dag_t **self_p)
             cel_template_destroy(&self->messages[i]);
     if (self->output)
         cel_destroy(&self->output);
+    for (size_t i = 0; i < self->programs_count; i++)
+        cel_destroy(&self->programs[i]);
+    free((void *)self->programs);
     map_destroy(&self->by_id);
     arena_release(&self->arena);
     free(self->messages);

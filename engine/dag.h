@@ -24,7 +24,13 @@ struct dag_node_spec {
     const char *agent;
     const value_t *message;      /* literal with templates; NULL: null */
     const char *const *after;    /* ids, order alone; references make edges by themselves */
+    const char *const *after_ifs; /* NULL, or for each of `after` an expression that the edge needs to
+                                  * be taken, or NULL */
     size_t after_count;
+    const char *condition;       /* `if`: an expression; false skips the node. NULL: none */
+    const char *items;           /* `for`: an expression that gives a list; one task for each item.
+                                  * NULL: one task */
+    uint32_t items_parallel;     /* items at a time; 0: all */
     enum dag_join join;
     struct dag_retry retry;
     int64_t timeout_us;          /* 0: the agent's */
@@ -66,9 +72,14 @@ struct dag_node {
     const char *fallback;
     bool disabled;
     bool allow_again;
+    const cel_t *condition;        /* NULL: none */
+    const cel_t *items;            /* NULL: one task */
+    uint32_t items_parallel;       /* 0: no limit */
     const uint32_t *sources;       /* indexes of nodes it depends on, each once */
+    const cel_t *const *source_ifs; /* NULL, or for each source the edge's condition, or NULL */
     uint32_t sources_count;
     const uint32_t *targets;
+    const uint32_t *target_slots;  /* which of the target's sources this node is */
     uint32_t targets_count;
     uint32_t agent_index;          /* of agent, for dag_agent() */
     uint32_t fallback_index;       /* of fallback; UINT32_MAX without one */

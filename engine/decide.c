@@ -256,8 +256,9 @@ static void resume_exec(struct call *call, struct exec *exec)
     engine_t *engine = call->engine;
     exec->from_before = true;
     arm_limit(call, exec);
+    ask_again(call, exec);
     for (uint32_t i = 0; i < exec->count; i++) {
-        if (exec->tasks[i].live)
+        if (exec->tasks[i].live || exec->tasks[i].group)
             continue;
         if (task_active(&exec->tasks[i]))
             live_claim(engine, live_new(engine, exec, i));
@@ -341,9 +342,9 @@ int64_t engine_deadline(const engine_t *self)
     int64_t gone_us = egress_deadline(self);
     if (gone_us < at)
         at = gone_us;
-    if (self->dirty_count > 0 || !list_empty(&self->fed) ||
+    if (self->dirty_count > 0 || self->questions_count > 0 || !list_empty(&self->fed) ||
         (!list_empty(&self->egressless) && egress_has_room(self)))
-        return 0; /* there is more to give out than the last call did */
+        return 0; /* there is more to do than the last call did */
     return self->claiming && self->claims_until_us < at ? self->claims_until_us : at;
 }
 
@@ -376,7 +377,10 @@ int engine_decide(engine_t *self, const struct input *input, struct decisions *d
     int r = take(&call, input, err);
     if (r)
         return r;
+    answer_questions(&call);
     egress_due(&call);
     dispatch_all(&call);
+    answer_questions(&call); /* of what failed while it was given out */
+    decoded_end(self);
     return 0;
 }

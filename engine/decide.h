@@ -79,6 +79,13 @@ struct live *held_by(struct call *call, uint64_t handle, struct uuid execution, 
 /* The instance says what can't be: the task goes on elsewhere. */
 void task_nonsense(struct call *call, struct live *live);
 
+/* --- gates.c ---------------------------------------------------------------------------------- */
+
+/* Evaluates what the fold has asked, at most a batch's worth in one call. */
+void answer_questions(struct call *call);
+/* After a restart: asks again what the journal has no answer to. */
+void ask_again(struct call *call, struct exec *exec);
+
 /* --- delegate.c ------------------------------------------------------------------------------- */
 
 void input_delegate(struct call *call, const struct input_delegate *in);
@@ -154,6 +161,15 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
                    struct err *err) MUST_CHECK;
 int render_output(struct call *call, struct exec *exec, struct datum *ret_datum,
                   struct err *err) MUST_CHECK;
+/* Whether a condition holds, with values as of this event; ERR_INVALID when it gives no boolean. */
+int render_condition(struct call *call, struct exec *exec, const cel_t *condition, uint64_t as_of,
+                     bool *ret_holds, struct err *err) MUST_CHECK;
+/* The list of a node with items; ERR_INVALID when it is none, ERR_TOO_LARGE. */
+int render_items(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_items,
+                 uint32_t *ret_count, struct err *err) MUST_CHECK;
+/* The output of a node with items: what these gave, in order, null for those that failed. */
+int render_gathered(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
+                    struct err *err) MUST_CHECK;
 /* What the delegate gets: the message, with the context beside it when there is one. */
 int render_delegation(struct call *call, const struct datum *message, const struct datum *context,
                       struct datum *ret_datum, struct err *err) MUST_CHECK;

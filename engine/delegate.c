@@ -184,7 +184,7 @@ static const char *check_count(struct wish *self)
             arena_printf(arena_of(self),
                          "the delegations of \"%s\" are used up: its limits.delegations is %u",
                          as->name, limit));
-    uint32_t all = self->exec->count - self->exec->nodes;
+    uint32_t all = self->exec->delegations;
     if (all >= LIMIT_DELEGATIONS || self->exec->count >= LIMIT_EXECUTION_TASKS)
         return refused(self, "delegations",
                        arena_printf(arena_of(self),
@@ -385,6 +385,8 @@ static int read_context(struct call *call, struct exec *exec, const value_t *arg
         arena_printf(&call->out->arena, "context%s%s", *path && *path != '[' ? "." : "", path);
     cel_t *program = NULL;
     int r = cel_compile(text, strlen(text), &program, err);
+    if (!r && !cel_is_path(program))
+        r = err_set(err, ERR_INVALID, "\"path\" is no path, such as a.b[0]");
     if (!r)
         r = cel_eval(program, give_context, exec, ret_value, err);
     cel_destroy(&program);

@@ -267,8 +267,13 @@ struct task_view {
     int64_t queued_us, started_us, ended_us; /* 0: not yet */
     int64_t retry_at_us;
     const char *instance;  /* that answered or (volatile) holds it now; "" */
+    bool items_begun;      /* of a node with items: its list is known */
+    uint32_t items, items_open; /* of it: how many, and how many have not ended */
+    bool is_item;          /* of such a node */
+    uint32_t item;         /* its index */
     /* of tasks that take turns or delegate, and of delegations */
-    const char *parent;    /* path of the task that delegated this one; "" for a node's own */
+    const char *parent;    /* path of the task that delegated this one, or of the node whose item it
+                            * is; "" for a node's own */
     uint32_t depth;        /* of delegation; 0 for a node's own */
     struct datum message;  /* of a delegation: what was asked; absent otherwise */
     bool hand_off;
@@ -288,7 +293,8 @@ struct execution_view {
     struct datum input, output;
     struct failure failure;
     const char *failed_path;
-    uint32_t tasks;        /* the workflow's nodes first, then delegations in order of their making */
+    uint32_t tasks;        /* the workflow's nodes first, then items and delegations in order of their
+                            * making */
     uint32_t delegations;
     struct usage used;     /* settled, of all tasks */
     uint64_t tokens_reserved, cost_reserved_microusd; /* for calls in flight */

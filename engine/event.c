@@ -45,6 +45,7 @@ const char *event_kind_name(enum event_kind kind)
     case EVENT_REFUSED: return "refused";
     case EVENT_ANSWERED: return "answered";
     case EVENT_PATCHED: return "patched";
+    case EVENT_DECIDED: return "decided";
     }
     return "unknown";
 }

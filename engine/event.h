@@ -39,6 +39,7 @@ enum event_kind {
     EVENT_REFUSED,
     EVENT_ANSWERED,
     EVENT_PATCHED,
+    EVENT_DECIDED,
 };
 const char *event_kind_name(enum event_kind kind);
 
@@ -156,6 +157,18 @@ struct event_patched {
     struct datum patch;     /* a merge patch of the shared context, RFC 7396 */
 };
 
+/* What an expression of the workflow came to, so that no later change of code changes it. */
+enum decided_what { DECIDED_EDGE = 1, DECIDED_IF = 2, DECIDED_FOR = 3 };
+struct event_decided {
+    const char *path;       /* of the node */
+    enum decided_what what;
+    const char *source;     /* DECIDED_EDGE: the node that the edge comes from */
+    bool holds;             /* DECIDED_EDGE, DECIDED_IF */
+    struct datum items;     /* DECIDED_FOR: the list */
+    uint32_t items_count;
+    struct failure failure; /* code NULL: none. The expression failed, and with it the node */
+};
+
 struct event_cancel { const char *by, *why; };
 struct event_failing { const char *path; struct failure failure; bool finish; };
 struct event_ended {
@@ -183,6 +196,7 @@ struct event {
         struct event_refused refused;
         struct event_answered answered;
         struct event_patched patched;
+        struct event_decided decided;
     };
 };
 

@@ -149,6 +149,7 @@ static void add_origin(uint64_t *hash, const struct origin *origin)
 {
     add(hash, origin->parent);
     add(hash, origin->number);
+    add(hash, origin->is_item);
     add(hash, origin->root);
     add(hash, origin->pin);
     add(hash, origin->attempt);
@@ -169,12 +170,21 @@ static void add_context(uint64_t *hash, const value_t *context)
     buf_release(&packed);
 }
 
+static void add_group(uint64_t *hash, const struct group *group)
+{
+    add_answer(hash, group->list);
+    add(hash, group->begun);
+    add(hash, group->open);
+}
+
 static void add_task(uint64_t *hash, const struct task *task)
 {
     add(hash, task->status);
     add(hash, task->reason);
     add(hash, task->reason_node);
     add(hash, task->fallen_back);
+    add(hash, task->gate);
+    add(hash, task->asked);
     add(hash, task->attempt);
     add(hash, task->first_attempt);
     add(hash, task->step);
@@ -198,6 +208,9 @@ static void add_task(uint64_t *hash, const struct task *task)
     add(hash, task->origin != NULL);
     if (task->origin)
         add_origin(hash, task->origin);
+    add(hash, task->group != NULL);
+    if (task->group)
+        add_group(hash, task->group);
 }
 
 static void add_exec(uint64_t *hash, const struct exec *exec)
@@ -225,6 +238,7 @@ static void add_exec(uint64_t *hash, const struct exec *exec)
     add_blame(hash, exec->blame);
     add(hash, exec->nodes);
     add(hash, exec->reservations);
+    add(hash, exec->delegations);
     add_ledger(hash, &exec->ledger);
     add_context(hash, exec->context);
 }
@@ -262,5 +276,8 @@ uint64_t engine_fingerprint(const engine_t *self, struct uuid execution)
         add_pin(&hash, exec->pins[i]);
     for (uint32_t i = 0; i < exec->count; i++)
         add_task(&hash, &exec->tasks[i]);
+    for (uint32_t i = 0; i < exec->nodes; i++)
+        if (exec->tasks[i].edges)
+            add_bytes(&hash, exec->tasks[i].edges, dag_node(exec->dag, i)->sources_count);
     return hash;
 }

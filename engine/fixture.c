@@ -25,6 +25,7 @@ static int read_blob(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct
     if (!blob)
         return err_set(err, ERR_NOT_FOUND, "the blob is missing");
     *ret_bytes = buf_bytes(blob);
+    f->blob_reads++;
     return 0;
 }
 
@@ -335,15 +336,29 @@ void resume(struct fixture *f)
     assert_int_equal(decide(f, (struct input){.kind = INPUT_RESUME}), 0);
 }
 
+static engine_t *fold_journal(struct fixture *f)
+{
+    engine_t *engine = make_engine(f);
+    for (size_t i = 0; i < f->journal_count; i++)
+        if (engine_apply(engine, &f->journal[i], &f->err))
+            fail_msg("the journal is refused: %s", f->err.what);
+    return engine;
+}
+
 void restart(struct fixture *f)
 {
     engine_destroy(&f->engine);
     f->epoch++;
-    f->engine = make_engine(f);
-    for (size_t i = 0; i < f->journal_count; i++)
-        if (engine_apply(f->engine, &f->journal[i], &f->err))
-            fail_msg("the journal is refused: %s", f->err.what);
+    f->engine = fold_journal(f);
     resume(f);
+}
+
+void crash(struct fixture *f, size_t on_disk)
+{
+    f->journal_count = on_disk;
+    engine_destroy(&f->twin);
+    f->twin = fold_journal(f);
+    restart(f);
 }
 
 void step(struct fixture *f, const struct effect_dispatch *dispatch, struct event_step said)

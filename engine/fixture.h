@@ -48,6 +48,7 @@ struct fixture {
     bool rerun_never;       /* of all agents pinned from now on */
     int64_t agent_timeout;
     uint64_t credit;        /* of instances that come up */
+    size_t blob_reads;      /* so far */
 };
 
 struct fixture *fixture_new(void);
@@ -75,6 +76,8 @@ void tick(struct fixture *f, int64_t at_us);
 void resume(struct fixture *f);
 /* A new engine folds the journal, with the next epoch. Says INPUT_RESUME. */
 void restart(struct fixture *f);
+/* The same, when so many events of the journal were on disk before. */
+void crash(struct fixture *f, size_t on_disk);
 
 /* Answers under the run of a dispatch with its next step. */
 void result(struct fixture *f, const struct effect_dispatch *dispatch, const char *json);

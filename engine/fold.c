@@ -20,7 +20,8 @@ int fold_refuse(struct err *err, const struct event *event, const char *why)
 static bool task_may(enum task_status from, enum task_status to)
 {
     switch (from) {
-    case TASK_PENDING: return to == TASK_READY || to == TASK_SKIPPED || to == TASK_CANCELLED;
+    case TASK_PENDING: /* FAILED: by an expression */
+        return to == TASK_READY || to == TASK_SKIPPED || to == TASK_CANCELLED || to == TASK_FAILED;
     case TASK_READY:
     case TASK_RETRYING:
         return to == TASK_RETRYING || to == TASK_SUCCEEDED || to == TASK_FAILED ||
@@ -84,6 +85,7 @@ void fold_end_task(engine_t *self, struct exec *exec, uint32_t node, enum task_s
     fold_set_task(exec, node, status);
     task->reason = (uint8_t)reason;
     task->reason_node = reason_node;
+    task->gate = GATE_NONE;
     if (task->talk)
         fold_attempt_over(self, exec, node, NULL);
     u32_push(&self->work, &self->work_count, &self->work_capacity, node);
@@ -96,34 +98,6 @@ static bool edge_taken(const struct exec *exec, uint32_t source)
            (status == TASK_FAILED && dag_node(exec->dag, source)->on_error == DAG_CONTINUE);
 }
 
-/* Rule 3 of the definitions, after one more source of this node has ended. */
-static void judge(engine_t *self, struct exec *exec, uint32_t node, uint32_t source)
-{
-    const struct dag_node *what = dag_node(exec->dag, node);
-    const struct task *task = &exec->tasks[node];
-    if (task->status != TASK_PENDING)
-        return;
-    bool all_ended = task->taken + task->dead == what->sources_count;
-    switch (what->join) {
-    case DAG_JOIN_ALL:
-        if (task->dead > 0)
-            fold_end_task(self, exec, node, TASK_SKIPPED, REASON_SOURCE, source);
-        else if (all_ended)
-            fold_make_ready(self, exec, node);
-        return;
-    case DAG_JOIN_ANY:
-        if (task->taken > 0)
-            fold_make_ready(self, exec, node);
-        else if (all_ended)
-            fold_end_task(self, exec, node, TASK_SKIPPED, REASON_NO_SOURCE, source);
-        return;
-    case DAG_JOIN_DONE:
-        if (all_ended)
-            fold_make_ready(self, exec, node);
-        return;
-    }
-}
-
 /* Tells targets of the ends of their sources until nothing follows any more. A queue, not a
  * recursion: skips may run down a chain as long as the workflow. */
 void fold_spread(engine_t *self, struct exec *exec)
@@ -131,19 +105,16 @@ void fold_spread(engine_t *self, struct exec *exec)
     for (size_t i = 0; i < self->work_count; i++) {
         uint32_t source = self->work[i];
         if (source >= exec->nodes) {
-            fold_child_ended(self, exec, source);
+            if (task_is_item(exec, source))
+                fold_item_ended(self, exec, source);
+            else
+                fold_child_ended(self, exec, source);
             continue;
         }
         const struct dag_node *what = dag_node(exec->dag, source);
         bool taken = edge_taken(exec, source);
-        for (uint32_t t = 0; t < what->targets_count; t++) {
-            struct task *target = &exec->tasks[what->targets[t]];
-            if (taken)
-                target->taken++;
-            else
-                target->dead++;
-            judge(self, exec, what->targets[t], source);
-        }
+        for (uint32_t t = 0; t < what->targets_count; t++)
+            fold_source_ended(self, exec, what->targets[t], what->target_slots[t], taken);
     }
     self->work_count = 0;
 }
@@ -226,7 +197,7 @@ static void start_nodes(engine_t *self, struct exec *exec)
         if (node->disabled)
             fold_end_task(self, exec, i, TASK_SKIPPED, REASON_DISABLED, NO_NODE);
         else if (node->sources_count == 0)
-            fold_make_ready(self, exec, i);
+            fold_join_holds(self, exec, i);
     }
     fold_spread(self, exec);
 }
@@ -280,8 +251,10 @@ static int check_step(const struct exec *exec, const struct event *event, struct
         return fold_refuse(err, event, "there is no such task");
     const struct task *task = &exec->tasks[node];
     bool own = !step->instance || !*step->instance;
+    bool gathers = own && task->gate == GATE_GATHER &&
+                   (step->kind == STEP_RESULT || step->kind == STEP_FAILURE);
     bool parked = task->status == TASK_WAITING && own && step->kind == STEP_FAILURE;
-    if (!task_active(task) && !parked)
+    if (!task_active(task) && !parked && !gathers)
         return fold_refuse(err, event, "its task is not under way");
     if (!known_kind(step->kind))
         return fold_refuse(err, event, "its kind is unknown");
@@ -289,7 +262,7 @@ static int check_step(const struct exec *exec, const struct event *event, struct
         return fold_refuse(err, event, "its number is not the task's next");
     if (step->attempt != task->attempt)
         return fold_refuse(err, event, "its attempt is not the task's");
-    if (own && step->kind != STEP_FAILURE)
+    if (own && step->kind != STEP_FAILURE && !gathers)
         return fold_refuse(err, event, "no instance made it");
     if (!own && run_compare(step->run, task->void_run) <= 0)
         return fold_refuse(err, event, "its run is void");
@@ -299,6 +272,14 @@ static int check_step(const struct exec *exec, const struct event *event, struct
         return fold_refuse(err, event, "the task has no attempt left");
     bool ends = step->kind == STEP_RESULT || step->kind == STEP_FAILURE;
     return ends ? 0 : check_turn(exec, event, node, err);
+}
+
+/* What an item or a delegation fails, its owner decides. */
+void fold_note_failed(struct exec *exec, uint32_t node)
+{
+    if (node < exec->nodes && dag_node(exec->dag, node)->on_error != DAG_CONTINUE &&
+        exec->first_failed == NO_NODE)
+        exec->first_failed = node;
 }
 
 static void fold_failure(engine_t *self, struct exec *exec, uint32_t node,
@@ -322,8 +303,7 @@ static void fold_failure(engine_t *self, struct exec *exec, uint32_t node,
     }
     task->retry_at_us = 0;
     fold_end_task(self, exec, node, TASK_FAILED, REASON_NONE, NO_NODE);
-    if (task_rules(exec, node)->on_error != DAG_CONTINUE && exec->first_failed == NO_NODE)
-        exec->first_failed = node;
+    fold_note_failed(exec, node);
     fold_spread(self, exec);
 }
 
@@ -516,6 +496,7 @@ static int check(const struct exec *exec, const struct event *event, struct err 
     case EVENT_REFUSED:
     case EVENT_ANSWERED:
     case EVENT_PATCHED: return check_call_event(exec, event, err);
+    case EVENT_DECIDED: return check_decided(exec, event, err);
     case EVENT_STARTED: break;
     }
     return fold_refuse(err, event, "its kind is unknown");
@@ -548,6 +529,7 @@ int fold(engine_t *self, const struct event *event, struct err *err)
     case EVENT_REFUSED:
     case EVENT_ANSWERED:
     case EVENT_PATCHED: fold_call_event(self, exec, event); break;
+    case EVENT_DECIDED: fold_decided(self, exec, &event->decided); break;
     case EVENT_STARTED: break;
     }
     return 0;
@@ -556,5 +538,8 @@ int fold(engine_t *self, const struct event *event, struct err *err)
 int engine_apply(engine_t *self, const struct event *event, struct err *err)
 {
     arena_clear(self->scratch);
-    return fold(self, event, err);
+    int r = fold(self, event, err);
+    /* The journal has the answers, or INPUT_RESUME asks again. */
+    self->questions_first = self->questions_count = 0;
+    return r;
 }

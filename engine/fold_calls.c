@@ -245,18 +245,6 @@ void fold_tool_result(struct exec *exec, uint32_t index, const struct event_step
 
 /* --- what the coordinator answers ------------------------------------------------------------- */
 
-/* Children come after their parents, and move nobody but in memory. */
-static uint32_t add_task(struct exec *exec)
-{
-    if (exec->count == exec->capacity) {
-        exec->capacity = exec->capacity < 8 ? 16 : 2 * exec->capacity;
-        exec->tasks = xrealloc(exec->tasks, exec->capacity * sizeof *exec->tasks);
-    }
-    exec->tasks[exec->count] = (struct task){0};
-    exec->open++;
-    return exec->count++;
-}
-
 static struct origin *origin_new(const struct exec *exec, uint32_t parent, uint32_t pin,
                                  const struct event_delegated *delegated)
 {
@@ -291,14 +279,11 @@ static void fold_delegated(engine_t *self, struct exec *exec, uint32_t parent,
     if (pin == NO_NODE)
         pin = exec_add_pin(self, exec, &delegated->agent);
     struct origin *origin = origin_new(exec, parent, pin, delegated);
-    uint32_t child = add_task(exec);
+    uint32_t child = fold_add_task(exec);
     exec->tasks[child].origin = origin;
+    fold_add_child(exec, parent, child);
+    exec->delegations++;
     struct talk *talk = exec->tasks[parent].talk;
-    if (talk->children_count == talk->children_capacity) {
-        talk->children_capacity = talk->children_capacity ? 2 * talk->children_capacity : 4;
-        talk->children = xrealloc(talk->children, talk->children_capacity * sizeof(uint32_t));
-    }
-    talk->children[talk->children_count++] = child;
     talk->calls[delegated->by.call].said = true;
     talk->unsaid--;
     fold_make_ready(self, exec, child);

@@ -15,6 +15,7 @@ struct scope {
     struct exec *exec;
     /* Values are as of this event, so that a task that is given out again gets the same message. */
     uint64_t as_of;
+    uint32_t item; /* the task whose item is meant; NO_NODE: none */
 };
 
 /* --- datums ----------------------------------------------------------------------------------- */
@@ -80,29 +81,25 @@ int render_read(struct call *call, const struct datum *datum, value_t **ret_valu
     return r ? r : value_from_msgpack(bytes, ret_value, err);
 }
 
-/* Decoded values are kept for the next reader, a few small ones for all executions together. */
-static int decode(struct scope *scope, uint32_t node, const struct datum *datum,
+/* Decoded values are kept for the next reader. list: not what the node gave, but the list whose
+ * items it runs. */
+static int decode(struct scope *scope, uint32_t node, bool list, const struct datum *datum,
                   value_t **ret_value, struct err *err)
 {
     engine_t *engine = scope->call->engine;
-    for (size_t i = 0; i < DECODED_KEPT; i++) {
-        const struct decoded *kept = &engine->decoded[i];
-        if (kept->exec == scope->exec && kept->node == node) {
-            *ret_value = value_ref(kept->value);
-            return 0;
-        }
+    const struct decoded_key key = {node, list, scope->item == NO_NODE};
+    const value_t *kept = decoded_find(engine, scope->exec, key);
+    if (kept) {
+        *ret_value = value_ref(kept);
+        return 0;
     }
     struct bytes bytes;
     int r = datum_bytes(scope->call, datum, &bytes, err);
     if (!r)
         r = value_from_msgpack(bytes, ret_value, err);
-    if (r || bytes.size > DECODED_KEPT_BYTES)
-        return r;
-    struct decoded *place = &engine->decoded[engine->decoded_next++ % DECODED_KEPT];
-    if (place->exec)
-        value_destroy(&place->value);
-    *place = (struct decoded){scope->exec, node, value_ref(*ret_value)};
-    return 0;
+    if (!r)
+        decoded_keep(engine, scope->exec, key, *ret_value, bytes.size);
+    return r;
 }
 
 /* --- variables -------------------------------------------------------------------------------- */
@@ -114,6 +111,24 @@ static const struct datum *output_of(const struct scope *scope, uint32_t node)
     if (task->status != TASK_SUCCEEDED || task->ended_sequence > scope->as_of)
         return NULL;
     return &task->answer->datum;
+}
+
+static int resolve_item(struct scope *scope, value_t **ret_value, struct err *err)
+{
+    const struct origin *origin = scope->exec->tasks[scope->item].origin;
+    const struct group *group = scope->exec->tasks[origin->parent].group;
+    value_t *list = NULL;
+    int r = decode(scope, origin->parent, true, &group->list->datum, &list, err);
+    if (r)
+        return r;
+    bool is_list = value_type(list) == VALUE_LIST; /* a blob may be damaged */
+    const value_t *item = is_list ? value_at(list, origin->number) : NULL;
+    if (item)
+        *ret_value = value_ref(item);
+    else
+        r = err_set(err, ERR_CORRUPT, "the list has no item %u", origin->number);
+    value_destroy(&list);
+    return r;
 }
 
 static const char *status_of(const struct scope *scope, uint32_t node)
@@ -157,9 +172,15 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
     struct scope *scope = context;
     const struct exec *exec = scope->exec;
     if (strcmp(name, "input") == 0)
-        return decode(scope, DECODED_INPUT, &exec->input->datum, ret_value, err);
+        return decode(scope, DECODED_INPUT, false, &exec->input->datum, ret_value, err);
     if (strcmp(name, "execution") == 0) {
         *ret_value = about_execution(scope);
+        return 0;
+    }
+    if (scope->item != NO_NODE && strcmp(name, "item") == 0)
+        return resolve_item(scope, ret_value, err);
+    if (scope->item != NO_NODE && strcmp(name, "index") == 0) {
+        *ret_value = value_int(exec->tasks[scope->item].origin->number);
         return 0;
     }
     bool facts = strncmp(name, NODES_PREFIX, PREFIX_SIZE) == 0;
@@ -168,7 +189,7 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
         return err_set(err, ERR_NOT_FOUND, "there is no variable \"%s\"", name);
     const struct datum *output = output_of(scope, node);
     if (!facts && output)
-        return decode(scope, node, output, ret_value, err);
+        return decode(scope, node, false, output, ret_value, err);
     *ret_value = facts ? facts_of(scope, node) : value_null();
     return 0;
 }
@@ -180,7 +201,8 @@ static bool pass_whole(const struct scope *scope, const char *variable, struct d
 {
     const struct datum *datum = NULL;
     if (!variable || strcmp(variable, "execution") == 0 ||
-        strncmp(variable, NODES_PREFIX, PREFIX_SIZE) == 0)
+        strncmp(variable, NODES_PREFIX, PREFIX_SIZE) == 0 || strcmp(variable, "item") == 0 ||
+        strcmp(variable, "index") == 0)
         return false;
     if (strcmp(variable, "input") == 0)
         datum = &scope->exec->input->datum;
@@ -219,12 +241,14 @@ static int store_value(struct call *call, value_t **value_p, struct datum *ret_d
 int render_message(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
                    struct err *err)
 {
-    if (exec->tasks[node].origin) {
+    bool item = task_is_item(exec, node);
+    if (node >= exec->nodes && !item) {
         *ret_datum = datum_copy(&call->out->arena, &exec->tasks[node].origin->message);
         return 0;
     }
-    const cel_template_t *message = dag_node(exec->dag, node)->message;
-    struct scope scope = {call, exec, exec->tasks[node].ready_sequence};
+    uint32_t at = item ? task_owner(exec, node) : node;
+    const cel_template_t *message = dag_node(exec->dag, at)->message;
+    struct scope scope = {call, exec, exec->tasks[at].ready_sequence, item ? node : NO_NODE};
     if (!message) {
         *ret_datum = null_datum();
         return 0;
@@ -234,6 +258,41 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
     value_t *value = NULL;
     int r = cel_template_eval(message, resolve, &scope, &value, err);
     return r ? r : store_value(call, &value, ret_datum, err);
+}
+
+int render_condition(struct call *call, struct exec *exec, const cel_t *condition, uint64_t as_of,
+                     bool *ret_holds, struct err *err)
+{
+    struct scope scope = {call, exec, as_of, NO_NODE};
+    value_t *value = NULL;
+    int r = cel_eval(condition, resolve, &scope, &value, err);
+    if (!r && value_type(value) != VALUE_BOOL)
+        r = err_set(err, ERR_INVALID, "`if` must give true or false, not a value of type %s",
+                    value_type_name(value_type(value)));
+    if (!r)
+        *ret_holds = value_as_bool(value);
+    value_destroy(&value);
+    return r;
+}
+
+int render_items(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_items,
+                 uint32_t *ret_count, struct err *err)
+{
+    struct scope scope = {call, exec, exec->tasks[node].ready_sequence, NO_NODE};
+    value_t *value = NULL;
+    int r = cel_eval(dag_node(exec->dag, node)->items, resolve, &scope, &value, err);
+    if (!r && value_type(value) != VALUE_LIST)
+        r = err_set(err, ERR_INVALID, "`for` must give a list, not a value of type %s",
+                    value_type_name(value_type(value)));
+    if (!r && value_size(value) > LIMIT_MAP_ITEMS)
+        r = err_set(err, ERR_TOO_LARGE, "`for` gives %zu items; at most %d are allowed",
+                    value_size(value), LIMIT_MAP_ITEMS);
+    if (!r) {
+        *ret_count = (uint32_t)value_size(value);
+        return store_value(call, &value, ret_items, err);
+    }
+    value_destroy(&value);
+    return r;
 }
 
 /* --- packing ---------------------------------------------------------------------------------- */
@@ -279,6 +338,41 @@ static int pack_member(struct call *call, const char *id, const struct datum *da
     pack_id(out, id);
     buf_append_bytes(out, bytes);
     return 0;
+}
+
+static void pack_list_head(struct buf *out, uint32_t count)
+{
+    if (count < 16) {
+        buf_putc(out, (char)(uint8_t)(0x90u | count));
+        return;
+    }
+    bool small = count <= UINT16_MAX;
+    buf_putc(out, (char)(small ? 0xdc : 0xdd));
+    put_big_endian(out, count, small ? 2 : 4);
+}
+
+int render_gathered(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
+                    struct err *err)
+{
+    const struct talk *talk = exec->tasks[node].talk;
+    struct buf packed = {0};
+    int r = 0;
+    pack_list_head(&packed, talk->children_count);
+    for (uint32_t i = 0; !r && i < talk->children_count; i++) {
+        const struct answer *answer = exec->tasks[talk->children[i]].answer;
+        struct bytes bytes = {packed_null, sizeof packed_null};
+        if (answer)
+            r = datum_bytes(call, &answer->datum, &bytes, err);
+        if (!r && bytes.size > LIMIT_VALUE_BYTES - packed.size)
+            r = err_set(err, ERR_TOO_LARGE, "the outputs of its items are larger than %u bytes",
+                        LIMIT_VALUE_BYTES);
+        if (!r)
+            buf_append_bytes(&packed, bytes);
+    }
+    if (!r)
+        r = store_composed(call, buf_bytes(&packed), ret_datum, err);
+    buf_release(&packed);
+    return r;
 }
 
 int render_delegation(struct call *call, const struct datum *message, const struct datum *context,
@@ -343,7 +437,7 @@ static int default_output(struct scope *scope, struct datum *ret_datum, struct e
 
 int render_output(struct call *call, struct exec *exec, struct datum *ret_datum, struct err *err)
 {
-    struct scope scope = {call, exec, UINT64_MAX};
+    struct scope scope = {call, exec, UINT64_MAX, NO_NODE};
     const cel_t *output = dag_output(exec->dag);
     if (!output)
         return default_output(&scope, ret_datum, err);

@@ -64,16 +64,6 @@ void agent_unref(engine_t *self, struct agent **agent_p)
     agent_collect(self, agent);
 }
 
-static void forget_decoded(engine_t *self, const struct exec *exec)
-{
-    for (size_t i = 0; i < DECODED_KEPT; i++) {
-        if (self->decoded[i].exec != exec)
-            continue;
-        value_destroy(&self->decoded[i].value);
-        self->decoded[i] = (struct decoded){0};
-    }
-}
-
 static void free_tasks(engine_t *self, struct exec *exec)
 {
     for (uint32_t i = 0; i < exec->count; i++) {
@@ -82,6 +72,10 @@ static void free_tasks(engine_t *self, struct exec *exec)
         free(exec->tasks[i].answer);
         free(exec->tasks[i].blame);
         free(exec->tasks[i].origin);
+        free(exec->tasks[i].edges);
+        if (exec->tasks[i].group)
+            free(exec->tasks[i].group->list);
+        free(exec->tasks[i].group);
         talk_free(&exec->tasks[i].talk);
     }
     free(exec->tasks);
@@ -110,7 +104,7 @@ void exec_destroy(engine_t *self, struct exec **exec_p)
     timer_clear(self, &exec->stop_timer);
     list_remove(&exec->fed);
     free_tasks(self, exec);
-    forget_decoded(self, exec);
+    decoded_forget(self, exec);
     for (uint32_t i = 0; i < exec->pins_count; i++)
         free_pin(self, &exec->pins[i]);
     free(exec->pins);
@@ -178,6 +172,7 @@ void engine_destroy(engine_t **self_p)
     free(self->ready);
     free(self->work);
     free(self->parted);
+    free(self->questions);
     free(self);
 }
 
@@ -242,40 +237,43 @@ void u32_push(uint32_t **array, size_t *count, size_t *capacity, uint32_t item)
 
 /* --- questions -------------------------------------------------------------------------------- */
 
-static size_t part_size(const char *path)
+static uint32_t child_at(const struct task *task, uint32_t place)
 {
-    size_t size = 0;
-    while (path[size] && path[size] != '/')
-        size++;
-    return size;
+    return task->talk && place < task->talk->children_count ? task->talk->children[place] : NO_NODE;
 }
 
-/* 0 for what is no number. */
-static uint32_t part_number(const char *part, size_t size)
+/* The number at *at, which is moved behind it; NO_NODE: there is none. */
+static uint32_t take_number(const char **at)
 {
     uint32_t number = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (part[i] < '0' || part[i] > '9' || number > LIMIT_EXECUTION_TASKS)
-            return 0;
-        number = 10 * number + (uint32_t)(part[i] - '0');
+    const char *begin = *at;
+    for (; **at >= '0' && **at <= '9'; ++*at) {
+        if (number > LIMIT_EXECUTION_TASKS)
+            return NO_NODE;
+        number = 10 * number + (uint32_t)(**at - '0');
     }
-    return number;
+    return *at == begin ? NO_NODE : number;
 }
 
-/* A path is a node's id, then numbers of delegations: "draft/1/2". */
+/* A path is a node's id, perhaps the index of an item, then numbers of delegations: "draft/1/2",
+ * "score[17]/1". */
 uint32_t exec_find(const struct exec *exec, const char *path)
 {
-    if (!path || !*path)
+    size_t size = 0;
+    while (path && path[size] && path[size] != '/' && path[size] != '[')
+        size++;
+    if (size == 0)
         return NO_NODE;
-    size_t size = part_size(path);
     uint32_t index = dag_find(exec->dag, path, size);
-    while (path[size] && index != NO_NODE) {
-        path += size + 1;
-        size = part_size(path);
-        uint32_t number = part_number(path, size);
-        const struct talk *talk = exec->tasks[index].talk;
-        bool known = talk && number >= 1 && number <= talk->children_count;
-        index = known ? talk->children[number - 1] : NO_NODE;
+    for (const char *at = path + size; *at && index != NO_NODE;) {
+        const struct task *task = &exec->tasks[index];
+        bool item = *at++ == '[';
+        uint32_t number = take_number(&at);
+        bool whole = item ? task->group != NULL && *at == ']' : number > 0 && !task->group;
+        index = number != NO_NODE && whole ? child_at(task, item ? number : number - 1) : NO_NODE;
+        at += item && *at;
+        if (*at && *at != '/')
+            return NO_NODE;
     }
     return index;
 }
@@ -290,9 +288,17 @@ static const struct dag_node delegation_rules = {
     .fallback_index = UINT32_MAX,
 };
 
+bool task_is_item(const struct exec *exec, uint32_t index)
+{
+    return index >= exec->nodes && exec->tasks[index].origin->is_item;
+}
+
 const struct dag_node *task_rules(const struct exec *exec, uint32_t index)
 {
-    return index < exec->nodes ? dag_node(exec->dag, index) : &delegation_rules;
+    if (index < exec->nodes)
+        return dag_node(exec->dag, index);
+    const struct origin *origin = exec->tasks[index].origin;
+    return origin->is_item ? dag_node(exec->dag, origin->parent) : &delegation_rules;
 }
 
 const char *task_path(const struct exec *exec, uint32_t index)
@@ -310,9 +316,14 @@ uint32_t task_depth(const struct exec *exec, uint32_t index)
     return index < exec->nodes ? 0 : exec->tasks[index].origin->depth;
 }
 
-uint32_t task_parent(const struct exec *exec, uint32_t index)
+uint32_t task_owner(const struct exec *exec, uint32_t index)
 {
     return index < exec->nodes ? NO_NODE : exec->tasks[index].origin->parent;
+}
+
+uint32_t task_parent(const struct exec *exec, uint32_t index)
+{
+    return task_is_item(exec, index) ? NO_NODE : task_owner(exec, index);
 }
 
 bool exec_terminal(const struct exec *exec)
@@ -338,9 +349,9 @@ bool task_ended(const struct task *task)
 
 uint32_t task_agent(const struct exec *exec, uint32_t node)
 {
-    if (node >= exec->nodes)
+    if (node >= exec->nodes && !task_is_item(exec, node))
         return exec->tasks[node].origin->pin;
-    const struct dag_node *what = dag_node(exec->dag, node);
+    const struct dag_node *what = task_rules(exec, node);
     return exec->tasks[node].fallen_back ? what->fallback_index : what->agent_index;
 }
 

@@ -130,8 +130,18 @@ struct lane {
 
 enum reason {
     REASON_NONE, REASON_DISABLED, REASON_SOURCE, REASON_NO_SOURCE, REASON_FAILED, REASON_CANCELLED,
-    REASON_ENDED, REASON_PARENT,
+    REASON_ENDED, REASON_PARENT, REASON_IF, REASON_EDGE,
 };
+
+/* What a node waits for that only its expressions can tell. */
+enum gate {
+    GATE_NONE,
+    GATE_IF,     /* its join holds; its `if` is to be evaluated */
+    GATE_FOR,    /* its `if` holds, too; its list is to be evaluated */
+    GATE_GATHER, /* its items have ended; its output is to be put together */
+};
+/* Of an edge with a condition. */
+enum edge_state { EDGE_OPEN, EDGE_ASKED, EDGE_TAKEN, EDGE_DEAD };
 
 /* Heap blocks with all that they point to. */
 struct answer {
@@ -196,13 +206,21 @@ struct talk {
     uint32_t turns, calls_again;
     struct usage own;
     struct ledger ledger;
-    uint32_t *children;  /* by number - 1 */
+    uint32_t *children;  /* by number - 1; of a node with items: these, by index */
     uint32_t children_count, children_capacity;
 };
 
-/* Where a delegation comes from. A heap block. */
+/* What a node has that has items. */
+struct group {
+    struct answer *list;
+    uint32_t begun;  /* items that were made ready, the first ones */
+    uint32_t open;   /* items that have not ended */
+};
+
+/* Where a delegation or an item comes from. A heap block. */
 struct origin {
-    uint32_t parent, number; /* number: of the parent's children, from 1 */
+    uint32_t parent, number; /* number: of the parent's children, from 1; of an item its index */
+    bool is_item;            /* of a node with items, whose rules it follows */
     uint32_t root;           /* the node at the top */
     uint32_t pin;            /* index of exec->pins */
     uint32_t attempt, turn, call; /* of the parent */
@@ -216,6 +234,9 @@ struct task {
     uint8_t status; /* enum task_status; TASK_RUNNING is volatile and never stands here */
     uint8_t reason;
     bool fallen_back;
+    uint8_t gate;           /* enum gate */
+    bool asking;            /* volatile: its edges are among the questions */
+    uint32_t asked;         /* edges into it that wait for their condition */
     uint32_t reason_node;
     uint32_t attempt;       /* that is due or under way; 0 while pending */
     uint32_t first_attempt; /* of the agent in use */
@@ -229,6 +250,8 @@ struct task {
     struct blame *blame;
     struct talk *talk;     /* NULL: it has taken no turn and delegated nothing */
     struct origin *origin; /* NULL: a node's own */
+    struct group *group;   /* NULL: it has no items, or not yet */
+    uint8_t *edges;        /* enum edge_state by source; NULL: no edge has a condition */
     /* volatile */
     struct live *live;
 };
@@ -263,6 +286,7 @@ struct exec {
     struct task *tasks;   /* moves when delegations are added: use places across events */
     struct pin **pins;    /* by dag_agent first, then of delegates */
     uint32_t pins_count;
+    uint32_t delegations;
     uint32_t reservations; /* open ones */
     struct ledger ledger;
     value_t *context;     /* shared; an object. NULL: nothing was set */
@@ -280,15 +304,32 @@ struct exec {
 
 /* --- the engine ------------------------------------------------------------------------------- */
 
-#define DECODED_KEPT       16
-#define DECODED_KEPT_BYTES (1u << 20)
+#define DECODED_KEPT       64
+#define DECODED_KEPT_LARGE 4         /* so many are kept however large they are */
+#define DECODED_KEPT_BYTES (32u << 20) /* of the others together, packed */
+#define DECODED_ONE_BYTES  (1u << 20)  /* larger ones are kept for longer for items alone */
 #define DECODED_INPUT      UINT32_MAX
 
-/* Values decoded for expressions, since fan-outs read the same one over and over. */
+struct decoded_key {
+    uint32_t node;
+    bool list;
+    bool brief; /* who reads it wants it for one decision alone, if it is large */
+};
+
 struct decoded {
-    const struct exec *exec; /* NULL: free */
+    const struct exec *exec;
     uint32_t node;           /* DECODED_INPUT: the execution's input */
+    bool list;               /* not the node's output, but what its `for` gave */
+    bool brief;              /* to be dropped when the decision is made */
+    uint64_t bytes, used;
     value_t *value;
+};
+
+/* What is to be asked of expressions: the conditions of a node's edges, or what its gate says. */
+struct question {
+    struct uuid execution;
+    uint32_t node;
+    bool edges;
 };
 
 struct released {
@@ -311,6 +352,8 @@ struct engine {
     uint32_t *parted; /* tasks under way that ended by no step of their own: with who delegated
                        * them, or by a hand-off */
     size_t parted_count, parted_capacity;
+    struct question *questions; /* in the order in which they came up */
+    size_t questions_first, questions_count, questions_capacity;
     struct released *released; /* reservations that ended: nobody needs their calls any more */
     size_t released_count, released_capacity;
     /* volatile */
@@ -333,7 +376,8 @@ struct engine {
     size_t dirty_count, dirty_capacity;
     struct live *spare; /* freed lives, chained by link.next */
     struct decoded decoded[DECODED_KEPT];
-    size_t decoded_next;
+    size_t decoded_count;
+    uint64_t decoded_bytes, decoded_uses;
     struct arena *scratch; /* texts of views, until the next change */
 };
 
@@ -353,12 +397,14 @@ void u32_push(uint32_t **array, size_t *count, size_t *capacity, uint32_t item);
 
 /* The dag's node, or, for a delegation, the rules that all delegations follow: one attempt, whose
  * failure is the affair of whoever asked. Its id is no path. */
-const struct dag_node *task_rules(const struct exec *exec, uint32_t index);
+const struct dag_node *task_rules(const struct exec *exec, uint32_t index); /* an item's: its node */
 const char *task_path(const struct exec *exec, uint32_t index);
 /* The node at the top: whose join counts for what stops and what goes on. */
 const struct dag_node *task_root(const struct exec *exec, uint32_t index);
 uint32_t task_depth(const struct exec *exec, uint32_t index);
-uint32_t task_parent(const struct exec *exec, uint32_t index); /* NO_NODE: a node's own */
+uint32_t task_parent(const struct exec *exec, uint32_t index); /* that delegated it; NO_NODE: none */
+uint32_t task_owner(const struct exec *exec, uint32_t index);  /* the same, or the node of an item */
+bool task_is_item(const struct exec *exec, uint32_t index);
 /* NO_NODE for a path that names no task, also for none at all. */
 uint32_t exec_find(const struct exec *exec, const char *path);
 bool exec_terminal(const struct exec *exec);
@@ -401,6 +447,31 @@ void fold_attempt_over(engine_t *self, struct exec *exec, uint32_t index, const 
 void fold_child_ended(engine_t *self, struct exec *exec, uint32_t index);
 int check_call_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_call_event(engine_t *self, struct exec *exec, const struct event *event);
+void fold_ask(engine_t *self, const struct exec *exec, uint32_t node);
+void fold_ask_edges(engine_t *self, struct exec *exec, uint32_t node);
+/* --- decoded.c -------------------------------------------------------------------------------- */
+
+/* Borrowed until the next call here; NULL: it is not there. */
+const value_t *decoded_find(engine_t *self, const struct exec *exec, struct decoded_key key);
+void decoded_keep(engine_t *self, const struct exec *exec, struct decoded_key key,
+                  const value_t *value, uint64_t bytes);
+void decoded_end(engine_t *self); /* the decision is made: what is brief goes */
+void decoded_drop_list(engine_t *self, const struct exec *exec, uint32_t node);
+void decoded_forget(engine_t *self, const struct exec *exec);
+
+/* fold_gates.c: conditions, lists and their items. */
+int check_decided(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
+void fold_decided(engine_t *self, struct exec *exec, const struct event_decided *decided);
+/* The node's join holds: it becomes ready, or what its expressions say is asked first. */
+void fold_join_holds(engine_t *self, struct exec *exec, uint32_t node);
+/* Rule 3 of the definitions, after one more source of this node has ended or was decided on. */
+void fold_judge(engine_t *self, struct exec *exec, uint32_t node, uint32_t source);
+/* A source of the node has ended. */
+void fold_source_ended(engine_t *self, struct exec *exec, uint32_t node, uint32_t slot, bool taken);
+void fold_item_ended(engine_t *self, struct exec *exec, uint32_t index);
+void fold_note_failed(struct exec *exec, uint32_t node);
+uint32_t fold_add_task(struct exec *exec);
+void fold_add_child(struct exec *exec, uint32_t parent, uint32_t child);
 /* Whether the last turn has all that its instance has to give, so that the run is over: what the
  * coordinator answers comes with the next dispatch. */
 bool turn_yields(const struct talk *talk);

@@ -139,7 +139,7 @@ static void usage_add(struct usage *self, const struct usage *more)
 
 void ledger_hold(struct exec *exec, uint32_t index, uint64_t tokens, uint64_t cost_microusd)
 {
-    for (; index != NO_NODE; index = task_parent(exec, index)) {
+    for (; index != NO_NODE; index = task_owner(exec, index)) {
         struct ledger *ledger = &talk_of(&exec->tasks[index])->ledger;
         ledger->held_tokens = plus(ledger->held_tokens, tokens);
         ledger->held_cost = plus(ledger->held_cost, cost_microusd);
@@ -159,7 +159,7 @@ void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *
                    const struct usage *usage)
 {
     usage_add(&talk_of(&exec->tasks[index])->own, usage);
-    for (; index != NO_NODE; index = task_parent(exec, index))
+    for (; index != NO_NODE; index = task_owner(exec, index))
         settle(&exec->tasks[index].talk->ledger, held, usage);
     settle(&exec->ledger, held, usage);
 }

@@ -37,7 +37,7 @@ int engine_execution(const engine_t *self, struct uuid execution, struct executi
         .input = exec->input->datum,
         .failed_path = "",
         .tasks = exec->count,
-        .delegations = exec->count - exec->nodes,
+        .delegations = exec->delegations,
         .used = exec->ledger.used,
         .tokens_reserved = exec->ledger.held_tokens,
         .cost_reserved_microusd = exec->ledger.held_cost,
@@ -71,6 +71,10 @@ static const char *reason_text(const engine_t *self, const struct exec *exec,
     case REASON_CANCELLED: return "the execution was cancelled";
     case REASON_ENDED: return "the execution ended";
     case REASON_PARENT: return "the task that asked for it ended";
+    case REASON_IF: return "its `if` is false";
+    case REASON_EDGE:
+        return arena_printf(self->scratch, "the `if` of its edge from \"%s\" is false",
+                            task_path(exec, task->reason_node));
     case REASON_SOURCE: break;
     }
     return arena_printf(self->scratch, "after \"%s\" %s", task_path(exec, task->reason_node),
@@ -105,12 +109,14 @@ static void put_origin(const struct exec *exec, const struct origin *origin, str
     view->depth = origin->depth;
     view->message = origin->message;
     view->hand_off = origin->hand_off;
+    view->is_item = origin->is_item;
+    view->item = origin->is_item ? origin->number : 0;
 }
 
 static void put_talk(const struct talk *talk, struct task_view *view)
 {
     view->turns = talk->turns;
-    view->children = talk->children_count;
+    view->children = view->items > 0 ? 0 : talk->children_count;
     view->calls_again = talk->calls_again;
     view->own = talk->own;
     view->subtree = talk->ledger.used;
@@ -159,6 +165,11 @@ int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
     };
     if (task->origin)
         put_origin(exec, task->origin, ret_view);
+    if (task->group) {
+        ret_view->items_begun = true;
+        ret_view->items = task->talk ? task->talk->children_count : 0;
+        ret_view->items_open = task->group->open;
+    }
     if (task->talk)
         put_talk(task->talk, ret_view);
     if (task->live && task->live->instance)

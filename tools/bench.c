@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <sched.h>
@@ -185,6 +186,31 @@ int64_t process_cpu_us(pid_t pid)
     return (user + kernel) * 1000000 / sysconf(_SC_CLK_TCK);
 }
 
+int64_t process_status_kb(pid_t pid, const char *key)
+{
+    char path[64], line[256];
+    int64_t kb = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0)
+            kb = strtoll(line + strlen(key), NULL, 10);
+    if (file)
+        fclose(file);
+    return kb;
+}
+
+void process_reset_peak(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/clear_refs", (int)pid);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    (void)!write(fd, "5", 1);
+    close(fd);
+}
+
 /* --- samples ---------------------------------------------------------------------------------- */
 
 void samples_add(struct samples *self, int64_t us)
@@ -229,6 +255,7 @@ static const struct {
     {"route", bench_route},
     {"agents", bench_agents},
     {"delegations", bench_delegations},
+    {"map", bench_map},
 };
 
 /* Everything started from here on shares the processors named: "0" or "0,1". */
@@ -293,6 +320,6 @@ int command_bench(struct context *context)
         return run_kind(context, i, &err) ? show_error(context->options, &err) : EXIT_OK;
     }
     err_set(&err, ERR_INVALID, "there is no bench \"%s\"", context->args[0]);
-    err_fix(&err, "there are: steps, fan, route, agents, delegations");
+    err_fix(&err, "there are: steps, fan, route, agents, delegations, map");
     return show_error(context->options, &err);
 }

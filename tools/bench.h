@@ -39,10 +39,15 @@ double samples_percentile_us(struct samples *self, double percent); /* sorts */
 /* CPU time of a process and its reaped children's, in microseconds; 0 when it is gone. */
 int64_t process_cpu_us(pid_t pid);
 
+/* A number of /proc/PID/status, in KiB: "VmRSS:", or "VmHWM:" for the peak since the last reset. */
+int64_t process_status_kb(pid_t pid, const char *key);
+void process_reset_peak(pid_t pid);
+
 int bench_steps(struct bench *self, struct err *err) MUST_CHECK;
 int bench_fan(struct bench *self, struct err *err) MUST_CHECK;
 int bench_route(struct bench *self, struct err *err) MUST_CHECK;
 int bench_agents(struct bench *self, struct err *err) MUST_CHECK;
 int bench_delegations(struct bench *self, struct err *err) MUST_CHECK;
+int bench_map(struct bench *self, struct err *err) MUST_CHECK;
 
 #endif

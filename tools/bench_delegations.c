@@ -3,38 +3,10 @@
 #include "base/clock.h"
 #include "tools/bench.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ANSWER_MS 300000
-
-static int64_t status_kb(pid_t pid, const char *key)
-{
-    char path[64], line[256];
-    int64_t kb = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof line, file))
-        if (strncmp(line, key, strlen(key)) == 0)
-            kb = strtoll(line + strlen(key), NULL, 10);
-    if (file)
-        fclose(file);
-    return kb;
-}
-
-/* The peak counts from now on. */
-static void reset_peak(pid_t pid)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/clear_refs", (int)pid);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)!write(fd, "5", 1);
-    close(fd);
-}
 
 static void add_file(value_t *files, const char *name, const char *text, bool rules)
 {
@@ -106,8 +78,8 @@ static int run(struct bench *self, const char *agent, int64_t count, struct err 
 {
     pid_t coordinator = stack_pid(self->daemons, STACK_COORDINATOR);
     value_t *started = NULL, *ended = NULL;
-    int64_t before_kb = status_kb(coordinator, "VmRSS:");
-    reset_peak(coordinator);
+    int64_t before_kb = process_status_kb(coordinator, "VmRSS:");
+    process_reset_peak(coordinator);
     int64_t begin_us = clock_monotonic_us();
     int rc = start(self, agent, count, &started, err);
     if (rc == 0)
@@ -124,7 +96,8 @@ static int run(struct bench *self, const char *agent, int64_t count, struct err 
         value_set_double(result, "seconds", seconds);
         value_set_double(result, "delegations_per_s", (double)count / seconds);
         value_set_double(result, "coordinator_kb_each",
-                         (double)(status_kb(coordinator, "VmHWM:") - before_kb) / (double)count);
+                         (double)(process_status_kb(coordinator, "VmHWM:") - before_kb) /
+                             (double)count);
         value_append(self->results, &result);
     }
     value_destroy(&started);

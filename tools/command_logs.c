@@ -151,6 +151,10 @@ static void set_delegation(value_t *task, const struct task_view *view)
     value_set_int(task, "turns", view->turns);
     value_set_int(task, "children", view->children);
     value_set_int(task, "calls_again", view->calls_again);
+    if (view->is_item)
+        value_set_int(task, "item", view->item);
+    if (view->items_begun)
+        value_set_int(task, "items", view->items);
     set_pair(task, "tokens", tokens_of(&view->own), tokens_of(&view->subtree));
     set_pair(task, "cost_microusd", view->own.cost_microusd, view->subtree.cost_microusd);
 }

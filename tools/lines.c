@@ -82,7 +82,15 @@ static bool of_node(const lines_t *self, const value_t *event)
     const char *path = value_get_string(event, "task", "");
     size_t size = self->node ? strlen(self->node) : 0;
     return !self->node || !*path ||
-           (strncmp(path, self->node, size) == 0 && (path[size] == '\0' || path[size] == '/'));
+           (strncmp(path, self->node, size) == 0 &&
+            (path[size] == '\0' || path[size] == '/' || path[size] == '['));
+}
+
+/* A condition that holds, be it an edge's or a node's. */
+static bool went_on(const value_t *event)
+{
+    return strcmp(value_get_string(event, "kind", ""), "decided") == 0 &&
+           value_get_bool(event, "holds", false);
 }
 
 bool lines_take(lines_t *self, const value_t *event)
@@ -91,7 +99,7 @@ bool lines_take(lines_t *self, const value_t *event)
     if (strcmp(kind, "step") == 0)
         note_step(self, event);
     if (self->detail == LINES_PROGRESS &&
-        (strcmp(kind, "reserved") == 0 || strcmp(kind, "settled") == 0))
+        (strcmp(kind, "reserved") == 0 || strcmp(kind, "settled") == 0 || went_on(event)))
         return false;
     return of_node(self, event);
 }
@@ -115,7 +123,7 @@ static size_t depth_of(const char *path)
 {
     size_t depth = 0;
     for (; *path; path++)
-        depth += *path == '/';
+        depth += *path == '/' || *path == '[';
     return depth < INDENT_MOST ? depth : INDENT_MOST;
 }
 
@@ -361,6 +369,41 @@ static void print_patched(const value_t *event, FILE *stream)
     fputc('\n', stream);
 }
 
+/* What an expression of the workflow came to. */
+static void print_decision(const value_t *event, const char *what, FILE *stream)
+{
+    bool holds = value_get_bool(event, "holds", false);
+    if (strcmp(what, "for") == 0) {
+        struct buf out = {0};
+        text_count(&out, value_get_int(event, "items_count", 0), "item");
+        fputs(buf_string(&out), stream);
+        buf_release(&out);
+    } else if (strcmp(what, "edge") == 0) {
+        fprintf(stream, "from %s: if is %s", value_get_string(event, "source", "?"),
+                holds ? "true" : "false");
+    } else {
+        fputs(holds ? "if is true" : "skipped: if is false", stream);
+    }
+}
+
+static void print_decided(const value_t *event, FILE *stream)
+{
+    const char *what = value_get_string(event, "what", "?");
+    const value_t *failure = failure_of(event);
+    bool skips = strcmp(what, "if") == 0 && !value_get_bool(event, "holds", false);
+    const char *status = failure ? "failed" : "skipped";
+    bool plain = !failure && !skips;
+    print_path(plain ? "◦" : status_mark(status), plain ? TONE_PLAIN : status_tone(status),
+               value_get_string(event, "task", "?"), stream);
+    if (failure) {
+        fprintf(stream, "failed in its %s", what);
+        print_failure(failure, stream);
+    } else {
+        print_decision(event, what, stream);
+    }
+    fputc('\n', stream);
+}
+
 /* Reservations are bookkeeping: dim as a whole. */
 static void print_ledger(const value_t *event, const char *what, FILE *stream)
 {
@@ -443,10 +486,10 @@ static const struct {
     const char *kind;
     void (*print)(const value_t *event, FILE *stream);
 } KINDS[] = {
-    {"delegated", print_delegated}, {"refused", print_refused}, {"patched", print_patched},
-    {"reserved", print_reserved},   {"settled", print_settled}, {"lost", print_lost},
-    {"cancel", print_cancel},       {"failing", print_failing}, {"started", print_started},
-    {"ended", print_ended},
+    {"delegated", print_delegated}, {"refused", print_refused},   {"patched", print_patched},
+    {"decided", print_decided},     {"reserved", print_reserved}, {"settled", print_settled},
+    {"lost", print_lost},           {"cancel", print_cancel},     {"failing", print_failing},
+    {"started", print_started},     {"ended", print_ended},
 };
 
 void lines_print(const lines_t *self, const value_t *event, FILE *stream)

@@ -209,6 +209,39 @@ static void test_one_node_is_shown_with_what_it_delegated(void **state)
     assert_line("✔ execution succeeded\n", LINES_PROGRESS, "lead", none);
 }
 
+#define DECIDED(what) "{'kind': 'decided', 'task': 'score', 'what': '" what "', "
+
+static void test_decisions_tell_skips_and_lists(void **state)
+{
+    (void)state;
+    PROGRESS("– score                skipped: if is false\n", DECIDED("if") "'holds': false}");
+    PROGRESS("", DECIDED("if") "'holds': true}");
+    LINES(LINES_ALL, "◦ score                if is true\n", DECIDED("if") "'holds': true}");
+    PROGRESS("◦ score                from find: if is false\n",
+             DECIDED("edge") "'source': 'find', 'holds': false}");
+    PROGRESS("", DECIDED("edge") "'source': 'find', 'holds': true}");
+    LINES(LINES_ALL, "◦ score                from find: if is true\n",
+          DECIDED("edge") "'source': 'find', 'holds': true}");
+    PROGRESS("◦ score                3 items\n", DECIDED("for") "'items_count': 3}");
+    PROGRESS("◦ score                0 items\n", DECIDED("for") "'items_count': 0}");
+    PROGRESS("✘ score                failed in its for: expression: no such key: a\n",
+             DECIDED("for") "'failure': {'code': 'expression', 'message': 'no such\\nkey: a'}}");
+}
+
+static void test_items_stand_below_their_node(void **state)
+{
+    (void)state;
+    static const char *const item[] = {STEP("score[12]", "result") "'a': 1}", NULL};
+    static const char *const below[] = {STEP("score[12]/1", "turn") "'turn': 1}", NULL};
+    assert_line("  ✔ score[12]          succeeded in 1.5 s  inst_1\n", LINES_PROGRESS, "score",
+                item);
+    assert_line("    ◦ score[12]/1      turn 1 answers, 1.5 s  inst_1\n", LINES_PROGRESS, "score",
+                below);
+    assert_line("    ◦ score[12]/1      turn 1 answers, 1.5 s  inst_1\n", LINES_PROGRESS,
+                "score[12]", below);
+    assert_line("", LINES_PROGRESS, "score[1", item);
+}
+
 static void test_what_is_not_known_is_shown_by_its_name(void **state)
 {
     (void)state;
@@ -231,6 +264,8 @@ int main(void)
         cmocka_unit_test(test_a_loss_promises_nothing),
         cmocka_unit_test(test_the_ledger_is_for_logs_alone),
         cmocka_unit_test(test_one_node_is_shown_with_what_it_delegated),
+        cmocka_unit_test(test_decisions_tell_skips_and_lists),
+        cmocka_unit_test(test_items_stand_below_their_node),
         cmocka_unit_test(test_what_is_not_known_is_shown_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,7 @@ static void note_running(struct follower *self, const char *path, bool running)
     }
 }
 
-/* With a task ends everything that it has delegated. */
+/* With a task ends everything that it has delegated, and with a node its items. */
 static void note_ended(struct follower *self, const char *path)
 {
     size_t position = 0;
@@ -91,7 +91,7 @@ static void note_ended(struct follower *self, const char *path)
     while ((started = map_next(self->running, &position, &key))) {
         const char *other = (const char *)key.data;
         if (key.size < size || memcmp(other, path, size) != 0 ||
-            (key.size > size && other[size] != '/'))
+            (key.size > size && other[size] != '/' && other[size] != '['))
             continue;
         map_remove(self->running, other, key.size);
         free(started);

@@ -29,6 +29,25 @@ static void put_reason(const value_t *task, struct buf *text)
     }
 }
 
+/* ", 3 items", or how many of them have ended while some have not. */
+static void put_items(const value_t *task, struct buf *text)
+{
+    int64_t count = value_get_int(task, "items", -1);
+    int64_t ended = value_get_int(task, "items_ended", count);
+    if (count < 0)
+        return;
+    buf_puts(text, ", ");
+    if (ended < count)
+        buf_printf(text, "%lld of ", (long long)ended);
+    text_count(text, count, "item");
+}
+
+/* A task that another one asked for; an item of a node is none. */
+static bool is_asked(const value_t *task)
+{
+    return *value_get_string(task, "parent", "") && !value_get(task, "item");
+}
+
 static void duration_cell(table_t *table, const value_t *task, const char *from, const char *to)
 {
     char text[32];
@@ -51,6 +70,7 @@ void print_task_table(const value_t *execution, FILE *stream)
         table_cell(table, value_get_string(task, "path", "?"));
         table_cell(table, value_get_string(task, "agent", ""));
         buf_puts(&text, value_get_string(task, "status", "?"));
+        put_items(task, &text);
         put_reason(task, &text);
         cell(table, &text);
         buf_printf(&text, "%lld", (long long)value_get_int(task, "attempt", 0));
@@ -89,7 +109,7 @@ static struct totals add_up(const value_t *execution)
     const value_t *tokens = value_get(execution, "tokens");
     for (size_t i = 0; tasks && i < value_size(tasks); i++) {
         const value_t *task = value_at(tasks, i);
-        sum.delegations += *value_get_string(task, "parent", "") != '\0';
+        sum.delegations += is_asked(task);
         sum.turns += value_get_int(task, "turns", 0);
         sum.tokens += used_tokens(task, "own");
         sum.microusd += used_money(task, "own");
@@ -180,7 +200,7 @@ static void tree_init(struct tree *self, const value_t *tasks)
         self->first[i] = NONE;
     for (size_t i = 0; i < self->count; i++) {
         const value_t *task = task_at(self, i);
-        self->asked = self->asked || *value_get_string(task, "parent", "") != '\0';
+        self->asked = self->asked || is_asked(task);
         self->turns =
             self->turns || value_get_int(task, "turns", 0) > 0 || used_tokens(task, "subtree") > 0;
         self->money = self->money || used_money(task, "subtree") > 0;
@@ -241,6 +261,7 @@ static void status_cell(struct tree *self, const value_t *task)
     int64_t losses = value_get_int(task, "losses", 0);
     int64_t attempt = value_get_int(task, "attempt", 0);
     buf_puts(&self->text, value_get_string(task, "status", "?"));
+    put_items(task, &self->text);
     if (attempt > 1)
         buf_printf(&self->text, ", attempt %lld", (long long)attempt);
     if (losses > 0)
@@ -252,10 +273,9 @@ static void status_cell(struct tree *self, const value_t *task)
 /* "lead: “Look at the sources …”" */
 static void asked_cell(struct tree *self, const value_t *task)
 {
-    const char *parent = value_get_string(task, "parent", "");
-    if (*parent) {
+    if (is_asked(task)) {
         const value_t *message = value_get(task, "message");
-        buf_printf(&self->text, "by %s%s%s", parent,
+        buf_printf(&self->text, "by %s%s%s", value_get_string(task, "parent", ""),
                    value_get_bool(task, "hand_off", false) ? ", hand-off" : "",
                    message && value_type(message) != VALUE_NULL ? ": " : "");
         text_message(&self->text, message, MESSAGE_WIDTH);

@@ -184,6 +184,38 @@ static void test_the_table_has_delegated_tasks(void **state)
                          "'attempt': 2, 'losses': 1}]}");
 }
 
+/* Items are no delegations, and tell how many of them there are. */
+static void test_items_stand_below_their_node(void **state)
+{
+    static const char MAP[] =
+        "{'tasks': [" TASK("m", "x", "waiting") ", 'items': 2, 'items_ended': 1}, " TASK(
+            "e", "x",
+            "succeeded") ", 'items': 0, 'items_ended': 0}, " TASK("m[0]", "x",
+                                                                  "succeeded") ", 'parent': "
+                                                                               "'m', 'item': "
+                                                                               "0}, " TASK(
+                                                                                   "m["
+                                                                                   "1]",
+                                                                                   "x",
+                                                                                   "ski"
+                                                                                   "ppe"
+                                                                                   "d") ", "
+                                                                                        "'parent': "
+                                                                                        "'m', "
+                                                                                        "'item': "
+                                                                                        "1, "
+                                                                                        "'reason': "
+                                                                                        "'why'}]}";
+    (void)state;
+    assert_printed("TASK      AGENT  STATUS                 TOOK   INSTANCE\n"
+                   "… m       x      waiting, 1 of 2 items  2.0 s  inst_1\n"
+                   "├ ✔ m[0]  x      succeeded              2.0 s  inst_1\n"
+                   "└ – m[1]  x      skipped (why)          2.0 s  inst_1\n"
+                   "✔ e       x      succeeded, 0 items     2.0 s  inst_1\n"
+                   "in all  4 tasks\n",
+                   print_task_tree, MAP);
+}
+
 /* A thousand children of one task, and a chain as deep as can be. */
 static void test_many_delegations(void **state)
 {
@@ -213,6 +245,7 @@ int main(void)
         cmocka_unit_test(test_tasks_without_their_parents_show),
         cmocka_unit_test(test_wide_texts_are_cut),
         cmocka_unit_test(test_the_table_has_delegated_tasks),
+        cmocka_unit_test(test_items_stand_below_their_node),
         cmocka_unit_test(test_many_delegations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,241 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "cel/pattern.h"
+
+#include "base/buf.h"
+#include "base/limits.h"
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_REPEATS 1000 /* as in RE2; of all {n} of a pattern together */
+
+struct pattern {
+    pcre2_code *code;
+    pcre2_match_context *context;
+    pcre2_match_data *data;
+    size_t weight;
+};
+
+/* RE2 matches "$" at the very end alone. Without NO_AUTO_POSSESS a repetition may run over the text
+ * without being counted as work. */
+static const uint32_t OPTIONS = PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY |
+                                PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_POSSESS;
+
+/* --- what RE2 doesn't have ----------------------------------------------------------------------
+ */
+
+struct scan {
+    const char *text;
+    size_t size;
+    size_t at;
+    size_t repeats;
+};
+
+static char peek(const struct scan *self, size_t ahead)
+{
+    return self->at + ahead < self->size ? self->text[self->at + ahead] : '\0';
+}
+
+static bool is_one_of(char c, const char *characters)
+{
+    return c && strchr(characters, c);
+}
+
+/* At a backslash. False: what follows would make a match depend on more than the place in the text,
+ * or is an escape that RE2 doesn't have. */
+static bool take_escape(struct scan *self)
+{
+    char c = peek(self, 1);
+    if (is_one_of(c, "123456789gkKGXRCNHhVZoc"))
+        return false;
+    self->at += 2;
+    if (c == 'Q') {
+        while (self->at < self->size && !(peek(self, 0) == '\\' && peek(self, 1) == 'E'))
+            self->at++;
+    } else if (is_one_of(c, "xpP") && peek(self, 0) == '{') {
+        while (self->at < self->size && peek(self, 0) != '}')
+            self->at++;
+        self->at++;
+    }
+    return true;
+}
+
+static void skip_class(struct scan *self)
+{
+    self->at += peek(self, 1) == '^' ? 2 : 1;
+    self->at += peek(self, 0) == ']' ? 1 : 0;
+    while (self->at < self->size && peek(self, 0) != ']') {
+        if (peek(self, 0) == '[' && peek(self, 1) == ':')
+            while (self->at < self->size && !(peek(self, 0) == ':' && peek(self, 1) == ']'))
+                self->at++;
+        self->at += peek(self, 0) == '\\' || peek(self, 0) == ':' ? 2 : 1;
+    }
+    self->at++;
+}
+
+/* At a "(": a group, named or with flags, but no condition, assertion, recursion or verb. */
+static bool take_group(struct scan *self)
+{
+    self->at++;
+    if (peek(self, 0) != '?')
+        return peek(self, 0) != '*';
+    self->at++;
+    if (peek(self, 0) == 'P' && peek(self, 1) != '<')
+        return false;
+    if (peek(self, 0) == 'P' || peek(self, 0) == '<')
+        return !is_one_of(peek(self, 1), "=!");
+    while (is_one_of(peek(self, 0), "imsU-"))
+        self->at++;
+    return is_one_of(peek(self, 0), ":)");
+}
+
+/* At a quantifier; one with a "+" behind it never gives back what it took. */
+static bool take_quantifier(struct scan *self)
+{
+    if (peek(self, 0) == '{') {
+        size_t number = 0, largest = 0;
+        size_t start = self->at++;
+        while (is_one_of(peek(self, 0), "0123456789,") && number <= MOST_REPEATS) {
+            number = peek(self, 0) == ',' ? 0 : number * 10 + (size_t)(peek(self, 0) - '0');
+            largest = number > largest ? number : largest;
+            self->at++;
+        }
+        if (peek(self, 0) != '}') { /* a brace like any character, or a number that is too large */
+            self->at = start + 1;
+            self->repeats += number > MOST_REPEATS ? number : 0;
+            return true;
+        }
+        self->repeats += largest;
+    }
+    self->at++;
+    return peek(self, 0) != '+';
+}
+
+static bool scan_all(struct scan *self)
+{
+    while (self->at < self->size) {
+        char c = peek(self, 0);
+        bool is_good = true;
+        if (c == '\\')
+            is_good = take_escape(self);
+        else if (c == '[')
+            skip_class(self);
+        else if (c == '(')
+            is_good = take_group(self);
+        else if (is_one_of(c, "*+?{"))
+            is_good = take_quantifier(self);
+        else
+            self->at++;
+        if (!is_good)
+            return false;
+    }
+    return true;
+}
+
+static int check(const char *text, size_t size, size_t *ret_weight, struct err *err)
+{
+    struct scan scan = {.text = text, .size = size};
+    if (size > LIMIT_EXPRESSION_PATTERN_BYTES) {
+        err_set(err, ERR_INVALID, "the pattern has %zu bytes, more than %u", size,
+                LIMIT_EXPRESSION_PATTERN_BYTES);
+        err_fix(err, "shorten it");
+        return ERR_INVALID;
+    }
+    if (!scan_all(&scan)) {
+        err_set(err, ERR_INVALID, "the pattern has at its byte %zu what the syntax of RE2 lacks",
+                scan.at);
+        err_fix(err,
+                "do without references back, assertions such as (?=x), and a+ that keeps (a++)");
+        return ERR_INVALID;
+    }
+    if (scan.repeats > MOST_REPEATS) {
+        err_set(err, ERR_INVALID, "the pattern repeats more than %d times", MOST_REPEATS);
+        err_fix(err, "write smaller numbers in {n}, or x* for any number");
+        return ERR_INVALID;
+    }
+    *ret_weight = size + scan.repeats;
+    return 0;
+}
+
+/* --- compiling and matching ---------------------------------------------------------------------
+ */
+
+static pcre2_code *compile(const char *text, size_t size, uint32_t options, struct err *err)
+{
+    int error = 0;
+    size_t offset = 0;
+    unsigned char message[120] = "";
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)(size ? text : ""), size, options, &error, &offset, NULL);
+    if (code)
+        return code;
+    pcre2_get_error_message(error, message, sizeof message);
+    err_set(err, ERR_INVALID, "the pattern is not valid at its byte %zu: %s", offset,
+            (char *)message);
+    err_fix(err, "mend it; write r'…' so that backslashes stand as they are");
+    return NULL;
+}
+
+/* Matched at one place alone, with all that may stand before it as a part of the pattern: the
+ * engine's count of work begins anew at each place where it starts. */
+static pcre2_code *compile_whole(const char *text, size_t size, struct err *err)
+{
+    struct buf whole = {0};
+    pcre2_code *code = compile(text, size, OPTIONS, err);
+    if (!code)
+        return NULL;
+    pcre2_code_free(code);
+    buf_puts(&whole, "(?s:.*?)(?:");
+    buf_append(&whole, text, size);
+    buf_puts(&whole, "\\E)");
+    code = compile(buf_string(&whole), whole.size, OPTIONS | PCRE2_ANCHORED, err);
+    buf_release(&whole);
+    return code;
+}
+
+int pattern_compile(const char *text, size_t size, struct pattern **ret_pattern, struct err *err)
+{
+    size_t weight;
+    int error = check(text, size, &weight, err);
+    pcre2_code *code = error ? NULL : compile_whole(text, size, err);
+    if (!code)
+        return ERR_INVALID;
+    struct pattern *self = xcalloc(1, sizeof *self);
+    self->code = code;
+    self->context = pcre2_match_context_create(NULL);
+    self->data = pcre2_match_data_create(1, NULL);
+    self->weight = weight;
+    CHECK(self->context && self->data);
+    pcre2_set_heap_limit(self->context, LIMIT_EXPRESSION_PATTERN_KIB);
+    *ret_pattern = self;
+    return 0;
+}
+
+void pattern_destroy(struct pattern **self_p)
+{
+    struct pattern *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    pcre2_match_data_free(self->data);
+    pcre2_match_context_free(self->context);
+    pcre2_code_free(self->code);
+    free(self);
+}
+
+size_t pattern_weight(const struct pattern *self)
+{
+    return self->weight;
+}
+
+int pattern_match(const struct pattern *self, const char *text, size_t size, unsigned work,
+                  bool *ret_matches)
+{
+    pcre2_set_match_limit(self->context, work);
+    int found = pcre2_match(self->code, (PCRE2_SPTR)text, size, 0, PCRE2_NO_UTF_CHECK, self->data,
+                            self->context);
+    *ret_matches = found >= 0;
+    if (found >= 0 || found == PCRE2_ERROR_NOMATCH)
+        return 0;
+    return found == PCRE2_ERROR_MATCHLIMIT ? ERR_AGAIN : ERR_LIMIT;
+}

@@ -1,0 +1,166 @@
+#include "base/limits.h"
+#include "engine/decide.h"
+#include <string.h>
+
+/* Evaluates what stands between the ends of sources and a task that may run, and journals what it
+ * came to. The fold asks (fold_gates.c); a question may be out of date when its turn comes. */
+
+static struct event_decided *new_decided(struct call *call, const struct exec *exec, uint32_t node,
+                                         enum decided_what what, struct event *event)
+{
+    *event = (struct event){
+        .kind = EVENT_DECIDED,
+        .decided = {.path = keep_text(call, task_path(exec, node)), .what = what, .source = ""}};
+    return &event->decided;
+}
+
+static struct failure failure_of(struct call *call, const struct err *err)
+{
+    return (struct failure){.code = "expression",
+                            .message = keep_text(call, err->what),
+                            .detail = keep_text(call, err->fix),
+                            .permanent = true};
+}
+
+/* --- edges ------------------------------------------------------------------------------------ */
+
+/* Whether all nodes that the condition reads have ended. */
+static bool can_tell(const struct exec *exec, const cel_t *condition)
+{
+    static const char prefix[] = "nodes.";
+    for (size_t i = 0; i < cel_variables(condition); i++) {
+        const char *name = cel_variable(condition, i);
+        if (strncmp(name, prefix, sizeof prefix - 1) == 0)
+            name += sizeof prefix - 1;
+        uint32_t node = exec_find(exec, name);
+        if (node != NO_NODE && !task_ended(&exec->tasks[node]))
+            return false;
+    }
+    return true;
+}
+
+static void answer_edge(struct call *call, struct exec *exec, uint32_t node, uint32_t slot)
+{
+    const struct dag_node *what = dag_node(exec->dag, node);
+    const struct task *task = &exec->tasks[node];
+    struct event event;
+    struct err err;
+    if (task->status != TASK_PENDING || task->gate != GATE_NONE || !task->edges ||
+        task->edges[slot] != EDGE_ASKED || !can_tell(exec, what->source_ifs[slot]))
+        return;
+    struct event_decided *decided = new_decided(call, exec, node, DECIDED_EDGE, &event);
+    decided->source = keep_text(call, task_path(exec, what->sources[slot]));
+    if (render_condition(call, exec, what->source_ifs[slot], exec->sequence, &decided->holds, &err))
+        decided->failure = failure_of(call, &err);
+    emit(call, exec, &event);
+}
+
+/* --- nodes ------------------------------------------------------------------------------------ */
+
+static void answer_if(struct call *call, struct exec *exec, uint32_t node)
+{
+    struct event event;
+    struct err err;
+    struct event_decided *decided = new_decided(call, exec, node, DECIDED_IF, &event);
+    if (render_condition(call, exec, dag_node(exec->dag, node)->condition,
+                         exec->tasks[node].ready_sequence, &decided->holds, &err))
+        decided->failure = failure_of(call, &err);
+    emit(call, exec, &event);
+}
+
+static void answer_for(struct call *call, struct exec *exec, uint32_t node)
+{
+    struct event event;
+    struct err err;
+    struct event_decided *decided = new_decided(call, exec, node, DECIDED_FOR, &event);
+    int r = render_items(call, exec, node, &decided->items, &decided->items_count, &err);
+    if (!r && decided->items_count > LIMIT_EXECUTION_TASKS - exec->count)
+        r = err_set(&err, ERR_TOO_LARGE, "the execution would have more than %d tasks",
+                    LIMIT_EXECUTION_TASKS);
+    if (r) {
+        decided->items = (struct datum){0};
+        decided->items_count = 0;
+        decided->failure = failure_of(call, &err);
+    }
+    emit(call, exec, &event);
+}
+
+/* The node's own result, which no instance made. */
+static void gather(struct call *call, struct exec *exec, uint32_t node)
+{
+    const struct task *task = &exec->tasks[node];
+    const struct pin *pin = task_pin(exec, node);
+    struct err err;
+    struct event event = {.kind = EVENT_STEP,
+                          .step = {.path = keep_text(call, task_path(exec, node)),
+                                   .attempt = task->attempt,
+                                   .instance = "",
+                                   .number = task->step + 1,
+                                   .kind = STEP_RESULT,
+                                   .queued_us = task->queued_us,
+                                   .started_us = task->started_us,
+                                   .ended_us = event_time(call, exec),
+                                   .agent = keep_text(call, pin->agent->name),
+                                   .agent_version = pin->as.version}};
+    if (render_gathered(call, exec, node, &event.step.output, &err)) {
+        event.step.kind = STEP_FAILURE;
+        event.step.failure = failure_of(call, &err);
+    }
+    emit(call, exec, &event);
+    decoded_drop_list(call->engine, exec, node);
+}
+
+/* Those that can be told; what is more than a batch holds is asked again. */
+static void answer_edges(struct call *call, struct exec *exec, uint32_t node)
+{
+    size_t begin = call->out->events_count;
+    uint32_t count = dag_node(exec->dag, node)->sources_count;
+    exec->tasks[node].asking = false;
+    for (uint32_t i = 0; i < count && call->out->events_count - begin < LIMIT_BATCH_EVENTS; i++)
+        answer_edge(call, exec, node, i);
+    if (call->out->events_count - begin >= LIMIT_BATCH_EVENTS)
+        fold_ask_edges(call->engine, exec, node);
+}
+
+static void answer(struct call *call, struct exec *exec, const struct question *question)
+{
+    enum gate gate = exec->tasks[question->node].gate;
+    if (question->edges)
+        answer_edges(call, exec, question->node);
+    else if (gate == GATE_IF)
+        answer_if(call, exec, question->node);
+    else if (gate == GATE_FOR)
+        answer_for(call, exec, question->node);
+    else if (gate == GATE_GATHER)
+        gather(call, exec, question->node);
+}
+
+void answer_questions(struct call *call)
+{
+    engine_t *engine = call->engine;
+    size_t begin = call->out->events_count;
+    size_t bytes = call->out->arena.used_bytes;
+    while (engine->questions_first < engine->questions_count &&
+           call->out->events_count - begin < LIMIT_BATCH_EVENTS &&
+           call->out->arena.used_bytes - bytes < LIMIT_BATCH_BYTES) {
+        const struct question question = engine->questions[engine->questions_first++];
+        struct exec *exec = state_exec(engine, question.execution);
+        if (!exec || exec_terminal(exec))
+            continue;
+        answer(call, exec, &question);
+        settle(call, exec);
+    }
+    if (engine->questions_first == engine->questions_count)
+        engine->questions_first = engine->questions_count = 0;
+}
+
+void ask_again(struct call *call, struct exec *exec)
+{
+    for (uint32_t i = 0; i < exec->nodes; i++) {
+        struct task *task = &exec->tasks[i];
+        task->asking = false;
+        if (task->gate != GATE_NONE)
+            fold_ask(call->engine, exec, i);
+        fold_ask_edges(call->engine, exec, i);
+    }
+}
