@@ -41,18 +41,29 @@ static bool is_one_of(char c, const char *characters)
     return c && strchr(characters, c);
 }
 
+/* At the text of \Q, in which no character has a meaning. An empty one is nothing at all, so that
+ * a "+" behind it would count for what stands before it: a+\Q\E+ is a++. */
+static bool take_quotation(struct scan *self)
+{
+    size_t start = self->at;
+    while (self->at < self->size && !(peek(self, 0) == '\\' && peek(self, 1) == 'E'))
+        self->at++;
+    bool is_empty = self->at == start;
+    self->at += 2;
+    return !(is_empty && peek(self, 0) == '+');
+}
+
 /* At a backslash. False: what follows would make a match depend on more than the place in the text,
  * or is an escape that RE2 doesn't have. */
 static bool take_escape(struct scan *self)
 {
     char c = peek(self, 1);
-    if (is_one_of(c, "123456789gkKGXRCNHhVZoc"))
+    if (is_one_of(c, "123456789gkKGXRCNHhVZocE"))
         return false;
     self->at += 2;
-    if (c == 'Q') {
-        while (self->at < self->size && !(peek(self, 0) == '\\' && peek(self, 1) == 'E'))
-            self->at++;
-    } else if (is_one_of(c, "xpP") && peek(self, 0) == '{') {
+    if (c == 'Q')
+        return take_quotation(self);
+    if (is_one_of(c, "xpP") && peek(self, 0) == '{') {
         while (self->at < self->size && peek(self, 0) != '}')
             self->at++;
         self->at++;
@@ -60,17 +71,34 @@ static bool take_escape(struct scan *self)
     return true;
 }
 
-static void skip_class(struct scan *self)
+/* How long a name such as [:alpha:] or [:^alpha:] is; 0: a bracket like any character, as "[:" is
+ * where no name follows. */
+static size_t name_size(const struct scan *self)
+{
+    if (peek(self, 0) != '[' || peek(self, 1) != ':')
+        return 0;
+    size_t size = peek(self, 2) == '^' ? 3 : 2;
+    while ((peek(self, size) >= 'a' && peek(self, size) <= 'z') ||
+           (peek(self, size) >= 'A' && peek(self, size) <= 'Z'))
+        size++;
+    return peek(self, size) == ':' && peek(self, size + 1) == ']' ? size + 2 : 0;
+}
+
+/* At a "[". The class must end here where it ends for PCRE2: what is taken for a part of it is not
+ * looked at. So it has no \Q, nor an escape that takes the character behind it, as \c does. */
+static bool take_class(struct scan *self)
 {
     self->at += peek(self, 1) == '^' ? 2 : 1;
     self->at += peek(self, 0) == ']' ? 1 : 0;
     while (self->at < self->size && peek(self, 0) != ']') {
-        if (peek(self, 0) == '[' && peek(self, 1) == ':')
-            while (self->at < self->size && !(peek(self, 0) == ':' && peek(self, 1) == ']'))
-                self->at++;
-        self->at += peek(self, 0) == '\\' || peek(self, 0) == ':' ? 2 : 1;
+        size_t name = name_size(self);
+        bool is_escape = peek(self, 0) == '\\';
+        if (is_escape && is_one_of(peek(self, 1), "gkKGXRCNHhVZocQE"))
+            return false;
+        self->at += name ? name : is_escape ? 2 : 1;
     }
     self->at++;
+    return true;
 }
 
 /* At a "(": a group, named or with flags, but no condition, assertion, recursion or verb. */
@@ -119,7 +147,7 @@ static bool scan_all(struct scan *self)
         if (c == '\\')
             is_good = take_escape(self);
         else if (c == '[')
-            skip_class(self);
+            is_good = take_class(self);
         else if (c == '(')
             is_good = take_group(self);
         else if (is_one_of(c, "*+?{"))
