@@ -2,6 +2,7 @@
 #include "cel/fixture.h"
 
 #include "base/limits.h"
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -239,6 +240,53 @@ static void test_patterns(void **state)
     buf_release(&text);
 }
 
+/* What a {n} stands for is not counted as work by the engine, and is charged for beforehand. */
+static void test_weight_of_patterns(void **state)
+{
+    (void)state;
+    static const char *const TEXTS[] = {
+        "s.matches('(?:(?:a{100}){10}){1}b')",
+        "s.matches('(?:aaaaaaaaaaaaaaaaaaaa){1000}b')",
+        "s.matches('(?:(?:a{300}){10}){10}b')",
+    };
+    value_t *world = value_map();
+    char *large = xcalloc(1, 100001);
+    memset(large, 'a', 100000);
+    value_set_string(world, "s", large);
+    for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
+        cel_t *program = NULL;
+        value_t *value = NULL;
+        double start = cpu_seconds();
+        int code = cel_compile(TEXTS[i], strlen(TEXTS[i]), &program, NULL);
+        if (!code)
+            code = cel_eval(program, fixture_resolve, world, &value, NULL);
+        double took = cpu_seconds() - start;
+        if (code != (int[]){0, ERR_LIMIT, ERR_INVALID}[i] || took > LONGEST_SECONDS)
+            fail_msg("%s: %d, took %.3f s", TEXTS[i], code, took);
+        value_destroy(&value);
+        cel_destroy(&program);
+    }
+    free(large);
+    value_destroy(&world);
+}
+
+static void test_depth_of_patterns(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    struct err err = {0};
+    for (int depth = 249; depth <= 250; depth++) {
+        buf_clear(&text);
+        buf_puts(&text, "s.matches('");
+        repeat(&text, "(", (size_t)depth);
+        repeat(&text, ")", (size_t)depth);
+        buf_puts(&text, "')");
+        assert_int_equal(run(buf_string(&text), text.size, &err), depth == 249 ? 0 : ERR_INVALID);
+    }
+    assert_non_null(strstr(err.what, "249 groups within each other"));
+    buf_release(&text);
+}
+
 /* A list of 100,000 items is no explosion. */
 static void test_large_data_is_fine(void **state)
 {
@@ -272,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_size_of_the_text),        cmocka_unit_test(test_steps),
         cmocka_unit_test(test_bounds_are_not_absorbed), cmocka_unit_test(test_memory),
         cmocka_unit_test(test_depth_of_what_is_made),   cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_weight_of_patterns),      cmocka_unit_test(test_depth_of_patterns),
         cmocka_unit_test(test_large_data_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,7 +319,41 @@ struct evaluation {
     void *context;
     struct err *err;
     int64_t *steps; /* left for all expressions together */
+    size_t *bytes;  /* left for all that they are put into together, which may be no larger value */
 };
+
+static int take_bytes(const struct evaluation *self, size_t size)
+{
+    if (size <= *self->bytes) {
+        *self->bytes -= size;
+        return 0;
+    }
+    err_set(self->err, ERR_TOO_LARGE, "this makes the whole grow above %u bytes",
+            LIMIT_VALUE_BYTES);
+    err_fix(self->err, "put only what is needed of the values into it");
+    return ERR_TOO_LARGE;
+}
+
+/* At least so many bytes has the value, as JSON and as MessagePack; not looked at further once
+ * there are more than `most`, so that a large value costs no more than what it may take. */
+static size_t least_bytes(const value_t *value, size_t most)
+{
+    enum value_type type = value_type(value);
+    size_t bytes = 1;
+    if (type == VALUE_STRING)
+        return bytes + value_size(value);
+    if (type != VALUE_LIST && type != VALUE_MAP)
+        return bytes;
+    for (size_t i = 0; i < value_size(value) && bytes <= most; i++) {
+        size_t key_size = 0;
+        if (type == VALUE_MAP)
+            (void)value_key_at(value, i, &key_size);
+        const value_t *item = type == VALUE_MAP ? value_member_at(value, i) : value_at(value, i);
+        bytes += key_size;
+        bytes += bytes <= most ? least_bytes(item, most - bytes) : 0;
+    }
+    return bytes;
+}
 
 static int eval_part(const struct evaluation *self, const struct node *node,
                      const struct part *part, value_t **ret_value)
@@ -331,36 +365,44 @@ static int eval_part(const struct evaluation *self, const struct node *node,
     return code;
 }
 
-static void put_value(struct buf *out, const value_t *value)
+/* Looks at the size before anything grows. JSON may still turn out longer than the least. */
+static int put_value(const struct evaluation *self, struct buf *out, const value_t *value)
 {
-    if (value_type(value) == VALUE_STRING)
+    bool is_text = value_type(value) == VALUE_STRING;
+    size_t least = is_text ? value_size(value) : least_bytes(value, *self->bytes);
+    size_t start = out->size;
+    int code = take_bytes(self, least);
+    if (code)
+        return code;
+    if (is_text) {
         buf_append(out, value_as_string(value), value_size(value));
+        return 0;
+    }
+    value_to_json(value, VALUE_JSON_COMPACT, out);
+    return take_bytes(self, out->size - start - least);
+}
+
+static int put_part(const struct evaluation *self, const struct node *node, const struct part *part,
+                    struct buf *out)
+{
+    value_t *value = NULL;
+    int code = part->program ? eval_part(self, node, part, &value) : take_bytes(self, part->size);
+    if (code)
+        return code;
+    if (part->program)
+        code = put_value(self, out, value);
     else
-        value_to_json(value, VALUE_JSON_COMPACT, out);
+        buf_append(out, part->text, part->size);
+    value_destroy(&value);
+    return code;
 }
 
 static int put_parts(const struct evaluation *self, const struct node *node, struct buf *out)
 {
-    for (size_t i = 0; i < node->count; i++) {
-        const struct part *part = &node->parts[i];
-        if (!part->program) {
-            buf_append(out, part->text, part->size);
-            continue;
-        }
-        value_t *value = NULL;
-        int code = eval_part(self, node, part, &value);
-        if (code)
-            return code;
-        put_value(out, value);
-        value_destroy(&value);
-        if (out->size > LIMIT_VALUE_BYTES) {
-            code = err_set(self->err, ERR_TOO_LARGE, "the text grows above %u bytes",
-                           LIMIT_VALUE_BYTES);
-            err_fix(self->err, "put only what is needed of the values into it");
-            return code;
-        }
-    }
-    return 0;
+    int code = 0;
+    for (size_t i = 0; i < node->count && !code; i++)
+        code = put_part(self, node, &node->parts[i], out);
+    return code;
 }
 
 static int eval_text(const struct evaluation *self, const struct node *node, value_t **ret_value)
@@ -370,6 +412,21 @@ static int eval_text(const struct evaluation *self, const struct node *node, val
     if (!code)
         *ret_value = value_string_n(buf_string(&text), text.size);
     buf_release(&text);
+    return code;
+}
+
+/* A value that stands alone is bounded already; within others it counts with them. */
+static int eval_sole(const struct evaluation *self, const struct node *node,
+                     const struct place *place, value_t **ret_value)
+{
+    value_t *value = NULL;
+    int code = eval_part(self, node, &node->parts[0], &value);
+    if (!code && place)
+        code = take_bytes(self, least_bytes(value, *self->bytes));
+    if (code)
+        value_destroy(&value);
+    else
+        *ret_value = value;
     return code;
 }
 
@@ -407,7 +464,7 @@ static int eval_node(const struct evaluation *self, const struct node *node,
     int code = 0;
     switch (node->kind) {
     case NODE_LITERAL: *ret_value = value_ref(node->literal); return 0;
-    case NODE_EXPRESSION: code = eval_part(self, node, &node->parts[0], ret_value); break;
+    case NODE_EXPRESSION: code = eval_sole(self, node, place, ret_value); break;
     case NODE_TEXT: code = eval_text(self, node, ret_value); break;
     case NODE_LIST:
     case NODE_MAP: return eval_children(self, node, place, ret_value);
@@ -422,7 +479,8 @@ int cel_template_eval(const cel_template_t *self, cel_resolve_fn resolve, void *
                       value_t **ret_value, struct err *err)
 {
     int64_t steps = LIMIT_EXPRESSION_STEPS;
-    struct evaluation evaluation = {resolve, context, err, &steps};
+    size_t bytes = LIMIT_VALUE_BYTES;
+    struct evaluation evaluation = {resolve, context, err, &steps, &bytes};
     value_t *value = NULL;
     int code = eval_node(&evaluation, &self->root, NULL, &value);
     if (code)

@@ -246,6 +246,55 @@ static void test_growth_is_bounded(void **state)
     buf_release(&text);
 }
 
+struct counted {
+    value_t *world;
+    int count;
+};
+
+static int resolve_counted(void *context, const char *name, value_t **ret_value, struct err *err)
+{
+    struct counted *self = context;
+    self->count++;
+    return fixture_resolve(self->world, name, ret_value, err);
+}
+
+/* Many texts share the bytes of one value: no more of them is made than fits into it. */
+static void test_bytes_are_shared(void **state)
+{
+    (void)state;
+    static const char *const TEXTS[] = {"x{{t}}", "{{t}}", "{{t + 'x'}}", "{{l}} of {{i}}",
+                                        "{{[t]}}"};
+    value_t *world = fixture_parse("{\"i\":1}");
+    char *large = xcalloc(1, (10 << 20) + 1);
+    memset(large, 'x', 10 << 20);
+    value_t *list = value_list();
+    value_t *item = value_string(large);
+    value_append(list, &item);
+    value_set_string(world, "t", large);
+    free(large);
+    value_set(world, "l", &list);
+    for (size_t i = 0; i < sizeof TEXTS / sizeof TEXTS[0]; i++) {
+        value_t *literal = value_list();
+        cel_template_t *template = NULL;
+        value_t *result = NULL;
+        struct counted counted = {.world = world};
+        struct err err = {0};
+        for (int key = 0; key < 40; key++) {
+            item = value_string(TEXTS[i]);
+            value_append(literal, &item);
+        }
+        assert_int_equal(cel_template_compile(literal, &template, NULL), 0);
+        assert_int_equal(cel_template_eval(template, resolve_counted, &counted, &result, &err),
+                         ERR_TOO_LARGE);
+        assert_null(result);
+        assert_string_equal(err.where, "[6]");
+        assert_int_equal(counted.count, strchr(TEXTS[i], 'i') ? 13 : 7);
+        cel_template_destroy(&template);
+        value_destroy(&literal);
+    }
+    value_destroy(&world);
+}
+
 /* Many expressions share the steps of one. */
 static void test_steps_are_shared(void **state)
 {
@@ -291,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_depth_of_results),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_growth_is_bounded),
+        cmocka_unit_test(test_bytes_are_shared),
         cmocka_unit_test(test_steps_are_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,9 @@ static const char *const TWO[] = {"delegate_to_agent", "delegate_to_agent", NULL
 /* Agents lead (may ask a and b), a and b (may ask each other and c), c; one instance of each. */
 static struct uuid begin_with(struct fixture *f, struct pinned_agent lead, bool again)
 {
+    static const char *const all[] = {"a", "b", "c", "lead", "missing", NULL};
     if (!lead.delegates)
-        lead.delegates = (const char *const[]){"a", "b", "c", "lead", "missing", NULL};
+        lead.delegates = all;
     lead.name = "lead";
     model(f, lead);
     model(f, (struct pinned_agent){.name = "a", TO("*")});
@@ -630,7 +631,7 @@ static void test_long_failures_of_delegates_are_cut(void **state)
     turn(f, n, 1, 1, 30, ONE);
     delegate(f, n, 1, 0, "a", "1");
     static char text[100001];
-    for (size_t i = 1; i + 1 < sizeof text; i += 2)
+    for (size_t i = 1; i + 2 < sizeof text; i += 2)
         memcpy(text + i, "\xc3\xa9", 2);
     text[0] = 'x';
     step(f, dispatch_of(f, "n/1"),

@@ -447,7 +447,7 @@ static void test_large_values_are_read_once(void **state)
     (void)state;
     struct fixture *f = fixture_new();
     static struct node nodes[102];
-    static char ids[100][8];
+    static char ids[100][16];
     static const char *const after[] = {"gate"};
     struct buf say = {0}, input = {0};
     buf_puts(&input, "{\"a\": 1, \"big\": \"");
