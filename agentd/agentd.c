@@ -397,24 +397,19 @@ static void trim(struct agentd *self)
     (void)malloc_trim(0);
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t next_wake_us(const struct agentd *self)
 {
-    int64_t wake_us = earlier(peer_deadline(self->peer), jobs_deadline(self->jobs));
+    int64_t wake_us = clock_earlier(peer_deadline(self->peer), jobs_deadline(self->jobs));
     if (self->link) {
-        wake_us = earlier(wake_us, link_deadline(self->link));
+        wake_us = clock_earlier(wake_us, link_deadline(self->link));
         if (jobs_effects(self->jobs))
-            wake_us = earlier(wake_us, link_lease_until(self->link) + 1);
+            wake_us = clock_earlier(wake_us, link_lease_until(self->link) + 1);
         if (self->busy_us > self->now_us - LIMIT_BEAT_US)
-            wake_us = earlier(wake_us, self->busy_us + LIMIT_BEAT_US);
+            wake_us = clock_earlier(wake_us, self->busy_us + LIMIT_BEAT_US);
     }
     if (self->phase == DRAINING)
-        wake_us = earlier(wake_us, self->drain_until_us);
-    return earlier(wake_us, self->now_us + POLL_MAX_US);
+        wake_us = clock_earlier(wake_us, self->drain_until_us);
+    return clock_earlier(wake_us, self->now_us + POLL_MAX_US);
 }
 
 static void wait_for_work(struct agentd *self)

@@ -111,14 +111,9 @@ static int read_entries(struct job *job, const value_t *document, struct err *er
 
 static int refusal_of(const struct wire_reply *reply, struct err *err)
 {
-    int code = err_from_name(reply->error);
-    return err_set(err, code, "the coordinator can't give the task's history: %s",
-                   reply->what[0] ? reply->what : err_text(code));
-}
-
-static bool is_passing(int code)
-{
-    return code == ERR_BUSY || code == ERR_AGAIN || code == ERR_UNREACHABLE || code == ERR_TIMEOUT;
+    struct err refusal = {0};
+    int code = wire_reply_error(reply, &refusal);
+    return err_set(err, code, "the coordinator can't give the task's history: %s", refusal.what);
 }
 
 static void take(jobs_t *self, struct job *job, const struct message *message)
@@ -128,7 +123,7 @@ static void take(jobs_t *self, struct job *job, const struct message *message)
     const struct wire_reply *reply = &message->body.reply;
     int rc = reply->error[0] ? refusal_of(reply, &err)
                              : value_from_msgpack(message->payload, &document, &err);
-    if (reply->error[0] && is_passing(rc))
+    if (reply->error[0] && err_is_passing(rc))
         return; /* asked again by and by */
     job->turns->history = (struct asking){0};
     if (!rc)

@@ -1,5 +1,6 @@
 /* Does what the conversations of tasks say: asks models through egress, and reports. */
 #include "agentd/jobs_core.h"
+#include "base/clock.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,23 +19,18 @@ static void set_journal(jobs_t *self, struct turns *turns, uint32_t step)
     turns->journal = step;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 void turns_set_wake(jobs_t *self, struct job *job)
 {
     const struct turns *turns = job->turns;
     int64_t wake_us = INT64_MAX;
     if (job->transfer.correlation)
-        wake_us = earlier(wake_us, job->transfer.again_us);
+        wake_us = clock_earlier(wake_us, job->transfer.again_us);
     if (turns->history.correlation)
-        wake_us = earlier(wake_us, turns->history.again_us);
+        wake_us = clock_earlier(wake_us, turns->history.again_us);
     if (turns->call.correlation)
-        wake_us = earlier(wake_us, turns->call.again_us);
+        wake_us = clock_earlier(wake_us, turns->call.again_us);
     for (const struct tool *tool = turns->tools; tool; tool = tool->next)
-        wake_us = earlier(wake_us, tool->timeout_at_us);
+        wake_us = clock_earlier(wake_us, tool->timeout_at_us);
     job->wake_at_us = wake_us;
     job_schedule(self, job);
 }

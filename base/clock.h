@@ -9,6 +9,12 @@
 int64_t clock_utc_us(void);       /* microseconds since 1970, may jump */
 int64_t clock_monotonic_us(void); /* CLOCK_BOOTTIME: never goes back, counts suspend */
 
+/* Of two times by one clock; INT64_MAX: never. */
+static inline int64_t clock_earlier(int64_t a_us, int64_t b_us)
+{
+    return a_us < b_us ? a_us : b_us;
+}
+
 #define CLOCK_TEXT_SIZE 32
 /* RFC 3339 with microseconds and Z. Returns ret_text. */
 const char *clock_format(int64_t utc_us, char ret_text[CLOCK_TEXT_SIZE]);

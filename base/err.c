@@ -104,6 +104,11 @@ const char *err_text(int code)
     return entry ? entry->text : "an unknown error";
 }
 
+bool err_is_passing(int code)
+{
+    return code == ERR_BUSY || code == ERR_AGAIN || code == ERR_UNREACHABLE || code == ERR_TIMEOUT;
+}
+
 int err_from_name(const char *name)
 {
     if (strcmp(name, "ok") == 0)

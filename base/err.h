@@ -5,6 +5,7 @@
 #ifndef AF_BASE_ERR_H
 #define AF_BASE_ERR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* code, number, name on the wire and in JSON, default text */
@@ -60,6 +61,8 @@ void err_fix(struct err *self, const char *format, ...) __attribute__((format(pr
 
 const char *err_name(int code); /* "not_found"; "ok" for 0; "internal" for an unknown code */
 const char *err_text(int code);
+/* Whether a request that was refused so may be good by and by, as it is. */
+bool err_is_passing(int code);
 int err_from_name(const char *name); /* ERR_INTERNAL for an unknown name */
 /* "what (where): fix" in one line, cut to size. Returns buffer. */
 const char *err_format(const struct err *self, char *buffer, size_t size);

@@ -159,11 +159,6 @@ static int compile(const struct version *version, struct bytes payload, uint32_t
     return rc;
 }
 
-static bool is_passing(int code)
-{
-    return code == ERR_BUSY || code == ERR_AGAIN || code == ERR_UNREACHABLE || code == ERR_TIMEOUT;
-}
-
 static struct version *find_correlation(const struct versions *self, uint64_t correlation)
 {
     struct version *version = self->first;
@@ -197,7 +192,7 @@ struct version *versions_receive(struct versions *self, uint64_t correlation,
     }
     if (err)
         *err = why;
-    if (!version->number || is_passing(rc)) {
+    if (!version->number || err_is_passing(rc)) {
         if (version->ask_us < now_us + LIMIT_RESEND_FIRST_US)
             version->ask_us = now_us + LIMIT_RESEND_FIRST_US;
         return NULL;

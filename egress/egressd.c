@@ -418,22 +418,17 @@ static void say_refused(egressd_t *self)
     self->refused = refused;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static long poll_timeout_ms(const egressd_t *self, bool busy)
 {
-    int64_t wake_us = earlier(self->now_us + POLL_MAX_US, link_deadline(self->link));
-    wake_us = earlier(wake_us, peer_deadline(self->peer));
-    wake_us = earlier(wake_us, calls_deadline(self->calls));
-    wake_us = earlier(wake_us, versions_deadline(&self->versions));
-    wake_us = earlier(wake_us, self->script.deadline(self->script.self));
+    int64_t wake_us = clock_earlier(self->now_us + POLL_MAX_US, link_deadline(self->link));
+    wake_us = clock_earlier(wake_us, peer_deadline(self->peer));
+    wake_us = clock_earlier(wake_us, calls_deadline(self->calls));
+    wake_us = clock_earlier(wake_us, versions_deadline(&self->versions));
+    wake_us = clock_earlier(wake_us, self->script.deadline(self->script.self));
     if (self->waits_for_lease && link_state(self->link) == LINK_OPEN)
-        wake_us = earlier(wake_us, self->beat_us + BEAT_AGAIN_US);
+        wake_us = clock_earlier(wake_us, self->beat_us + BEAT_AGAIN_US);
     if (self->draining)
-        wake_us = earlier(wake_us, self->end_us);
+        wake_us = clock_earlier(wake_us, self->end_us);
     if (busy || wake_us <= self->now_us)
         return 0;
     return (long)((wake_us - self->now_us + 999) / 1000);

@@ -225,18 +225,13 @@ static bool is_over(hostd_t *self)
     return reports_pending(self->reports) == 0 || link_state(self->link) != LINK_OPEN;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static long poll_timeout_ms(hostd_t *self, bool busy)
 {
-    int64_t deadline_us = earlier(plan_deadline(self->plan), fleet_deadline(self->fleet));
-    deadline_us = earlier(deadline_us, link_deadline(self->link));
-    deadline_us = earlier(deadline_us, peer_deadline(self->peer));
+    int64_t deadline_us = clock_earlier(plan_deadline(self->plan), fleet_deadline(self->fleet));
+    deadline_us = clock_earlier(deadline_us, link_deadline(self->link));
+    deadline_us = clock_earlier(deadline_us, peer_deadline(self->peer));
     if (self->stopping)
-        deadline_us = earlier(deadline_us, self->stop_us);
+        deadline_us = clock_earlier(deadline_us, self->stop_us);
     if (busy || deadline_us <= self->now_us)
         return 0;
     int64_t left_ms = (deadline_us - self->now_us) / 1000 + 1;
