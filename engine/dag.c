@@ -54,6 +54,15 @@ uint32_t dag_find(const dag_t *self, const char *id, size_t id_size)
     return found ? (uint32_t)(found - 1) : NONE;
 }
 
+uint32_t dag_find_variable(const dag_t *self, const char *variable, bool *ret_facts)
+{
+    bool facts = strncmp(variable, NODES_PREFIX, PREFIX_SIZE) == 0;
+    const char *id = facts ? variable + PREFIX_SIZE : variable;
+    if (ret_facts)
+        *ret_facts = facts;
+    return dag_find(self, id, strlen(id));
+}
+
 static uint32_t add_agent(struct builder *self, const char *name)
 {
     dag_t *dag = self->dag;
@@ -175,8 +184,7 @@ static int find_variable(const dag_t *dag, const char *name, bool has_items, uin
         return 0;
     if (has_items && (strcmp(name, "item") == 0 || strcmp(name, "index") == 0))
         return 0;
-    const char *id = strncmp(name, NODES_PREFIX, PREFIX_SIZE) == 0 ? name + PREFIX_SIZE : name;
-    *ret_node = dag_find(dag, id, strlen(id));
+    *ret_node = dag_find_variable(dag, name, NULL);
     if (*ret_node != NONE)
         return 0;
     int r =

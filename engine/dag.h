@@ -90,6 +90,9 @@ uint32_t dag_nodes(const dag_t *self);
 const struct dag_node *dag_node(const dag_t *self, uint32_t index);
 /* Nodes keep the order of the definition. UINT32_MAX when there is none of that id. */
 uint32_t dag_find(const dag_t *self, const char *id, size_t id_size);
+/* The node that a variable of an expression reads, its output ("a") or what else is known of it
+ * ("nodes.a": *ret_facts, which may be NULL); UINT32_MAX: it reads none. */
+uint32_t dag_find_variable(const dag_t *self, const char *variable, bool *ret_facts);
 const cel_t *dag_output(const dag_t *self); /* NULL: the default rule */
 int64_t dag_time_us(const dag_t *self);
 uint32_t dag_parallel(const dag_t *self);

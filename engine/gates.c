@@ -1,6 +1,5 @@
 #include "base/limits.h"
 #include "engine/decide.h"
-#include <string.h>
 
 /* Evaluates what stands between the ends of sources and a task that may run, and journals what it
  * came to. The fold asks (fold_gates.c); a question may be out of date when its turn comes. */
@@ -27,12 +26,8 @@ static struct failure failure_of(struct call *call, const struct err *err)
 /* Whether all nodes that the condition reads have ended. */
 static bool can_tell(const struct exec *exec, const cel_t *condition)
 {
-    static const char prefix[] = "nodes.";
     for (size_t i = 0; i < cel_variables(condition); i++) {
-        const char *name = cel_variable(condition, i);
-        if (strncmp(name, prefix, sizeof prefix - 1) == 0)
-            name += sizeof prefix - 1;
-        uint32_t node = exec_find(exec, name);
+        uint32_t node = dag_find_variable(exec->dag, cel_variable(condition, i), NULL);
         if (node != NO_NODE && !task_ended(&exec->tasks[node]))
             return false;
     }

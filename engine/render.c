@@ -5,9 +5,6 @@
 /* Templates and expressions over the values of an execution. What nobody reads is never decoded,
  * and what is passed on whole is not decoded either. */
 
-#define NODES_PREFIX "nodes."
-#define PREFIX_SIZE  (sizeof(NODES_PREFIX) - 1)
-
 static const uint8_t packed_null[1] = {0xc0};
 
 struct scope {
@@ -183,8 +180,8 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
         *ret_value = value_int(exec->tasks[scope->item].origin->number);
         return 0;
     }
-    bool facts = strncmp(name, NODES_PREFIX, PREFIX_SIZE) == 0;
-    uint32_t node = exec_find(exec, facts ? name + PREFIX_SIZE : name);
+    bool facts;
+    uint32_t node = dag_find_variable(exec->dag, name, &facts);
     if (node == NO_NODE)
         return err_set(err, ERR_NOT_FOUND, "there is no variable \"%s\"", name);
     const struct datum *output = output_of(scope, node);
@@ -200,14 +197,17 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
 static bool pass_whole(const struct scope *scope, const char *variable, struct datum *ret_datum)
 {
     const struct datum *datum = NULL;
-    if (!variable || strcmp(variable, "execution") == 0 ||
-        strncmp(variable, NODES_PREFIX, PREFIX_SIZE) == 0 || strcmp(variable, "item") == 0 ||
+    bool facts;
+    if (!variable || strcmp(variable, "execution") == 0 || strcmp(variable, "item") == 0 ||
         strcmp(variable, "index") == 0)
+        return false;
+    uint32_t node = dag_find_variable(scope->exec->dag, variable, &facts);
+    if (facts)
         return false;
     if (strcmp(variable, "input") == 0)
         datum = &scope->exec->input->datum;
     else
-        datum = output_of(scope, exec_find(scope->exec, variable));
+        datum = output_of(scope, node);
     if (datum && !datum_absent(datum))
         *ret_datum = datum_copy(&scope->call->out->arena, datum);
     else
@@ -303,15 +303,26 @@ static void put_big_endian(struct buf *out, uint32_t number, unsigned size)
         buf_putc(out, (char)(uint8_t)(number >> (8 * size)));
 }
 
-static void pack_map_head(struct buf *out, uint32_t count)
+/* fix: the format's byte for up to 15 members; wide: that for two octets of a count. */
+static void pack_head(struct buf *out, uint32_t count, uint8_t fix, uint8_t wide)
 {
     if (count < 16) {
-        buf_putc(out, (char)(uint8_t)(0x80u | count));
+        buf_putc(out, (char)(uint8_t)(fix | count));
         return;
     }
     bool small = count <= UINT16_MAX;
-    buf_putc(out, (char)(small ? 0xde : 0xdf));
+    buf_putc(out, (char)(small ? wide : wide + 1));
     put_big_endian(out, count, small ? 2 : 4);
+}
+
+static void pack_map_head(struct buf *out, uint32_t count)
+{
+    pack_head(out, count, 0x80, 0xde);
+}
+
+static void pack_list_head(struct buf *out, uint32_t count)
+{
+    pack_head(out, count, 0x90, 0xdc);
 }
 
 static void pack_id(struct buf *out, const char *id)
@@ -326,29 +337,28 @@ static void pack_id(struct buf *out, const char *id)
     buf_append(out, id, size);
 }
 
+/* A value that has room behind what is packed already; NULL reads as null. what: is too large, with
+ * its verb. */
+static int take_part(struct call *call, const struct datum *datum, const struct buf *out,
+                     const char *what, struct bytes *ret_bytes, struct err *err)
+{
+    *ret_bytes = (struct bytes){packed_null, sizeof packed_null};
+    int r = datum ? datum_bytes(call, datum, ret_bytes, err) : 0;
+    if (!r && ret_bytes->size > LIMIT_VALUE_BYTES - out->size)
+        r = err_set(err, ERR_TOO_LARGE, "%s larger than %u bytes", what, LIMIT_VALUE_BYTES);
+    return r;
+}
+
 static int pack_member(struct call *call, const char *id, const struct datum *datum,
-                       struct buf *out, struct err *err)
+                       const char *what, struct buf *out, struct err *err)
 {
     struct bytes bytes;
-    int r = datum_bytes(call, datum, &bytes, err);
-    if (!r && bytes.size > LIMIT_VALUE_BYTES - out->size)
-        r = err_set(err, ERR_TOO_LARGE, "the value is larger than %u bytes", LIMIT_VALUE_BYTES);
+    int r = take_part(call, datum, out, what, &bytes, err);
     if (r)
         return r;
     pack_id(out, id);
     buf_append_bytes(out, bytes);
     return 0;
-}
-
-static void pack_list_head(struct buf *out, uint32_t count)
-{
-    if (count < 16) {
-        buf_putc(out, (char)(uint8_t)(0x90u | count));
-        return;
-    }
-    bool small = count <= UINT16_MAX;
-    buf_putc(out, (char)(small ? 0xdc : 0xdd));
-    put_big_endian(out, count, small ? 2 : 4);
 }
 
 int render_gathered(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
@@ -360,12 +370,9 @@ int render_gathered(struct call *call, struct exec *exec, uint32_t node, struct 
     pack_list_head(&packed, talk->children_count);
     for (uint32_t i = 0; !r && i < talk->children_count; i++) {
         const struct answer *answer = exec->tasks[talk->children[i]].answer;
-        struct bytes bytes = {packed_null, sizeof packed_null};
-        if (answer)
-            r = datum_bytes(call, &answer->datum, &bytes, err);
-        if (!r && bytes.size > LIMIT_VALUE_BYTES - packed.size)
-            r = err_set(err, ERR_TOO_LARGE, "the outputs of its items are larger than %u bytes",
-                        LIMIT_VALUE_BYTES);
+        struct bytes bytes;
+        r = take_part(call, answer ? &answer->datum : NULL, &packed, "the outputs of its items are",
+                      &bytes, err);
         if (!r)
             buf_append_bytes(&packed, bytes);
     }
@@ -384,9 +391,9 @@ int render_delegation(struct call *call, const struct datum *message, const stru
         return 0;
     }
     pack_map_head(&packed, 2);
-    int r = pack_member(call, "message", message, &packed, err);
+    int r = pack_member(call, "message", message, "the value is", &packed, err);
     if (!r)
-        r = pack_member(call, "context", context, &packed, err);
+        r = pack_member(call, "context", context, "the value is", &packed, err);
     if (!r)
         r = store_composed(call, buf_bytes(&packed), ret_datum, err);
     buf_release(&packed);
@@ -399,21 +406,6 @@ int render_value(struct call *call, value_t **value_p, struct datum *ret_datum, 
 }
 
 /* --- the output ------------------------------------------------------------------------------- */
-
-static int pack_output_of(struct scope *scope, uint32_t node, struct buf *out, struct err *err)
-{
-    const struct datum *output = output_of(scope, node);
-    struct bytes bytes = {packed_null, sizeof packed_null};
-    int r = output ? datum_bytes(scope->call, output, &bytes, err) : 0;
-    if (!r && bytes.size > LIMIT_VALUE_BYTES - out->size)
-        r = err_set(err, ERR_TOO_LARGE, "the outputs together are larger than %u bytes",
-                    LIMIT_VALUE_BYTES);
-    if (r)
-        return r;
-    pack_id(out, dag_node(scope->exec->dag, node)->id);
-    buf_append_bytes(out, bytes);
-    return 0;
-}
 
 /* Rule 12: the outputs of the nodes that nothing depends on, packed without decoding them. */
 static int default_output(struct scope *scope, struct datum *ret_datum, struct err *err)
@@ -428,7 +420,8 @@ static int default_output(struct scope *scope, struct datum *ret_datum, struct e
     int r = 0;
     for (uint32_t i = 0; !r && i < scope->exec->nodes; i++)
         if (dag_node(dag, i)->targets_count == 0)
-            r = pack_output_of(scope, i, &packed, err);
+            r = pack_member(scope->call, dag_node(dag, i)->id, output_of(scope, i),
+                            "the outputs together are", &packed, err);
     if (!r)
         r = store_composed(scope->call, buf_bytes(&packed), ret_datum, err);
     buf_release(&packed);
