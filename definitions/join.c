@@ -105,15 +105,21 @@ value_t *definitions_missing_rules(const struct definitions *self)
 /* --- what is wrong -----------------------------------------------------------------------------
  */
 
+/* The place of an agent's `model`. reread_close() ends it. */
+static struct place open_model(struct reread *reread, const struct definition *agent,
+                               struct diagnostics *diagnostics)
+{
+    reread_open(reread, agent->source, agent->file, agent->line, diagnostics);
+    const struct node *model = node_get(reread->root, "model");
+    check_enter(&reread->check, "model");
+    return model ? reread_place(reread, model->place) : (struct place){agent->line, 1};
+}
+
 static void report_missing(const struct definition *agent, const char *path,
                            const struct definition_file *file, struct diagnostics *diagnostics)
 {
     struct reread reread;
-    reread_open(&reread, agent->source, agent->file, agent->line, diagnostics);
-    const struct node *model = node_get(reread.root, "model");
-    struct place place =
-        model ? reread_place(&reread, model->place) : (struct place){agent->line, 1};
-    check_enter(&reread.check, "model");
+    struct place place = open_model(&reread, agent, diagnostics);
     if (file && file->unread)
         check_error(&reread.check, place, "missing_rules", "name a file that can be read",
                     "the file %s can't be read: %s", check_shown(&reread.check, path),
@@ -133,11 +139,7 @@ static void report_missing(const struct definition *agent, const char *path,
 static void report_too_large(const struct definition *agent, struct diagnostics *diagnostics)
 {
     struct reread reread;
-    reread_open(&reread, agent->source, agent->file, agent->line, diagnostics);
-    const struct node *model = node_get(reread.root, "model");
-    struct place place =
-        model ? reread_place(&reread, model->place) : (struct place){agent->line, 1};
-    check_enter(&reread.check, "model");
+    struct place place = open_model(&reread, agent, diagnostics);
     check_error(&reread.check, place, "too_large",
                 "let smaller files hold the rules, or apply the agents in several sets",
                 "with the rules of this model, the agents of this set have more than %u MiB of "
