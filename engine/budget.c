@@ -110,6 +110,7 @@ struct share {
 struct shares {
     struct share *items;
     size_t count;
+    bool full; /* the execution's own limit: nobody gets anything more */
 };
 
 static struct share *share_of(struct shares *self, uint32_t limit, bool cost)
@@ -121,13 +122,15 @@ static struct share *share_of(struct shares *self, uint32_t limit, bool cost)
     return &self->items[self->count++];
 }
 
-static bool fits(struct share *share, const struct budget *budget, uint64_t bound)
+static bool fits(struct shares *self, struct share *share, const struct budget *budget,
+                 uint64_t bound)
 {
     uint64_t free = budget->free > share->taken ? budget->free - share->taken : 0;
     bool all_left = share->taken == 0 && budget->free == budget->left;
     if (!share->full && (bound <= free || all_left))
         return true;
     share->full = true;
+    self->full |= share->limit == NO_NODE;
     return false;
 }
 
@@ -139,19 +142,11 @@ static bool may_have(struct shares *shares, const struct live *live)
     uint64_t price = bound_cost(live->exec, live->node, need < tokens.left ? need : tokens.left);
     struct share *of_tokens = share_of(shares, tokens.tight, false);
     struct share *of_cost = share_of(shares, cost.tight, true);
-    if (!fits(of_tokens, &tokens, need) || !fits(of_cost, &cost, price))
+    if (!fits(shares, of_tokens, &tokens, need) || !fits(shares, of_cost, &cost, price))
         return false;
     of_tokens->taken += need < tokens.free ? need : tokens.free;
     of_cost->taken += price < cost.free ? price : cost.free;
     return true;
-}
-
-static bool is_full(const struct shares *shares)
-{
-    for (size_t i = 0; i < shares->count; i++)
-        if (shares->items[i].full && shares->items[i].limit == NO_NODE)
-            return true;
-    return false;
 }
 
 /* In the order in which they came to wait. Nobody passes one that waits for the same limit. */
@@ -160,12 +155,12 @@ static void feed_exec(struct call *call, struct exec *exec)
     size_t most = 0;
     for (const struct list *at = exec->starved.next; at != &exec->starved; at = at->next)
         most++;
-    struct shares shares = {arena_alloc(&call->out->arena, 2 * most * sizeof(struct share)), 0};
-    for (struct list *at = exec->starved.next, *next; at != &exec->starved; at = next) {
+    struct shares shares = {.items =
+                                arena_alloc(&call->out->arena, 2 * most * sizeof(struct share))};
+    for (struct list *at = exec->starved.next, *next; at != &exec->starved && !shares.full;
+         at = next) {
         struct live *live = LIST_OWNER(at, struct live, link);
         next = at->next;
-        if (is_full(&shares))
-            break;
         if (!may_have(&shares, live))
             continue;
         live_idle(call->engine, live);

@@ -352,8 +352,7 @@ static struct place *list_running(struct call *call, size_t *ret_count)
 static void look_again(struct call *call, struct live *live, uint64_t came)
 {
     const struct talk *talk = live->exec->tasks[live->node].talk;
-    const struct egress *egress =
-        talk && talk->reservation.turn > 0 ? holder(call->engine, &talk->reservation) : NULL;
+    const struct egress *egress = talk ? holder(call->engine, &talk->reservation) : NULL;
     if (!egress)
         advance(call, live);
     else if (egress->handle == came)
