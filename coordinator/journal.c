@@ -50,7 +50,7 @@ static void encode_started(const struct event_started *from, Af__Record__Event *
 static void encode_step(const struct event_step *from, Af__Record__Event *event, struct buf *out)
 {
     Af__Record__Step to = AF__RECORD__STEP__INIT;
-    Af__Record__Datum output;
+    Af__Record__Datum output, patch;
     Af__Record__Failure failure;
     Af__Record__Run run;
     Af__Record__Usage usage;
@@ -65,6 +65,7 @@ static void encode_step(const struct event_step *from, Af__Record__Event *event,
     RECORD_SET(&to, started_us, from->started_us);
     RECORD_SET(&to, ended_us, from->ended_us);
     to.output = record_datum(&from->output, &output);
+    to.patch = record_datum(&from->patch, &patch);
     to.failure = record_failure(&from->failure, &failure);
     to.has_retry_at_us = from->retry_at_us != 0;
     to.retry_at_us = from->retry_at_us;
@@ -189,6 +190,7 @@ static int decode_step(const Af__Record__Step *from, struct event_step *to, stru
         (rc = record_read_text(from->instance, "instance", &to->instance, err)) < 0 ||
         (rc = record_read_text(from->agent, "agent", &to->agent, err)) < 0 ||
         (rc = record_read_datum(from->output, "output", &to->output, err)) < 0 ||
+        (rc = record_read_datum(from->patch, "patch", &to->patch, err)) < 0 ||
         (rc = record_read_failure(from->failure, &to->failure, err)) < 0)
         return rc;
     if (from->kind < STEP_TURN || from->kind > STEP_FAILURE)

@@ -15,7 +15,7 @@ struct dag {
     struct arena arena; /* strings and arrays */
     char *name;
     struct dag_node *nodes;
-    cel_template_t **messages; /* owned; nodes only point to them */
+    cel_template_t **templates; /* owned, two for each node, which only point to them */
     uint32_t count;
     map_t *by_id; /* id -> index + 1 */
     const char **agents;
@@ -109,7 +109,7 @@ static int check_node(const struct dag_node_spec *spec, size_t index, struct err
         err_where(err, "nodes");
         return ERR_INVALID;
     }
-    if (!spec->agent || !*spec->agent) {
+    if (spec->kind == DAG_AGENT && (!spec->agent || !*spec->agent)) {
         (void)err_set(err, ERR_INVALID, "node \"%s\" names no agent", spec->id);
         err_where(err, "nodes.%s.agent", spec->id);
         return ERR_INVALID;
@@ -127,7 +127,8 @@ static int add_node(struct builder *self, uint32_t index)
     struct dag_node *node = &dag->nodes[index];
     *node = (struct dag_node){
         .id = arena_strdup(&dag->arena, spec->id),
-        .agent_index = add_agent(self, spec->agent),
+        .kind = spec->kind,
+        .agent_index = NONE,
         .join = spec->join,
         .retry = spec->retry,
         .timeout_us = spec->timeout_us,
@@ -137,7 +138,10 @@ static int add_node(struct builder *self, uint32_t index)
         .allow_again = spec->allow_again,
         .items_parallel = spec->items_parallel,
     };
-    node->agent = dag->agents[node->agent_index];
+    if (spec->kind == DAG_AGENT) {
+        node->agent_index = add_agent(self, spec->agent);
+        node->agent = dag->agents[node->agent_index];
+    }
     if (spec->on_error == DAG_FALLBACK) {
         node->fallback_index = add_agent(self, spec->fallback);
         node->fallback = dag->agents[node->fallback_index];
@@ -180,7 +184,8 @@ static int find_variable(const dag_t *dag, const char *name, bool has_items, uin
                          struct err *err)
 {
     *ret_node = NONE;
-    if (strcmp(name, "input") == 0 || strcmp(name, "execution") == 0)
+    if (strcmp(name, "input") == 0 || strcmp(name, "context") == 0 ||
+        strcmp(name, "execution") == 0)
         return 0;
     if (has_items && (strcmp(name, "item") == 0 || strcmp(name, "index") == 0))
         return 0;
@@ -189,45 +194,66 @@ static int find_variable(const dag_t *dag, const char *name, bool has_items, uin
         return 0;
     int r =
         err_set(err, ERR_INVALID, "\"%s\" is neither a node of this workflow nor a variable", name);
-    err_fix(err, "use input, execution.id or the id of a node");
+    err_fix(err, "use input, context, execution.id or the id of a node");
     return r;
 }
 
-/* Puts the place inside the message, as the template told it, behind that of the message. */
-static void where_in_message(struct err *err, const char *id)
+/* Puts the place inside a template, as it told it, behind that of the template. */
+static void where_in_template(struct err *err, const char *id, const char *key)
 {
     if (!err)
         return;
     const struct err inner = *err;
     const char *dot = *inner.where && *inner.where != '[' ? "." : "";
-    err_where(err, "nodes.%s.message%s%s", id, dot, inner.where);
+    err_where(err, "nodes.%s.%s%s%s", id, key, dot, inner.where);
 }
 
-static int add_message(struct builder *self, uint32_t index)
+/* What a node's own text reads is upstream of it by that. own: of its own output, which makes no
+ * edge. */
+static int add_variable(struct builder *self, uint32_t index, const char *name, bool items,
+                        bool own)
+{
+    uint32_t source;
+    int r = find_variable(self->dag, name, items, &source, self->err);
+    if (!r && strcmp(name, "context") == 0)
+        self->dag->nodes[index].reads_context = true;
+    if (r || source == NONE || (own && source == index))
+        return r;
+    return add_edge(self, source, index, NULL);
+}
+
+static int add_template(struct builder *self, uint32_t index, const value_t *text, const char *key,
+                        cel_template_t **ret_template)
+{
+    const struct dag_node_spec *spec = &self->spec->nodes[index];
+    if (!text)
+        return 0;
+    int r = cel_template_compile(text, ret_template, self->err);
+    if (r) {
+        where_in_template(self->err, spec->id, key);
+        return ERR_INVALID;
+    }
+    size_t variables = cel_template_variables(*ret_template);
+    bool own = text == spec->set && spec->kind == DAG_AGENT;
+    for (size_t i = 0; !r && i < variables; i++)
+        r = add_variable(self, index, cel_template_variable(*ret_template, i), spec->items != NULL,
+                         own);
+    if (r)
+        err_where(self->err, "nodes.%s.%s", spec->id, key);
+    return r;
+}
+
+static int add_templates(struct builder *self, uint32_t index)
 {
     const struct dag_node_spec *spec = &self->spec->nodes[index];
     dag_t *dag = self->dag;
-    if (!spec->message)
-        return 0;
-    int r = cel_template_compile(spec->message, &dag->messages[index], self->err);
-    if (r) {
-        where_in_message(self->err, spec->id);
-        return ERR_INVALID;
-    }
-    dag->nodes[index].message = dag->messages[index];
-    size_t variables = cel_template_variables(dag->messages[index]);
-    for (size_t i = 0; i < variables; i++) {
-        uint32_t source;
-        const char *name = cel_template_variable(dag->messages[index], i);
-        r = find_variable(dag, name, spec->items != NULL, &source, self->err);
-        if (!r && source != NONE)
-            r = add_edge(self, source, index, NULL);
-        if (r) {
-            err_where(self->err, "nodes.%s.message", spec->id);
-            return r;
-        }
-    }
-    return 0;
+    cel_template_t **own = &dag->templates[2 * index];
+    int r = add_template(self, index, spec->message, "message", &own[0]);
+    if (!r)
+        r = add_template(self, index, spec->set, "set", &own[1]);
+    dag->nodes[index].message = own[0];
+    dag->nodes[index].set = own[1];
+    return r;
 }
 
 static int compile_program(struct builder *self, const char *text, const cel_t **ret_program)
@@ -246,16 +272,11 @@ static int compile_program(struct builder *self, const char *text, const cel_t *
     return 0;
 }
 
-/* What a node's own expression reads is upstream of it by that. */
 static int add_references(struct builder *self, uint32_t index, const cel_t *program)
 {
     int r = 0;
-    for (size_t i = 0; !r && i < cel_variables(program); i++) {
-        uint32_t source;
-        r = find_variable(self->dag, cel_variable(program, i), false, &source, self->err);
-        if (!r && source != NONE)
-            r = add_edge(self, source, index, NULL);
-    }
+    for (size_t i = 0; !r && i < cel_variables(program); i++)
+        r = add_variable(self, index, cel_variable(program, i), false, false);
     return r;
 }
 
@@ -400,7 +421,7 @@ static int build(struct builder *self)
         if (!r)
             r = add_conditions(self, i, first_edge);
         if (!r)
-            r = add_message(self, i);
+            r = add_templates(self, i);
     }
     if (!r)
         r = add_output(self);
@@ -437,7 +458,7 @@ static dag_t *dag_alloc(const struct dag_spec *spec)
     dag->references = 1;
     dag->name = xstrdup(spec->name ? spec->name : "");
     dag->nodes = xcalloc(spec->nodes_count, sizeof *dag->nodes);
-    dag->messages = xcalloc(spec->nodes_count, sizeof *dag->messages);
+    dag->templates = xcalloc(2 * spec->nodes_count, sizeof *dag->templates);
     dag->agents = xcalloc(2 * spec->nodes_count, sizeof *dag->agents);
     dag->by_id = map_new();
     dag->time_us = spec->time_us;
@@ -503,9 +524,9 @@ void dag_destroy(dag_t **self_p)
     *self_p = NULL;
     if (!self || --self->references > 0)
         return;
-    for (uint32_t i = 0; i < self->count; i++)
-        if (self->messages[i])
-            cel_template_destroy(&self->messages[i]);
+    for (size_t i = 0; i < 2 * (size_t)self->count; i++)
+        if (self->templates[i])
+            cel_template_destroy(&self->templates[i]);
     if (self->output)
         cel_destroy(&self->output);
     for (size_t i = 0; i < self->programs_count; i++)
@@ -513,7 +534,7 @@ void dag_destroy(dag_t **self_p)
     free((void *)self->programs);
     map_destroy(&self->by_id);
     arena_release(&self->arena);
-    free(self->messages);
+    free(self->templates);
     free(self->nodes);
     free(self->agents);
     free(self->name);

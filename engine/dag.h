@@ -9,6 +9,11 @@
 typedef struct dag dag_t;
 
 enum dag_join { DAG_JOIN_ALL, DAG_JOIN_ANY, DAG_JOIN_DONE };
+/* Who does a node's tasks: an agent, or the coordinator itself. */
+enum dag_kind {
+    DAG_AGENT,
+    DAG_SET, /* nobody: it only writes the shared context */
+};
 enum dag_on_error { DAG_FAIL, DAG_CONTINUE, DAG_FALLBACK };
 
 struct dag_retry {
@@ -21,8 +26,11 @@ struct dag_retry {
 /* What a node is, as the validator made it. Strings are borrowed by dag_new, which copies. */
 struct dag_node_spec {
     const char *id;
-    const char *agent;
+    enum dag_kind kind;
+    const char *agent;           /* with DAG_AGENT alone */
     const value_t *message;      /* literal with templates; NULL: null */
+    const value_t *set;          /* an object with templates: a merge patch of the shared context, made
+                                  * when a task has succeeded, whose output it may read; NULL: none */
     const char *const *after;    /* ids, order alone; references make edges by themselves */
     const char *const *after_ifs; /* NULL, or for each of `after` an expression that the edge needs to
                                   * be taken, or NULL */
@@ -63,8 +71,11 @@ void dag_destroy(dag_t **self_p); /* drops one reference */
 
 struct dag_node {
     const char *id;
-    const char *agent;
+    enum dag_kind kind;
+    const char *agent;             /* NULL unless DAG_AGENT */
     const cel_template_t *message; /* NULL: null */
+    const cel_template_t *set;     /* NULL: none */
+    bool reads_context;            /* some expression of its own does */
     enum dag_join join;
     struct dag_retry retry;
     int64_t timeout_us;
@@ -81,7 +92,7 @@ struct dag_node {
     const uint32_t *targets;
     const uint32_t *target_slots;  /* which of the target's sources this node is */
     uint32_t targets_count;
-    uint32_t agent_index;          /* of agent, for dag_agent() */
+    uint32_t agent_index;          /* of agent, for dag_agent(); UINT32_MAX without one */
     uint32_t fallback_index;       /* of fallback; UINT32_MAX without one */
 };
 

@@ -95,6 +95,8 @@ void place(struct call *call, struct live *live)
         live_retry(call->engine, live, task->retry_at_us);
     else if (exec_stops(exec) && must_wait(call, exec))
         live_hold(call->engine, live);
+    else if (task_is_own(exec, live->node))
+        fold_ask_begin(call->engine, exec, live->node);
     else
         live_queue(call->engine, live);
 }
@@ -260,7 +262,9 @@ static void resume_exec(struct call *call, struct exec *exec)
     for (uint32_t i = 0; i < exec->count; i++) {
         if (exec->tasks[i].live || exec->tasks[i].group)
             continue;
-        if (task_active(&exec->tasks[i]))
+        if (task_active(&exec->tasks[i]) && task_is_own(exec, i))
+            place(call, live_new(engine, exec, i));
+        else if (task_active(&exec->tasks[i]))
             live_claim(engine, live_new(engine, exec, i));
         else if (exec->tasks[i].status == TASK_WAITING)
             live_park(engine, live_new(engine, exec, i), attempt_until(exec, i));

@@ -86,6 +86,15 @@ void answer_questions(struct call *call);
 /* After a restart: asks again what the journal has no answer to. */
 void ask_again(struct call *call, struct exec *exec);
 
+/* The result of a task that no instance made, or, where r is no 0, the failure that err tells. */
+void emit_own_result(struct call *call, struct exec *exec, uint32_t index,
+                     const struct event_step *what, int r, const struct err *err);
+
+/* --- own.c ------------------------------------------------------------------------------------ */
+
+/* A task without an agent is ready, and its life idle: it does what its node says. */
+void own_begin(struct call *call, struct exec *exec, uint32_t index);
+
 /* --- delegate.c ------------------------------------------------------------------------------- */
 
 void input_delegate(struct call *call, const struct input_delegate *in);
@@ -161,9 +170,17 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
                    struct err *err) MUST_CHECK;
 int render_output(struct call *call, struct exec *exec, struct datum *ret_datum,
                   struct err *err) MUST_CHECK;
-/* Whether a condition holds, with values as of this event; ERR_INVALID when it gives no boolean. */
-int render_condition(struct call *call, struct exec *exec, const cel_t *condition, uint64_t as_of,
+/* Whether a condition holds: of a node, which sees what was when its join held, or (NO_NODE) of an
+ * edge, which sees what is; ERR_INVALID when it gives no boolean. */
+int render_condition(struct call *call, struct exec *exec, const cel_t *condition, uint32_t node,
                      bool *ret_holds, struct err *err) MUST_CHECK;
+/* The merge patch of the shared context that `set` of the task's node makes, output being the
+ * task's own; absent where the node has none. ERR_INVALID, ERR_TOO_LARGE. */
+int render_set(struct call *call, struct exec *exec, uint32_t index, const struct datum *output,
+               struct datum *ret_patch, struct err *err) MUST_CHECK;
+/* Whether the context may be changed so; what the patch comes to, packed. */
+int check_context_patch(const struct exec *exec, const value_t *patch, struct buf *packed,
+                        struct err *err) MUST_CHECK;
 /* The list of a node with items; ERR_INVALID when it is none, ERR_TOO_LARGE. */
 int render_items(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_items,
                  uint32_t *ret_count, struct err *err) MUST_CHECK;

@@ -393,34 +393,16 @@ static int read_context(struct call *call, struct exec *exec, const value_t *arg
     return r;
 }
 
-static int check_patch(const struct exec *exec, const value_t *patch, struct buf *packed,
-                       struct err *err)
-{
-    if (!patch || value_type(patch) != VALUE_MAP)
-        return err_set(err, ERR_INVALID, "context_set needs \"patch\", an object");
-    value_to_msgpack(patch, packed);
-    if (packed->size > LIMIT_INLINE_BYTES)
-        return err_set(err, ERR_TOO_LARGE, "the patch is larger than %u bytes", LIMIT_INLINE_BYTES);
-    value_t *before = exec->context ? value_ref(exec->context) : value_map();
-    value_t *after = value_merge_patch(before, patch);
-    struct buf whole = {0};
-    int r = value_check_limits(after, err);
-    if (!r)
-        value_to_msgpack(after, &whole);
-    if (!r && whole.size > LIMIT_CONTEXT_BYTES)
-        r = err_set(err, ERR_TOO_LARGE, "the shared context would be larger than %u bytes",
-                    LIMIT_CONTEXT_BYTES);
-    buf_release(&whole);
-    value_destroy(&before);
-    value_destroy(&after);
-    return r;
-}
-
 static int patch_context(struct call *call, struct exec *exec, const struct call_place *by,
                          const value_t *arguments, struct err *err)
 {
     struct buf packed = {0};
-    int r = check_patch(exec, value_get(arguments, "patch"), &packed, err);
+    const value_t *patch = value_get(arguments, "patch");
+    int r = 0;
+    if (!patch || value_type(patch) != VALUE_MAP)
+        r = err_set(err, ERR_INVALID, "context_set needs \"patch\", an object");
+    else
+        r = check_context_patch(exec, patch, &packed, err);
     if (!r) {
         struct event event = {
             .kind = EVENT_PATCHED,

@@ -104,6 +104,8 @@ struct event_step {
     const char *const *calls; /* STEP_TURN: names of the tools that it calls */
     size_t calls_count;
     struct usage usage;     /* STEP_TURN, STEP_FAILURE: of the reserved turn, which it settles */
+    struct datum patch;     /* STEP_RESULT: a merge patch of the shared context, made with it by its
+                             * node's `set`; absent: none */
 };
 
 struct event_lost {

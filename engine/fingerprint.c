@@ -202,6 +202,7 @@ static void add_task(uint64_t *hash, const struct task *task)
     add_signed(hash, task->retry_at_us);
     add_answer(hash, task->answer);
     add_blame(hash, task->blame);
+    add_context(hash, task->context);
     add(hash, task->talk != NULL);
     if (task->talk)
         add_talk(hash, task->talk);

@@ -164,7 +164,7 @@ void workflow_full(struct fixture *f, struct dag_spec options, const struct node
             messages[i] =
                 *say == '[' || (*say == '{' && say[1] != '{') ? parse(say) : value_string(say);
         specs[i].message = messages[i];
-        if (!specs[i].agent)
+        if (!specs[i].agent && specs[i].kind == DAG_AGENT)
             specs[i].agent = "echo";
         if (specs[i].retry.attempts == 0)
             specs[i].retry.attempts = 1;

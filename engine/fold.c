@@ -75,6 +75,7 @@ void fold_make_ready(engine_t *self, struct exec *exec, uint32_t node)
     task->attempt = task->first_attempt = 1;
     task->queued_us = exec->time_us;
     task->ready_sequence = exec->sequence;
+    fold_see_context(exec, node);
     u32_push(&self->ready, &self->ready_count, &self->ready_capacity, node);
 }
 
@@ -86,6 +87,7 @@ void fold_end_task(engine_t *self, struct exec *exec, uint32_t node, enum task_s
     task->reason = (uint8_t)reason;
     task->reason_node = reason_node;
     task->gate = GATE_NONE;
+    value_destroy(&task->context);
     if (task->talk)
         fold_attempt_over(self, exec, node, NULL);
     u32_push(&self->work, &self->work_count, &self->work_capacity, node);
@@ -253,6 +255,7 @@ static int check_step(const struct exec *exec, const struct event *event, struct
     bool own = !step->instance || !*step->instance;
     bool gathers = own && task->gate == GATE_GATHER &&
                    (step->kind == STEP_RESULT || step->kind == STEP_FAILURE);
+    bool ours = own && step->kind == STEP_RESULT && task_is_own(exec, node);
     bool parked = task->status == TASK_WAITING && own && step->kind == STEP_FAILURE;
     if (!task_active(task) && !parked && !gathers)
         return fold_refuse(err, event, "its task is not under way");
@@ -262,7 +265,7 @@ static int check_step(const struct exec *exec, const struct event *event, struct
         return fold_refuse(err, event, "its number is not the task's next");
     if (step->attempt != task->attempt)
         return fold_refuse(err, event, "its attempt is not the task's");
-    if (own && step->kind != STEP_FAILURE && !gathers)
+    if (own && step->kind != STEP_FAILURE && !gathers && !ours)
         return fold_refuse(err, event, "no instance made it");
     if (!own && run_compare(step->run, task->void_run) <= 0)
         return fold_refuse(err, event, "its run is void");
@@ -312,6 +315,8 @@ static void fold_result(engine_t *self, struct exec *exec, uint32_t node,
 {
     struct task *task = &exec->tasks[node];
     task->answer = answer_new(&step->output, step->instance);
+    if (!datum_absent(&step->patch))
+        fold_patch(exec, &step->patch);
     task->retry_at_us = 0;
     fold_end_task(self, exec, node, TASK_SUCCEEDED, REASON_NONE, NO_NODE);
     fold_spread(self, exec);

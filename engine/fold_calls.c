@@ -303,17 +303,10 @@ static void answer(struct exec *exec, uint32_t index, const struct call_place *b
     yield(exec, index, by->run);
 }
 
-/* That it is an object, and small enough, was checked when it was decided. */
 static void fold_patched(struct exec *exec, uint32_t index, const struct event_patched *patched)
 {
-    value_t *patch = NULL;
     const struct datum done = datum_inline(bytes_of(packed_true, sizeof packed_true));
-    if (value_from_msgpack(patched->patch.inline_bytes, &patch, NULL) == 0) {
-        value_t *before = exec->context ? exec->context : value_map();
-        exec->context = value_merge_patch(before, patch);
-        value_destroy(&before);
-    }
-    value_destroy(&patch);
+    fold_patch(exec, &patched->patch);
     answer(exec, index, &patched->by, &done, NULL);
 }
 

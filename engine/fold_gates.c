@@ -21,7 +21,12 @@ static void ask(engine_t *self, struct question question)
 
 void fold_ask(engine_t *self, const struct exec *exec, uint32_t node)
 {
-    ask(self, (struct question){exec->id, node, false});
+    ask(self, (struct question){exec->id, node, ASK_GATE});
+}
+
+void fold_ask_begin(engine_t *self, const struct exec *exec, uint32_t index)
+{
+    ask(self, (struct question){exec->id, index, ASK_BEGIN});
 }
 
 /* --- joins ------------------------------------------------------------------------------------ */
@@ -36,6 +41,7 @@ void fold_join_holds(engine_t *self, struct exec *exec, uint32_t node)
     }
     task->gate = what->condition ? GATE_IF : GATE_FOR;
     task->ready_sequence = exec->sequence;
+    fold_see_context(exec, node);
     fold_ask(self, exec, node);
 }
 
@@ -96,7 +102,7 @@ void fold_ask_edges(engine_t *self, struct exec *exec, uint32_t node)
     if (task->asked == 0 || task->asking || task->status != TASK_PENDING || task->gate != GATE_NONE)
         return;
     task->asking = true;
-    ask(self, (struct question){exec->id, node, true});
+    ask(self, (struct question){exec->id, node, ASK_EDGES});
 }
 
 void fold_source_ended(engine_t *self, struct exec *exec, uint32_t node, uint32_t slot, bool taken)
@@ -306,7 +312,11 @@ static void decide_if(engine_t *self, struct exec *exec, uint32_t node, bool hol
         fold_ask(self, exec, node);
     } else {
         uint64_t as_of = task->ready_sequence;
+        value_t *context = task->context;
+        task->context = NULL;
         fold_make_ready(self, exec, node);
+        value_destroy(&task->context);
+        task->context = context;
         task->ready_sequence = as_of; /* values are as of when the join held */
     }
 }

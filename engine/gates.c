@@ -45,7 +45,7 @@ static void answer_edge(struct call *call, struct exec *exec, uint32_t node, uin
         return;
     struct event_decided *decided = new_decided(call, exec, node, DECIDED_EDGE, &event);
     decided->source = keep_text(call, task_path(exec, what->sources[slot]));
-    if (render_condition(call, exec, what->source_ifs[slot], exec->sequence, &decided->holds, &err))
+    if (render_condition(call, exec, what->source_ifs[slot], NO_NODE, &decided->holds, &err))
         decided->failure = failure_of(call, &err);
     emit(call, exec, &event);
 }
@@ -57,8 +57,8 @@ static void answer_if(struct call *call, struct exec *exec, uint32_t node)
     struct event event;
     struct err err;
     struct event_decided *decided = new_decided(call, exec, node, DECIDED_IF, &event);
-    if (render_condition(call, exec, dag_node(exec->dag, node)->condition,
-                         exec->tasks[node].ready_sequence, &decided->holds, &err))
+    if (render_condition(call, exec, dag_node(exec->dag, node)->condition, node, &decided->holds,
+                         &err))
         decided->failure = failure_of(call, &err);
     emit(call, exec, &event);
 }
@@ -80,28 +80,40 @@ static void answer_for(struct call *call, struct exec *exec, uint32_t node)
     emit(call, exec, &event);
 }
 
-/* The node's own result, which no instance made. */
-static void gather(struct call *call, struct exec *exec, uint32_t node)
+void emit_own_result(struct call *call, struct exec *exec, uint32_t index,
+                     const struct event_step *what, int r, const struct err *err)
 {
-    const struct task *task = &exec->tasks[node];
-    const struct pin *pin = task_pin(exec, node);
-    struct err err;
+    const struct task *task = &exec->tasks[index];
+    const struct pin *pin = task_pin(exec, index);
+    int64_t now_us = event_time(call, exec);
     struct event event = {.kind = EVENT_STEP,
-                          .step = {.path = keep_text(call, task_path(exec, node)),
+                          .step = {.path = keep_text(call, task_path(exec, index)),
                                    .attempt = task->attempt,
                                    .instance = "",
                                    .number = task->step + 1,
                                    .kind = STEP_RESULT,
                                    .queued_us = task->queued_us,
-                                   .started_us = task->started_us,
-                                   .ended_us = event_time(call, exec),
+                                   .started_us = task->started_us ? task->started_us : now_us,
+                                   .ended_us = now_us,
+                                   .output = what->output,
+                                   .patch = what->patch,
                                    .agent = keep_text(call, pin->agent->name),
                                    .agent_version = pin->as.version}};
-    if (render_gathered(call, exec, node, &event.step.output, &err)) {
+    if (r) {
         event.step.kind = STEP_FAILURE;
-        event.step.failure = failure_of(call, &err);
+        event.step.output = event.step.patch = (struct datum){0};
+        event.step.failure = failure_of(call, err);
     }
     emit(call, exec, &event);
+}
+
+/* The output of a node with items, of what these gave. */
+static void gather(struct call *call, struct exec *exec, uint32_t node)
+{
+    struct event_step what = {0};
+    struct err err = {0};
+    int r = render_gathered(call, exec, node, &what.output, &err);
+    emit_own_result(call, exec, node, &what, r, &err);
     decoded_drop_list(call->engine, exec, node);
 }
 
@@ -117,10 +129,20 @@ static void answer_edges(struct call *call, struct exec *exec, uint32_t node)
         fold_ask_edges(call->engine, exec, node);
 }
 
+/* Unless it was stopped, or has begun, meanwhile. */
+static void begin(struct call *call, struct exec *exec, uint32_t index)
+{
+    const struct task *task = &exec->tasks[index];
+    if (task_active(task) && task->live && task->live->state == LIVE_IDLE)
+        own_begin(call, exec, index);
+}
+
 static void answer(struct call *call, struct exec *exec, const struct question *question)
 {
     enum gate gate = exec->tasks[question->node].gate;
-    if (question->edges)
+    if (question->what == ASK_BEGIN)
+        begin(call, exec, question->node);
+    else if (question->what == ASK_EDGES)
         answer_edges(call, exec, question->node);
     else if (gate == GATE_IF)
         answer_if(call, exec, question->node);

@@ -12,8 +12,35 @@ struct scope {
     struct exec *exec;
     /* Values are as of this event, so that a task that is given out again gets the same message. */
     uint64_t as_of;
-    uint32_t item; /* the task whose item is meant; NO_NODE: none */
+    uint32_t item;          /* the task whose item is meant; NO_NODE: none */
+    const value_t *context; /* as of the same event; NULL: nothing was set */
+    uint32_t own; /* the task whose own output is read before it is journaled; NO_NODE: none */
+    const struct datum *own_output;
 };
+
+/* What the expressions of a task see, which may be an item. */
+static struct scope scope_of(struct call *call, struct exec *exec, uint32_t index)
+{
+    bool item = task_is_item(exec, index);
+    uint32_t node = item ? task_owner(exec, index) : index;
+    return (struct scope){.call = call,
+                          .exec = exec,
+                          .as_of = exec->tasks[node].ready_sequence,
+                          .item = item ? index : NO_NODE,
+                          .context = exec->tasks[index].context,
+                          .own = NO_NODE};
+}
+
+/* What is seen from outside of any task, now. */
+static struct scope scope_now(struct call *call, struct exec *exec)
+{
+    return (struct scope){.call = call,
+                          .exec = exec,
+                          .as_of = exec->sequence,
+                          .item = NO_NODE,
+                          .context = exec->context,
+                          .own = NO_NODE};
+}
 
 /* --- datums ----------------------------------------------------------------------------------- */
 
@@ -174,6 +201,10 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
         *ret_value = about_execution(scope);
         return 0;
     }
+    if (strcmp(name, "context") == 0) {
+        *ret_value = scope->context ? value_ref(scope->context) : value_map();
+        return 0;
+    }
     if (scope->item != NO_NODE && strcmp(name, "item") == 0)
         return resolve_item(scope, ret_value, err);
     if (scope->item != NO_NODE && strcmp(name, "index") == 0) {
@@ -184,6 +215,8 @@ static int resolve(void *context, const char *name, value_t **ret_value, struct 
     uint32_t node = dag_find_variable(exec->dag, name, &facts);
     if (node == NO_NODE)
         return err_set(err, ERR_NOT_FOUND, "there is no variable \"%s\"", name);
+    if (!facts && node == scope->own)
+        return render_read(scope->call, scope->own_output, ret_value, err);
     const struct datum *output = output_of(scope, node);
     if (!facts && output)
         return decode(scope, node, false, output, ret_value, err);
@@ -199,7 +232,7 @@ static bool pass_whole(const struct scope *scope, const char *variable, struct d
     const struct datum *datum = NULL;
     bool facts;
     if (!variable || strcmp(variable, "execution") == 0 || strcmp(variable, "item") == 0 ||
-        strcmp(variable, "index") == 0)
+        strcmp(variable, "index") == 0 || strcmp(variable, "context") == 0)
         return false;
     uint32_t node = dag_find_variable(scope->exec->dag, variable, &facts);
     if (facts)
@@ -248,7 +281,7 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
     }
     uint32_t at = item ? task_owner(exec, node) : node;
     const cel_template_t *message = dag_node(exec->dag, at)->message;
-    struct scope scope = {call, exec, exec->tasks[at].ready_sequence, item ? node : NO_NODE};
+    struct scope scope = scope_of(call, exec, node);
     if (!message) {
         *ret_datum = null_datum();
         return 0;
@@ -260,10 +293,11 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
     return r ? r : store_value(call, &value, ret_datum, err);
 }
 
-int render_condition(struct call *call, struct exec *exec, const cel_t *condition, uint64_t as_of,
+/* node NO_NODE: of an edge, which sees what there is now. */
+int render_condition(struct call *call, struct exec *exec, const cel_t *condition, uint32_t node,
                      bool *ret_holds, struct err *err)
 {
-    struct scope scope = {call, exec, as_of, NO_NODE};
+    struct scope scope = node == NO_NODE ? scope_now(call, exec) : scope_of(call, exec, node);
     value_t *value = NULL;
     int r = cel_eval(condition, resolve, &scope, &value, err);
     if (!r && value_type(value) != VALUE_BOOL)
@@ -278,7 +312,7 @@ int render_condition(struct call *call, struct exec *exec, const cel_t *conditio
 int render_items(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_items,
                  uint32_t *ret_count, struct err *err)
 {
-    struct scope scope = {call, exec, exec->tasks[node].ready_sequence, NO_NODE};
+    struct scope scope = scope_of(call, exec, node);
     value_t *value = NULL;
     int r = cel_eval(dag_node(exec->dag, node)->items, resolve, &scope, &value, err);
     if (!r && value_type(value) != VALUE_LIST)
@@ -291,6 +325,53 @@ int render_items(struct call *call, struct exec *exec, uint32_t node, struct dat
         *ret_count = (uint32_t)value_size(value);
         return store_value(call, &value, ret_items, err);
     }
+    value_destroy(&value);
+    return r;
+}
+
+int check_context_patch(const struct exec *exec, const value_t *patch, struct buf *packed,
+                        struct err *err)
+{
+    value_to_msgpack(patch, packed);
+    if (packed->size > LIMIT_INLINE_BYTES)
+        return err_set(err, ERR_TOO_LARGE, "the patch is larger than %u bytes", LIMIT_INLINE_BYTES);
+    value_t *before = exec->context ? value_ref(exec->context) : value_map();
+    value_t *after = value_merge_patch(before, patch);
+    struct buf whole = {0};
+    int r = value_check_limits(after, err);
+    if (!r)
+        value_to_msgpack(after, &whole);
+    if (!r && whole.size > LIMIT_CONTEXT_BYTES)
+        r = err_set(err, ERR_TOO_LARGE, "the shared context would be larger than %u bytes",
+                    LIMIT_CONTEXT_BYTES);
+    buf_release(&whole);
+    value_destroy(&before);
+    value_destroy(&after);
+    return r;
+}
+
+int render_set(struct call *call, struct exec *exec, uint32_t index, const struct datum *output,
+               struct datum *ret_patch, struct err *err)
+{
+    const cel_template_t *set = task_rules(exec, index)->set;
+    struct scope scope = scope_of(call, exec, index);
+    value_t *value = NULL;
+    struct buf packed = {0};
+    *ret_patch = (struct datum){0};
+    if (!set)
+        return 0;
+    if (output) {
+        scope.own = scope.item == NO_NODE ? index : task_owner(exec, index);
+        scope.own_output = output;
+    }
+    int r = cel_template_eval(set, resolve, &scope, &value, err);
+    if (!r)
+        r = check_context_patch(exec, value, &packed, err);
+    if (!r)
+        *ret_patch = datum_inline(arena_copy(&call->out->arena, buf_bytes(&packed)));
+    else
+        err_where(err, "set%s%s", *err->where && *err->where != '[' ? "." : "", err->where);
+    buf_release(&packed);
     value_destroy(&value);
     return r;
 }
@@ -430,7 +511,7 @@ static int default_output(struct scope *scope, struct datum *ret_datum, struct e
 
 int render_output(struct call *call, struct exec *exec, struct datum *ret_datum, struct err *err)
 {
-    struct scope scope = {call, exec, UINT64_MAX, NO_NODE};
+    struct scope scope = scope_now(call, exec);
     const cel_t *output = dag_output(exec->dag);
     if (!output)
         return default_output(&scope, ret_datum, err);

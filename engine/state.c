@@ -73,6 +73,7 @@ static void free_tasks(engine_t *self, struct exec *exec)
         free(exec->tasks[i].blame);
         free(exec->tasks[i].origin);
         free(exec->tasks[i].edges);
+        value_destroy(&exec->tasks[i].context);
         if (exec->tasks[i].group)
             free(exec->tasks[i].group->list);
         free(exec->tasks[i].group);
@@ -347,6 +348,11 @@ bool task_ended(const struct task *task)
     return task->status != TASK_PENDING && task->status != TASK_WAITING && !task_active(task);
 }
 
+bool task_is_own(const struct exec *exec, uint32_t index)
+{
+    return task_rules(exec, index)->kind != DAG_AGENT;
+}
+
 uint32_t task_agent(const struct exec *exec, uint32_t node)
 {
     if (node >= exec->nodes && !task_is_item(exec, node))
@@ -357,7 +363,11 @@ uint32_t task_agent(const struct exec *exec, uint32_t node)
 
 const struct pin *task_pin(const struct exec *exec, uint32_t node)
 {
-    return exec->pins[task_agent(exec, node)];
+    static char no_name[] = "";
+    static struct agent no_agent = {.name = no_name};
+    static const struct pin nobody = {.agent = &no_agent, .as = {.name = no_name}};
+    uint32_t index = task_agent(exec, node);
+    return index == NO_NODE ? &nobody : exec->pins[index];
 }
 
 uint32_t exec_pin(const struct exec *exec, const char *name)

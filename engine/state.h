@@ -252,6 +252,8 @@ struct task {
     struct origin *origin; /* NULL: a node's own */
     struct group *group;   /* NULL: it has no items, or not yet */
     uint8_t *edges;        /* enum edge_state by source; NULL: no edge has a condition */
+    value_t *context;      /* the shared context as of ready_sequence, where its node reads it; NULL:
+                            * nothing was set then, or nobody reads it */
     /* volatile */
     struct live *live;
 };
@@ -325,11 +327,13 @@ struct decoded {
     value_t *value;
 };
 
-/* What is to be asked of expressions: the conditions of a node's edges, or what its gate says. */
+/* What is to be asked of expressions: the conditions of a node's edges, what its gate says, or what
+ * a task without an agent does now that it is ready (own.c). */
+enum ask { ASK_EDGES, ASK_GATE, ASK_BEGIN };
 struct question {
     struct uuid execution;
     uint32_t node;
-    bool edges;
+    enum ask what;
 };
 
 struct released {
@@ -412,9 +416,11 @@ bool exec_terminal(const struct exec *exec);
 bool exec_stops(const struct exec *exec);
 bool task_active(const struct task *task); /* ready or retrying in the fold */
 bool task_ended(const struct task *task);
-/* The agent in use: index of exec->pins. */
+/* The agent in use: index of exec->pins. NO_NODE: nobody. */
 uint32_t task_agent(const struct exec *exec, uint32_t node);
 const struct pin *task_pin(const struct exec *exec, uint32_t node);
+/* Whether the coordinator itself does it, without an agent: task_pin is that of nobody then. */
+bool task_is_own(const struct exec *exec, uint32_t index);
 /* By name; NO_NODE: this execution has not pinned it. */
 uint32_t exec_pin(const struct exec *exec, const char *name);
 /* Adds one; references the agent, copies the rest. */
@@ -448,6 +454,7 @@ void fold_child_ended(engine_t *self, struct exec *exec, uint32_t index);
 int check_call_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_call_event(engine_t *self, struct exec *exec, const struct event *event);
 void fold_ask(engine_t *self, const struct exec *exec, uint32_t node);
+void fold_ask_begin(engine_t *self, const struct exec *exec, uint32_t index);
 void fold_ask_edges(engine_t *self, struct exec *exec, uint32_t node);
 /* --- decoded.c -------------------------------------------------------------------------------- */
 
@@ -458,6 +465,11 @@ void decoded_keep(engine_t *self, const struct exec *exec, struct decoded_key ke
 void decoded_end(engine_t *self); /* the decision is made: what is brief goes */
 void decoded_drop_list(engine_t *self, const struct exec *exec, uint32_t node);
 void decoded_forget(engine_t *self, const struct exec *exec);
+
+/* fold_context.c: the shared context. */
+void fold_patch(struct exec *exec, const struct datum *patch);
+/* The task is ready, or its expressions are asked: it sees the context as it is now. */
+void fold_see_context(struct exec *exec, uint32_t index);
 
 /* fold_gates.c: conditions, lists and their items. */
 int check_decided(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;

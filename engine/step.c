@@ -248,6 +248,23 @@ static void keep_turn(struct call *call, const struct live *live, const struct e
     kept->usage = step->usage;
 }
 
+/* What its node sets, now that it has succeeded: an expression that fails makes it fail. */
+static void keep_set(struct call *call, const struct live *live, struct event_step *kept)
+{
+    struct err err = {0};
+    char text[sizeof err.what + sizeof err.where + sizeof err.fix];
+    if (!render_set(call, live->exec, live->node, &kept->output, &kept->patch, &err))
+        return;
+    kept->kind = STEP_FAILURE;
+    kept->output = (struct datum){0};
+    kept->failure = (struct failure){
+        .code = "expression",
+        .message = keep_text(call, err_format(&err, text, sizeof text)),
+        .detail = "",
+        .permanent = true,
+    };
+}
+
 /* The instance says what happened; what it has no say in comes from the state. Clocks of hosts
  * differ, so its times are kept within what the coordinator itself saw. */
 static struct event_step keep_step(struct call *call, const struct live *live,
@@ -282,6 +299,8 @@ static struct event_step keep_step(struct call *call, const struct live *live,
             kept.failure = keep_failure(&call->out->arena, &step->failure);
         else
             kept.output = keep_datum(call, &step->output);
+        if (step->kind == STEP_RESULT)
+            keep_set(call, live, &kept);
         return kept;
     }
     kept.failure = keep_failure(&call->out->arena, &step->failure);
