@@ -101,7 +101,8 @@ static int check_policy(const struct dag_node_spec *spec, struct err *err)
     return 0;
 }
 
-static int check_wait(const struct dag_node_spec *spec, struct err *err)
+/* Of nodes without an agent. */
+static int check_own(const struct dag_node_spec *spec, struct err *err)
 {
     if (spec->kind == DAG_WAIT && (spec->wait_us < 1 || spec->wait_us > LIMIT_TIME_MAX_US))
         (void)err_set(err, ERR_INVALID, "the time to wait is out of range");
@@ -111,9 +112,11 @@ static int check_wait(const struct dag_node_spec *spec, struct err *err)
                       "the signal to wait for has no name, or one longer than %d "
                       "bytes",
                       LIMIT_NAME_BYTES);
+    else if (spec->kind != DAG_AGENT && spec->on_error == DAG_FALLBACK)
+        (void)err_set(err, ERR_INVALID, "no agent can stand in for a node that has none");
     else
         return 0;
-    err_where(err, "nodes.%s.wait", spec->id);
+    err_where(err, "nodes.%s.%s", spec->id, spec->on_error == DAG_FALLBACK ? "on_error" : "wait");
     return ERR_INVALID;
 }
 
@@ -130,7 +133,7 @@ static int check_node(const struct dag_node_spec *spec, size_t index, struct err
         err_where(err, "nodes.%s.agent", spec->id);
         return ERR_INVALID;
     }
-    int r = check_wait(spec, err);
+    int r = check_own(spec, err);
     return r ? r : check_policy(spec, err);
 }
 
