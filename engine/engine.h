@@ -343,11 +343,15 @@ struct approval_view {
     struct datum text, show; /* show may be absent */
     const uint8_t *hash;   /* of both; DATUM_HASH_BYTES */
     int64_t asked_us, due_us; /* due 0: never */
+    int64_t ended_us;      /* of the decision, or when nobody could decide any more; 0: it is open */
+    const char *by, *note; /* of the decision; NULL: there was none. Text and show are absent then */
+    bool approved;
 };
 size_t engine_approvals(const engine_t *self, struct uuid execution, uint64_t after,
                         struct approval_view *ret_views, size_t most);
-/* The event that asked for an approval, open or not; 0: there is none. */
-uint64_t engine_approval_sequence(const engine_t *self, struct uuid execution, const char *path);
+/* One by its path, open or not. ERR_NOT_FOUND. */
+int engine_approval(const engine_t *self, struct uuid execution, const char *path,
+                    struct approval_view *ret_view) MUST_CHECK;
 /* The shared context as it is now: an object. The caller's to destroy; NULL: no such execution. */
 value_t *engine_context(const engine_t *self, struct uuid execution);
 /* Whether some task of an execution that has not ended may need this agent. */

@@ -208,6 +208,7 @@ struct event_signal {
 struct event_timer {
     const char *path;
     uint32_t attempt;
+    enum wait_kind kind;
 };
 /* Nothing begins from here on, or does again. */
 struct event_pause { const char *by, *why; };

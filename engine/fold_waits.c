@@ -227,7 +227,7 @@ static void fold_signal(engine_t *self, struct exec *exec, const struct event_si
 static int check_timer(const struct exec *exec, const struct event *event, struct err *err)
 {
     const struct waiting *waiting = open_wait(exec, event->timer.path, event->timer.attempt);
-    if (!waiting || waiting->due_us == 0)
+    if (!waiting || waiting->due_us == 0 || waiting->kind != event->timer.kind)
         return fold_refuse(err, event, "nothing waits for it");
     return 0;
 }

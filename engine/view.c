@@ -139,36 +139,55 @@ static void put_waiting(const struct waiting *waiting, struct task_view *view)
     view->due_us = waiting->due_us;
 }
 
+static struct datum datum_of(const struct answer *answer)
+{
+    return answer ? answer->datum : (struct datum){0};
+}
+
+static struct approval_view approval_of(const struct exec *exec, const struct waiting *waiting)
+{
+    return (struct approval_view){
+        .path = task_path(exec, waiting->task),
+        .attempt = waiting->attempt,
+        .sequence = waiting->sequence,
+        .text = datum_of(waiting->text),
+        .show = datum_of(waiting->show),
+        .hash = waiting->hash,
+        .asked_us = waiting->since_us,
+        .due_us = waiting->due_us,
+        .ended_us = waiting->ended_us,
+        .by = waiting->by,
+        .note = waiting->note,
+        .approved = waiting->approved,
+    };
+}
+
 size_t engine_approvals(const engine_t *self, struct uuid execution, uint64_t after,
                         struct approval_view *ret_views, size_t most)
 {
     const struct exec *exec = state_exec(self, execution);
-    const struct list *head = exec ? &exec->waits[WAIT_APPROVAL] : NULL;
     size_t count = 0;
-    for (struct list *at = head ? head->next : NULL; at != head && count < most; at = at->next) {
+    if (!exec)
+        return 0;
+    const struct list *head = &exec->waits[WAIT_APPROVAL];
+    for (struct list *at = head->next; at != head && count < most; at = at->next) {
         const struct waiting *waiting = LIST_OWNER(at, struct waiting, link);
-        if (waiting->sequence <= after)
-            continue;
-        ret_views[count++] = (struct approval_view){
-            .path = task_path(exec, waiting->task),
-            .attempt = waiting->attempt,
-            .sequence = waiting->sequence,
-            .text = waiting->text->datum,
-            .show = waiting->show ? waiting->show->datum : (struct datum){0},
-            .hash = waiting->hash,
-            .asked_us = waiting->since_us,
-            .due_us = waiting->due_us,
-        };
+        if (waiting->sequence > after)
+            ret_views[count++] = approval_of(exec, waiting);
     }
     return count;
 }
 
-uint64_t engine_approval_sequence(const engine_t *self, struct uuid execution, const char *path)
+int engine_approval(const engine_t *self, struct uuid execution, const char *path,
+                    struct approval_view *ret_view)
 {
     const struct exec *exec = state_exec(self, execution);
     uint32_t index = exec ? exec_find(exec, path) : NO_NODE;
     const struct waiting *waiting = index == NO_NODE ? NULL : exec->tasks[index].waiting;
-    return waiting && waiting->kind == WAIT_APPROVAL ? waiting->sequence : 0;
+    if (!waiting || waiting->kind != WAIT_APPROVAL)
+        return ERR_NOT_FOUND;
+    *ret_view = approval_of(exec, waiting);
+    return 0;
 }
 
 value_t *engine_context(const engine_t *self, struct uuid execution)

@@ -151,7 +151,8 @@ void wait_due(struct call *call, struct live *live)
 {
     struct event event = {.kind = EVENT_TIMER,
                           .timer = {.path = keep_text(call, task_path(live->exec, live->node)),
-                                    .attempt = live->exec->tasks[live->node].attempt}};
+                                    .attempt = live->exec->tasks[live->node].attempt,
+                                    .kind = live->exec->tasks[live->node].waiting->kind}};
     emit(call, live->exec, &event);
 }
 
