@@ -118,6 +118,9 @@
 #define LIMIT_USAGE             1000000000000ull /* tokens, or millionths of a dollar, of one call */
 #define LIMIT_HISTORY_ENTRIES   4096 /* of a history, within one message */
 #define LIMIT_HISTORY_BYTES     (256u << 10) /* of a history, within one message */
+#define LIMIT_SIGNALS           1000         /* kept for an execution until somebody waits for them */
+#define LIMIT_SIGNALS_BYTES     (4u << 20)   /* of their payloads together */
+#define LIMIT_NOTE_BYTES        (4u << 10)   /* what a person says with a decision, a pause, a cancel */
 #define LIMIT_CONTEXT_BYTES     (1u << 20)   /* of an execution's shared context */
 #define LIMIT_CONVERSATION_BYTES (3u << 20)  /* of one request to a model */
 #define LIMIT_CONVERSATION_ENTRIES (256u << 10) /* turns and results of one attempt */

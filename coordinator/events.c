@@ -1,5 +1,6 @@
 #include "coordinator/events.h"
 
+#include "coordinator/approvals.h"
 #include "coordinator/executions.h"
 
 #include <string.h>
@@ -157,6 +158,81 @@ void events_decided(struct doc *doc, const struct event_decided *decided)
     }
 }
 
+const char *events_wait_name(enum wait_kind kind)
+{
+    static const char *const names[] = {
+        [WAIT_APPROVAL] = "approval", [WAIT_TIMER] = "timer", [WAIT_SIGNAL] = "signal"};
+    return names[kind];
+}
+
+static void put_approval(struct doc *doc, const struct event *event, const char *path,
+                         uint32_t attempt)
+{
+    struct buf id = {0};
+    approval_id_print(event->execution, path, attempt, &id);
+    doc_string(doc, "approval", buf_string(&id));
+    buf_release(&id);
+}
+
+static void put_waiting(struct doc *doc, const struct event *event)
+{
+    const struct event_waiting *waiting = &event->waiting;
+    char hash[2 * DATUM_HASH_BYTES + 1];
+    doc_string(doc, "task", waiting->path);
+    doc_int(doc, "attempt", waiting->attempt);
+    doc_string(doc, "waits", events_wait_name(waiting->kind));
+    if (waiting->kind == WAIT_APPROVAL) {
+        put_approval(doc, event, waiting->path, waiting->attempt);
+        doc_datum(doc, "text", &waiting->text);
+        doc_datum(doc, "show", &waiting->show);
+        datum_hash_hex(waiting->hash, hash);
+        doc_string(doc, "hash", hash);
+    }
+    if (waiting->kind == WAIT_SIGNAL)
+        doc_string(doc, "signal", waiting->signal);
+    doc_time(doc, "due_at", waiting->due_us);
+}
+
+static void put_decision(struct doc *doc, const struct event *event)
+{
+    const struct event_decision *decision = &event->decision;
+    doc_string(doc, "task", decision->path);
+    doc_int(doc, "attempt", decision->attempt);
+    put_approval(doc, event, decision->path, decision->attempt);
+    doc_bool(doc, "approved", decision->approved);
+    doc_string(doc, "by", decision->by);
+    doc_string(doc, "note", decision->note);
+    if (!datum_absent(&decision->edited))
+        doc_datum(doc, "edited", &decision->edited);
+}
+
+void events_wait(struct doc *doc, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_WAITING: put_waiting(doc, event); break;
+    case EVENT_DECISION: put_decision(doc, event); break;
+    case EVENT_SIGNAL:
+        doc_string(doc, "signal", event->signal.name);
+        doc_datum(doc, "payload", &event->signal.payload);
+        doc_string(doc, "by", event->signal.by);
+        break;
+    case EVENT_TIMER:
+        doc_string(doc, "task", event->timer.path);
+        doc_int(doc, "attempt", event->timer.attempt);
+        doc_string(doc, "waits", events_wait_name(event->timer.kind));
+        if (event->timer.kind == WAIT_APPROVAL)
+            put_approval(doc, event, event->timer.path, event->timer.attempt);
+        break;
+    default: {
+        const struct event_pause *pause =
+            event->kind == EVENT_PAUSED ? &event->paused : &event->resumed;
+        doc_string(doc, "by", pause->by);
+        doc_string(doc, "why", pause->why);
+        break;
+    }
+    }
+}
+
 void events_document(struct doc *doc, const struct event *event)
 {
     switch (event->kind) {
@@ -203,5 +279,11 @@ void events_document(struct doc *doc, const struct event *event)
         doc_datum(doc, "patch", &event->patched.patch);
         break;
     case EVENT_DECIDED: events_decided(doc, &event->decided); break;
+    case EVENT_WAITING:
+    case EVENT_DECISION:
+    case EVENT_SIGNAL:
+    case EVENT_TIMER:
+    case EVENT_PAUSED:
+    case EVENT_RESUMED: events_wait(doc, event); break;
     }
 }

@@ -13,4 +13,8 @@ void events_decided(struct doc *doc, const struct event_decided *decided);
 void events_usage(struct doc *doc, const struct usage *usage);
 int64_t events_number(uint64_t number); /* the most that a document can hold, at most */
 
+/* What comes from outside and takes its time: waits to pauses. */
+void events_wait(struct doc *doc, const struct event *event);
+const char *events_wait_name(enum wait_kind kind);
+
 #endif

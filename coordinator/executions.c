@@ -145,6 +145,14 @@ static void put_talk(struct doc *doc, const struct task_view *task)
     doc_end(doc);
 }
 
+static void put_waits(struct doc *doc, const struct task_view *task)
+{
+    doc_string(doc, "waits", events_wait_name(task->waits));
+    if (task->waits == WAIT_SIGNAL)
+        doc_string(doc, "signal", task->signal);
+    doc_time(doc, "due_at", task->due_us);
+}
+
 static void put_task(struct doc *doc, const struct task_view *task, bool output)
 {
     doc_map(doc, NULL);
@@ -165,6 +173,8 @@ static void put_task(struct doc *doc, const struct task_view *task, bool output)
     doc_time(doc, "ended_at", task->ended_us);
     if (task->status == TASK_RETRYING)
         doc_time(doc, "retry_at", task->retry_at_us);
+    if (task->waits != 0)
+        put_waits(doc, task);
     doc_string(doc, "instance", task->instance);
     put_delegation(doc, task);
     if (task->items_begun) {

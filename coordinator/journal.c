@@ -1,6 +1,7 @@
 #include "coordinator/journal.h"
 
 #include "coordinator/journal_calls.h"
+#include "coordinator/journal_waits.h"
 #include "coordinator/record_util.h"
 
 #include <inttypes.h>
@@ -149,6 +150,12 @@ void journal_encode(const struct event *event, struct buf *out)
     case EVENT_ANSWERED:
     case EVENT_PATCHED:
     case EVENT_DECIDED: journal_encode_call(event, &record, out); break;
+    case EVENT_WAITING:
+    case EVENT_DECISION:
+    case EVENT_SIGNAL:
+    case EVENT_TIMER:
+    case EVENT_PAUSED:
+    case EVENT_RESUMED: journal_encode_wait(event, &record, out); break;
     }
 }
 
@@ -251,7 +258,7 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
 {
     int kinds = (from->started != NULL) + (from->step != NULL) + (from->lost != NULL) +
                 (from->cancel != NULL) + (from->failing != NULL) + (from->ended != NULL) +
-                journal_call_kinds(from);
+                journal_call_kinds(from) + journal_wait_kinds(from);
     if (kinds != 1)
         return err_set(err, ERR_MALFORMED, "the record holds %d kinds of event", kinds);
     if (from->started != NULL) {
@@ -278,6 +285,8 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
         to->kind = EVENT_ENDED;
         return decode_ended(from->ended, &to->ended, err);
     }
+    if (journal_wait_kinds(from) > 0)
+        return journal_decode_wait(from, to, err);
     return journal_decode_call(from, to, err);
 }
 

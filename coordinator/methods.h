@@ -23,10 +23,20 @@ METHOD(method_executions_get);
 METHOD(method_executions_list);
 METHOD(method_executions_wait);
 METHOD(method_executions_cancel);
+METHOD(method_executions_pause);
+METHOD(method_executions_resume);
+METHOD(method_executions_signal);
+METHOD(method_approvals_list);
+METHOD(method_approvals_decide);
 METHOD(method_executions_journal);
 METHOD(method_tasks_history);
 METHOD(method_executions_context);
 
 #undef METHOD
+
+/* ERR_CORRUPT for an execution that was set aside. */
+int refuse_aside(const struct coordinator *self, struct uuid id, struct err *err) MUST_CHECK;
+/* Of an execution that the engine doesn't know: ERR_NOT_FOUND, ERR_CONFLICT that says how it ended. */
+int refuse_ended(struct coordinator *self, struct uuid id, struct err *err) MUST_CHECK;
 
 #endif

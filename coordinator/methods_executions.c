@@ -172,7 +172,7 @@ static int read_options(const struct request *request, struct execution_options 
     return 0;
 }
 
-static int refuse_aside(const struct coordinator *self, struct uuid id, struct err *err)
+int refuse_aside(const struct coordinator *self, struct uuid id, struct err *err)
 {
     const char *reason = aside_reason(self, id);
     if (reason == NULL)
@@ -247,7 +247,7 @@ int method_executions_wait(struct coordinator *self, const struct request *reque
 
 /* --- cancel ----------------------------------------------------------------------------------- */
 
-static int refuse_ended(struct coordinator *self, struct uuid id, struct err *err)
+int refuse_ended(struct coordinator *self, struct uuid id, struct err *err)
 {
     struct arena arena = {0};
     struct summary summary;

@@ -114,6 +114,17 @@ static const char *end_type(enum execution_status status)
     return status == EXECUTION_CANCELLED ? "execution.cancelled" : "execution.failed";
 }
 
+/* An approval that expires is resolved by that: it can't be decided any more. */
+static const char *timer_type(enum wait_kind kind)
+{
+    switch (kind) {
+    case WAIT_APPROVAL: return "approval.resolved";
+    case WAIT_TIMER: return "timer.fired";
+    case WAIT_SIGNAL: return "signal.expired";
+    }
+    return "";
+}
+
 static const char *event_type(const struct event *event)
 {
     switch (event->kind) {
@@ -130,6 +141,13 @@ static const char *event_type(const struct event *event)
     case EVENT_ANSWERED: return "tool.finished";
     case EVENT_PATCHED: return "context.changed";
     case EVENT_DECIDED: return "task.decided";
+    case EVENT_WAITING:
+        return event->waiting.kind == WAIT_APPROVAL ? "approval.requested" : "task.waiting";
+    case EVENT_DECISION: return "approval.resolved";
+    case EVENT_SIGNAL: return "signal.received";
+    case EVENT_TIMER: return timer_type(event->timer.kind);
+    case EVENT_PAUSED: return "execution.paused";
+    case EVENT_RESUMED: return "execution.resumed";
     }
     return "";
 }
@@ -217,6 +235,12 @@ static void put_rest(struct doc *doc, const struct event *event)
         executions_failure(doc, "failure", &event->failing.failure);
         break;
     case EVENT_ENDED: executions_failure(doc, "failure", &event->ended.failure); break;
+    case EVENT_WAITING:
+    case EVENT_DECISION:
+    case EVENT_SIGNAL:
+    case EVENT_TIMER:
+    case EVENT_PAUSED:
+    case EVENT_RESUMED: events_wait(doc, event); break;
     default: put_call(doc, event); break;
     }
 }
@@ -239,6 +263,17 @@ static void publish_delegation_end(struct publisher *self, const struct topic *t
     finish(self, topic->text);
 }
 
+/* That an execution waits follows from its tasks, and is no event of its own. */
+static void publish_waiting(struct publisher *self, const struct topic *topic,
+                            const struct event *event)
+{
+    struct doc *doc = begin(self, "execution.waiting");
+    doc_string(doc, "execution", topic->id);
+    doc_int(doc, "sequence", (int64_t)event->sequence);
+    doc_time(doc, "at", event->time_us);
+    finish(self, topic->text);
+}
+
 static void publish_event(struct publisher *self, const struct event *event)
 {
     struct topic topic;
@@ -252,6 +287,8 @@ static void publish_event(struct publisher *self, const struct event *event)
     doc_time(doc, "at", event->time_us);
     put_rest(doc, event);
     finish(self, topic.text);
+    if (event->leaves_waiting)
+        publish_waiting(self, &topic, event);
 }
 
 void publisher_batch(struct coordinator *self, const struct decisions *decisions)

@@ -340,6 +340,9 @@ static value_t *canonical_of(struct check *self, const struct key *key, const st
     case TYPE_TEMPLATES: return check_templates(self, node);
     case TYPE_EXPRESSION: return check_expression(self, node);
     case TYPE_CONDITION: return check_condition(self, node);
+    case TYPE_SHOWN: return check_expression(self, node);
+    case TYPE_WAIT: return check_wait(self, key, node);
+    case TYPE_EXPIRY: return check_expiry(node);
     case TYPE_LIST: return check_list_expression(self, node);
     case TYPE_NODE_ID: return check_node_reference(self, node);
     case TYPE_INTEGER: return check_integer(self, key, node);
@@ -391,12 +394,13 @@ void check_value(struct check *self, const struct key *key, const struct node *n
         check_range(self, key, node, into);
         return;
     }
-    self->in_template = key->type == TYPE_TEMPLATE || key->type == TYPE_TEMPLATES;
+    self->in_template =
+        key->type == TYPE_TEMPLATE || key->type == TYPE_TEMPLATES || key->type == TYPE_SHOWN;
     value_t *value = canonical_of(self, key, node);
     bool is_empty_map = value && value_type(value) == VALUE_MAP && value_size(value) == 0;
     /* Inputs that are empty say that there are none; a message may be an empty object. */
-    bool has_meaning =
-        key->type == TYPE_INPUTS || key->type == TYPE_ANYTHING || key->type == TYPE_PARAMETERS;
+    bool has_meaning = key->type == TYPE_INPUTS || key->type == TYPE_ANYTHING ||
+                       key->type == TYPE_PARAMETERS || key->type == TYPE_EXPIRY;
     if (is_empty_map && !has_meaning)
         value_destroy(&value);
     if (value)

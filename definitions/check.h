@@ -18,7 +18,8 @@ struct check {
     size_t effort_left;        /* for suggestions, which must not cost more than the check itself */
     struct graph *graph;       /* while in a workflow */
     const struct node *loop;   /* the `for` of the call (in a rules file) or node in hand */
-    bool in_template;          /* the key in hand is a text or object with {{expressions}} in it */
+    bool in_template;          /* the key in hand is read by a task: a text or object with
+                                * {{expressions}} in it, or `show` */
 };
 #define CHECK_EFFORT (20u << 20) /* compared pairs of characters */
 
@@ -102,6 +103,11 @@ value_t *check_after(struct check *self, const struct key *key, const struct nod
 value_t *check_node_reference(struct check *self, const struct node *node);
 value_t *check_retry(struct check *self, const struct key *key, const struct node *node);
 value_t *check_on_error(struct check *self, const struct key *key, const struct node *node);
+/* kinds.c */
+value_t *check_wait(struct check *self, const struct key *key, const struct node *node);
+value_t *check_expiry(const struct node *node);
+/* Which keys go with what the node is. */
+void check_node_kind(struct check *self, const struct node *node);
 /* expressions.c: references that are found go to self->graph. */
 value_t *check_template(struct check *self, const struct node *node);
 value_t *check_templates(struct check *self, const struct node *node);

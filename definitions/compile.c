@@ -220,11 +220,54 @@ static int compile_message(struct compiler *self, const value_t *node, struct da
     return code;
 }
 
+static int compile_wait(struct compiler *self, const value_t *wait, struct dag_node_spec *spec)
+{
+    static const char *const KEYS[] = {"time_us", "signal", "timeout_us", NULL};
+    int code = check_keys(self, wait, KEYS);
+    if (code == 0)
+        code = get_int(self, wait, "time_us", 1, LIMIT_TIME_MAX_US, &spec->wait_us);
+    if (code == 0)
+        code = get_int(self, wait, "timeout_us", 1, LIMIT_TIME_MAX_US, &spec->timeout_us);
+    if (code == 0)
+        code = get_text(self, wait, "signal", &spec->signal);
+    bool timer = spec->wait_us > 0 && !spec->signal && spec->timeout_us == 0;
+    bool signal = spec->wait_us == 0 && spec->signal;
+    if (code == 0 && !timer && !signal)
+        code = wrong(self, "wait", "a time or a signal");
+    spec->kind = timer ? DAG_WAIT : DAG_SIGNAL;
+    return code;
+}
+
+/* What a node is: whose agent does its tasks, or what they wait for. */
+static int compile_kind(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
+{
+    const value_t *approve = NULL, *wait = NULL;
+    int code = get_text(self, node, "agent", &spec->agent);
+    if (code == 0)
+        code = get(self, node, "approve", VALUE_STRING, &approve);
+    if (code == 0)
+        code = get(self, node, "wait", VALUE_MAP, &wait);
+    if (code == 0)
+        code = get_text(self, node, "show", &spec->show);
+    spec->on_expiry = value_get(node, "on_expiry");
+    if (code != 0)
+        return code;
+    if ((spec->agent != NULL) + (approve != NULL) + (wait != NULL) != 1)
+        return wrong(self, "agent", "a name, unless there is approve or wait");
+    if (wait)
+        return compile_wait(self, wait, spec);
+    spec->kind = approve ? DAG_APPROVE : DAG_AGENT;
+    if (approve)
+        spec->message = approve;
+    return 0;
+}
+
 static int compile_node(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
 {
     static const char *const KEYS[] = {
-        "id",   "agent", "say",        "with",     "after",    "if",    "for",         "parallel",
-        "join", "retry", "timeout_us", "on_error", "disabled", "about", "allow_again", NULL};
+        "id",          "agent",   "say",   "with",       "after",     "if",       "for",
+        "parallel",    "join",    "retry", "timeout_us", "on_error",  "disabled", "about",
+        "allow_again", "approve", "wait",  "show",       "on_expiry", NULL};
     self->node = NULL;
     if (value_type(node) != VALUE_MAP)
         return wrong(self, "nodes", "a list of objects");
@@ -236,11 +279,9 @@ static int compile_node(struct compiler *self, const value_t *node, struct dag_n
     self->node = spec->id;
     code = check_keys(self, node, KEYS);
     if (code == 0)
-        code = get_text(self, node, "agent", &spec->agent);
-    if (code == 0 && !spec->agent)
-        code = wrong(self, "agent", "a name");
-    if (code == 0)
         code = compile_message(self, node, spec);
+    if (code == 0)
+        code = compile_kind(self, node, spec);
     if (code == 0)
         code = compile_after(self, node, spec);
     if (code == 0)

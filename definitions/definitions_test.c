@@ -545,8 +545,8 @@ static void test_foreign_canonical_forms_are_refused(void **state)
     check_stored("{\"workflow\":\"w\",\"nodes\":[3]}", ERR_INVALID, "nodes");
     check_stored("{\"workflow\":\"w\",\"nodes\":[{\"agent\":\"x\"}]}", ERR_INVALID, "nodes");
     check_stored("{\"workflow\":\"w\",\"keep\":\"3d\",\"nodes\":[]}", ERR_UNSUPPORTED, "keep");
-    check_stored("{\"workflow\":\"w\",\"nodes\":[{\"id\":\"a\",\"approve\":\"b\"}]}",
-                 ERR_UNSUPPORTED, "nodes.a.approve");
+    check_stored("{\"workflow\":\"w\",\"nodes\":[{\"id\":\"a\",\"levitate\":\"b\"}]}",
+                 ERR_UNSUPPORTED, "nodes.a.levitate");
     check_stored("{\"workflow\":\"w\",\"nodes\":[{\"id\":\"a\"}]}", ERR_INVALID, "nodes.a.agent");
     check_stored("{\"workflow\":\"w\",\"nodes\":[{\"id\":\"a\",\"agent\":\"x\",\"retry\":3}]}",
                  ERR_INVALID, "nodes.a.retry");

@@ -101,8 +101,10 @@ static const char RULES[] =
     "An expression is CEL over JSON values: `input.topic`, `find.links[0].url`,\n"
     "`size(find.links) > 3 && !input.draft`; `docs/expressions.md` is its manual. It stands bare "
     "in\n"
-    "`output`, `has`, `lacks`, `equals`, `for` and `if`, and between double braces inside of the\n"
-    "texts of `say` and `with`. A text that is nothing but one `{{...}}` keeps the value's type.\n"
+    "`output`, `show`, `has`, `lacks`, `equals`, `for` and `if`, and between double braces inside "
+    "of\n"
+    "the texts of `say`, `with` and `approve`. A text that is nothing but one `{{...}}` keeps the "
+    "value's type.\n"
     "Variables are `input`, `execution.id`, and the id of each node (its output), also as\n"
     "`nodes.ID`. A node that refers to another one waits for it.\n"
     "\n"
@@ -133,6 +135,9 @@ static const char ORDER[] =
     "\n"
     "`if`, `for`, the conditions of edges in `after`, and `join` are explained with examples in\n"
     "[workflows.md](workflows.md). `if` and `for` hold an expression as it is, without braces.\n"
+    "So are `approve`, `wait`, `show` and `on_expiry`, for nodes that wait for a person, a time or "
+    "a\n"
+    "signal.\n"
     "\n";
 
 struct kind {

@@ -91,8 +91,9 @@ static void check_input_field(struct check *check, const struct reference *refer
 static void report_item(struct check *check, const struct reference *reference)
 {
     report(check, reference, reference->offset, "unknown_variable",
-           reference->in_template ? "it is one in a node that has for: LIST"
-                                  : "use it in say or with, of a node that has for: LIST",
+           reference->in_template
+               ? "it is one in a node that has for: LIST"
+               : "use it in say, with, approve or show, of a node that has for: LIST",
            "refers to \"%s\", which is no variable here", reference->name);
 }
 

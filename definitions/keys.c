@@ -282,8 +282,9 @@ static const struct key NODE[] = {
      .about = "Items at a time, of `for`"},
     {"retry", TYPE_RETRY, .least = 1, .most = LIMIT_ATTEMPTS, .child = OWNER_RETRY,
      .about = "Attempts, or more about them", .fallback = "1"},
-    {"timeout", DURATION, .canonical = "timeout_us", .about = "Of one attempt",
-     .fallback = "the agent's `limits.time`"},
+    {"timeout", DURATION, .canonical = "timeout_us",
+     .about = "Of one attempt; of `approve`: how long to wait for the decision",
+     .fallback = "the agent's `limits.time`; none for `approve`"},
     {"on_error", TYPE_ON_ERROR, .choices = ON_ERRORS, .child = OWNER_FALLBACK, .fallback = "fail",
      .about = "When it failed for good: `fail` the execution, `continue` with null as output, or "
               "ask another agent"},
@@ -291,12 +292,19 @@ static const struct key NODE[] = {
     {"allow_again", TYPE_BOOLEAN, .fallback = "false",
      .about = "Whether an agent may stand twice on a path of delegations below this node"},
     {"about", TYPE_TEXT, .about = "What it is for", .fallback = "empty"},
+    {"approve", TYPE_TEMPLATE,
+     .about = "Instead of `agent`: wait for a person's decision on this text; the output is "
+              "`{approved, by, note}`"},
+    {"show", TYPE_SHOWN, .about = "Of `approve`: what the person sees beside the text",
+     .fallback = "nothing"},
+    {"wait", TYPE_WAIT, .least = 1, .most = (double)LIMIT_TIME_MAX_US, .child = OWNER_WAIT,
+     .about = "Instead of `agent`: wait for a time, or for a signal, whose payload is the output"},
+    {"on_expiry", TYPE_EXPIRY, .fallback = "`fail`",
+     .about =
+         "Of `approve` and of a signal with a timeout: the output when nothing came in time, or "
+         "`fail`"},
     {"workflow", LATER("name"), .about = "Another workflow, as a node"},
-    {"approve", LATER("text"), .about = "Wait for a person's decision"},
-    {"wait", LATER("duration or object"), .about = "Wait for a time or a signal"},
     {"set", LATER("object"), .about = "Change the shared context"},
-    {"show", LATER("expression"), .about = "What the person sees, of `approve`"},
-    {"on_expiry", LATER("fail or value"), .about = "When nobody decided in time"},
 };
 
 static const struct key EDGE[] = {
@@ -313,6 +321,12 @@ static const struct key RETRY[] = {
     {"factor", TYPE_NUMBER, .least = 1, .most = LIMIT_RETRY_FACTOR_MAX,
      .about = "Each further pause is so many times longer", .fallback = "2"},
     {"max", DURATION, .canonical = "max_us", .about = "Longest pause", .fallback = "5m"},
+};
+
+static const struct key WAIT[] = {
+    {"signal", TYPE_NAME, .required = true, .about = "Its name"},
+    {"timeout", DURATION, .canonical = "timeout_us", .about = "How long to wait for it",
+     .fallback = "for ever"},
 };
 
 static const struct key FALLBACK[] = {
@@ -335,6 +349,7 @@ const struct key *keys_of(enum key_owner owner, size_t *ret_count)
         [OWNER_NODE] = {NODE, COUNT(NODE)},
         [OWNER_EDGE] = {EDGE, COUNT(EDGE)},
         [OWNER_RETRY] = {RETRY, COUNT(RETRY)},
+        [OWNER_WAIT] = {WAIT, COUNT(WAIT)},
         [OWNER_FALLBACK] = {FALLBACK, COUNT(FALLBACK)},
         [OWNER_TOOL_KINDS] = {TOOL_KINDS, COUNT(TOOL_KINDS)},
         [OWNER_TOOL] = {TOOL, COUNT(TOOL)},
@@ -377,6 +392,7 @@ const char *owner_name(enum key_owner owner)
         [OWNER_NODE] = "a node",
         [OWNER_EDGE] = "an edge",
         [OWNER_RETRY] = "a node's retry",
+        [OWNER_WAIT] = "a node's wait",
         [OWNER_FALLBACK] = "a node's on_error",
         [OWNER_TOOL_KINDS] = "an agent's tools",
         [OWNER_TOOL] = "a command tool",
@@ -423,6 +439,9 @@ void key_print_type(const struct key *self, struct buf *out)
         [TYPE_TEMPLATES] = "object",
         [TYPE_EXPRESSION] = "expression",
         [TYPE_CONDITION] = "expression or boolean",
+        [TYPE_SHOWN] = "expression",
+        [TYPE_WAIT] = "duration or object",
+        [TYPE_EXPIRY] = "`fail` or any value",
         [TYPE_LIST] = "expression",
         [TYPE_NODE_ID] = "id",
         [TYPE_INTEGER] = "integer",
@@ -481,7 +500,9 @@ void key_print_cap(const struct key *self, struct buf *out)
     case TYPE_TEMPLATE: buf_printf(out, "%u KiB", LIMIT_TEXT_BYTES >> 10); break;
     case TYPE_CONDITION:
     case TYPE_LIST:
+    case TYPE_SHOWN:
     case TYPE_EXPRESSION: buf_printf(out, "%u KiB", LIMIT_EXPRESSION_BYTES >> 10); break;
+    case TYPE_WAIT:
     case TYPE_DURATION: buf_puts(out, duration_format((int64_t)self->most, most)); break;
     case TYPE_INTEGER:
     case TYPE_RANGE:

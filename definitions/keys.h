@@ -16,6 +16,7 @@ enum key_owner {
     OWNER_NODE,
     OWNER_EDGE,
     OWNER_RETRY,
+    OWNER_WAIT,
     OWNER_FALLBACK,
     OWNER_TOOL_KINDS,
     OWNER_TOOL,
@@ -36,6 +37,9 @@ enum key_type {
     TYPE_TEMPLATES,  /* object whose texts may hold {{expressions}} */
     TYPE_EXPRESSION,
     TYPE_CONDITION,  /* an expression, or true or false */
+    TYPE_SHOWN,      /* an expression of a task, which may read its item */
+    TYPE_WAIT,       /* a duration, or an object of `child` */
+    TYPE_EXPIRY,     /* `fail`, or any value */
     TYPE_LIST,       /* an expression that gives a list */
     TYPE_NODE_ID,
     TYPE_INTEGER,

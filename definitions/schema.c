@@ -10,6 +10,7 @@
 #define ID_PATTERN       "^[a-z][a-z0-9_]*$"
 #define GLOB_PATTERN     "^[a-z0-9_*?-]+$"
 #define TOOL_PATTERN     "^[a-zA-Z_][a-zA-Z0-9_-]*$"
+#define DURATION_PATTERN "^[0-9]+(ms|s|m|h|d)$"
 #define VARIABLE_PATTERN "^[A-Za-z_][A-Za-z0-9_]*$"
 
 static const char *const OWNER_IDS[OWNER_COUNT] = {
@@ -22,6 +23,7 @@ static const char *const OWNER_IDS[OWNER_COUNT] = {
     [OWNER_NODE] = "node",
     [OWNER_EDGE] = "edge",
     [OWNER_RETRY] = "retry",
+    [OWNER_WAIT] = "wait",
     [OWNER_FALLBACK] = "fallback",
     [OWNER_TOOL_KINDS] = "tool",
     [OWNER_TOOL] = "command_tool",
@@ -154,6 +156,7 @@ static value_t *schema_of(const struct key *key)
     case TYPE_TEXT:
     case TYPE_TEMPLATE: return text(LIMIT_TEXT_BYTES);
     case TYPE_LIST:
+    case TYPE_SHOWN:
     case TYPE_EXPRESSION: return text(LIMIT_EXPRESSION_BYTES);
     case TYPE_CONDITION: return either(typed("boolean"), text(LIMIT_EXPRESSION_BYTES));
     case TYPE_NODE_ID: return pattern(ID_PATTERN);
@@ -163,7 +166,8 @@ static value_t *schema_of(const struct key *key)
     case TYPE_BOOLEAN: return typed("boolean");
     case TYPE_TRUE: return constant_true();
     case TYPE_CHOICE: return words(key->choices);
-    case TYPE_DURATION: return pattern("^[0-9]+(ms|s|m|h|d)$");
+    case TYPE_DURATION: return pattern(DURATION_PATTERN);
+    case TYPE_WAIT: return either(pattern(DURATION_PATTERN), reference(key->child));
     case TYPE_SIZE: return pattern("^[0-9]+[KMGT]$");
     case TYPE_SPAN:
     case TYPE_RANGE: return either(numeric(key, "integer"), pattern("^[0-9]+\\.\\.[0-9]+$"));
@@ -195,6 +199,7 @@ static value_t *schema_of(const struct key *key)
     case TYPE_CALLS: return list_of(reference(key->child), 0);
     case TYPE_EQUALS: return typed("object");
     case TYPE_ANYTHING:
+    case TYPE_EXPIRY:
     case TYPE_VALUE:
     case TYPE_OTHER: break;
     }

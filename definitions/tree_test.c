@@ -207,7 +207,7 @@ static void test_schema_for_editors(void **state)
     const value_t *parts = value_get(schema, "$defs");
     const value_t *node = value_get(parts, "node"), *agent = value_get(parts, "agent");
     assert_non_null(value_get(value_get(node, "properties"), "retry"));
-    assert_null(value_get(value_get(node, "properties"), "approve"));
+    assert_non_null(value_get(value_get(node, "properties"), "approve"));
     assert_null(value_get(value_get(agent, "properties"), "a2a"));
     assert_non_null(value_get(value_get(agent, "properties"), "model"));
     assert_false(value_get_bool(node, "additionalProperties", true));

@@ -61,6 +61,7 @@ static value_t *check_node(struct check *self, const struct node *node)
     self->loop = node_get(node, "for");
     check_members(self, node, OWNER_NODE, missing, canonical);
     check_parallel(self, node);
+    check_node_kind(self, node);
     self->loop = NULL;
     const struct node *with = node_get(node, "with");
     if (with && node_get(node, "say"))

@@ -61,6 +61,19 @@ static const char *an_if(struct chaos *self, uint32_t i)
     }
 }
 
+/* Some nodes wait for a person, a time or a signal instead. */
+static void make_wait(struct chaos *self, struct dag_node_spec *spec)
+{
+    const enum dag_kind kinds[] = {DAG_APPROVE, DAG_WAIT, DAG_SIGNAL};
+    spec->kind = kinds[dice(self, 3)];
+    spec->agent = spec->fallback = NULL;
+    spec->on_error = (enum dag_on_error)dice(self, 2);
+    spec->wait_us = (1 + dice(self, 20)) * SECOND;
+    spec->signal = spec->kind == DAG_SIGNAL ? "go" : NULL;
+    if (spec->kind == DAG_WAIT)
+        spec->timeout_us = 0;
+}
+
 static void make_workflow(struct chaos *self, const char *name)
 {
     struct fixture *f = self->f;
@@ -90,6 +103,8 @@ static void make_workflow(struct chaos *self, const char *name)
             ifs[spec->after_count] = dice(self, 2) ? NULL : an_if(self, i);
             after[spec->after_count++] = nodes[k].spec.id;
         }
+        if (dice(self, 5) == 0)
+            make_wait(self, spec);
         if (dice(self, 3) == 0)
             spec->condition = an_if(self, i);
         if (dice(self, 3) == 0) {
@@ -128,6 +143,7 @@ static void take_dispatch(struct chaos *self, const struct effect_dispatch *disp
     struct execution_view view = execution(self->f, dispatch->execution);
     assert_true(run_compare(dispatch->run, self->last_run) > 0);
     self->last_run = dispatch->run;
+    assert_true(view.status != EXECUTION_PAUSED);
     if (!execution_status_terminal(view.status)) {
         enum task_status status = task(self->f, dispatch->execution, dispatch->path).status;
         assert_true(status == TASK_RUNNING || view.status == EXECUTION_FAILING);
@@ -281,12 +297,52 @@ static void give_credit(struct chaos *self, size_t instance, uint64_t total)
     take_effects(self);
 }
 
+static void decide_all(struct chaos *self, struct uuid id, bool approved)
+{
+    struct approval_view views[16];
+    size_t count = engine_approvals(self->f->engine, id, 0, views, 16);
+    const char *paths[16];
+    for (size_t i = 0; i < count; i++)
+        paths[i] = arena_strdup(&self->f->arena, views[i].path);
+    for (size_t i = 0; i < count; i++) {
+        (void)decision(self->f, id, paths[i], approved);
+        take_effects(self);
+    }
+}
+
+/* Somebody outside says something. */
+static void come_from_outside(struct chaos *self)
+{
+    struct fixture *f = self->f;
+    struct uuid id = self->ids[dice(self, (uint32_t)self->ids_count)];
+    switch (dice(self, 4)) {
+    case 0: (void)signal_to(f, id, "go", "{\"x\": 1}"); break;
+    case 1: (void)pause_it(f, id); break;
+    case 2: (void)go_on(f, id); break;
+    default: decide_all(self, id, dice(self, 2)); return;
+    }
+    take_effects(self);
+}
+
+static void let_all_go_on(struct chaos *self)
+{
+    for (size_t i = 0; i < self->ids_count; i++) {
+        (void)go_on(self->f, self->ids[i]);
+        take_effects(self);
+        (void)signal_to(self->f, self->ids[i], "go", "1");
+        take_effects(self);
+        decide_all(self, self->ids[i], true);
+    }
+}
+
 static void happen(struct chaos *self)
 {
     size_t instance = dice(self, INSTANCES);
     uint64_t handle = self->handles[instance];
-    uint32_t what = dice(self, 100);
-    if (what < 55 && self->held_count > 0)
+    uint32_t what = dice(self, 110);
+    if (what >= 100)
+        come_from_outside(self);
+    else if (what < 55 && self->held_count > 0)
         say(self, dice(self, (uint32_t)self->held_count));
     else if (what < 65)
         give_credit(self, instance, 1 + dice(self, 40));
@@ -322,7 +378,9 @@ static void calm_down(struct chaos *self)
             give_credit(self, i, 100000);
         if (self->held_count > 0)
             say(self, dice(self, (uint32_t)self->held_count));
-        else
+        else if (round % 8 == 0)
+            let_all_go_on(self);
+        else if (engine_deadline(f->engine) != INT64_MAX)
             tick_to(self, engine_deadline(f->engine));
     }
     assert_int_equal(engine_active_executions(f->engine), 0);

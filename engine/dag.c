@@ -101,6 +101,25 @@ static int check_policy(const struct dag_node_spec *spec, struct err *err)
     return 0;
 }
 
+/* Of nodes without an agent. */
+static int check_own(const struct dag_node_spec *spec, struct err *err)
+{
+    if (spec->kind == DAG_WAIT && (spec->wait_us < 1 || spec->wait_us > LIMIT_TIME_MAX_US))
+        (void)err_set(err, ERR_INVALID, "the time to wait is out of range");
+    else if (spec->kind == DAG_SIGNAL &&
+             (!spec->signal || !*spec->signal || strlen(spec->signal) > LIMIT_NAME_BYTES))
+        (void)err_set(err, ERR_INVALID,
+                      "the signal to wait for has no name, or one longer than %d "
+                      "bytes",
+                      LIMIT_NAME_BYTES);
+    else if (spec->kind != DAG_AGENT && spec->on_error == DAG_FALLBACK)
+        (void)err_set(err, ERR_INVALID, "no agent can stand in for a node that has none");
+    else
+        return 0;
+    err_where(err, "nodes.%s.%s", spec->id, spec->on_error == DAG_FALLBACK ? "on_error" : "wait");
+    return ERR_INVALID;
+}
+
 static int check_node(const struct dag_node_spec *spec, size_t index, struct err *err)
 {
     if (!spec->id || !*spec->id || strlen(spec->id) > LIMIT_NAME_BYTES) {
@@ -114,7 +133,8 @@ static int check_node(const struct dag_node_spec *spec, size_t index, struct err
         err_where(err, "nodes.%s.agent", spec->id);
         return ERR_INVALID;
     }
-    return check_policy(spec, err);
+    int r = check_own(spec, err);
+    return r ? r : check_policy(spec, err);
 }
 
 static int add_node(struct builder *self, uint32_t index)
@@ -132,6 +152,9 @@ static int add_node(struct builder *self, uint32_t index)
         .join = spec->join,
         .retry = spec->retry,
         .timeout_us = spec->timeout_us,
+        .wait_us = spec->wait_us,
+        .signal = spec->signal ? arena_strdup(&dag->arena, spec->signal) : NULL,
+        .on_expiry = spec->on_expiry ? value_ref(spec->on_expiry) : NULL,
         .on_error = spec->on_error,
         .fallback_index = NONE,
         .disabled = spec->disabled,
@@ -234,7 +257,7 @@ static int add_template(struct builder *self, uint32_t index, const value_t *tex
         return ERR_INVALID;
     }
     size_t variables = cel_template_variables(*ret_template);
-    bool own = text == spec->set && spec->kind == DAG_AGENT;
+    bool own = text == spec->set && spec->kind != DAG_SET;
     for (size_t i = 0; !r && i < variables; i++)
         r = add_variable(self, index, cel_template_variable(*ret_template, i), spec->items != NULL,
                          own);
@@ -272,22 +295,22 @@ static int compile_program(struct builder *self, const char *text, const cel_t *
     return 0;
 }
 
-static int add_references(struct builder *self, uint32_t index, const cel_t *program)
+static int add_references(struct builder *self, uint32_t index, const cel_t *program, bool items)
 {
     int r = 0;
     for (size_t i = 0; !r && i < cel_variables(program); i++)
-        r = add_variable(self, index, cel_variable(program, i), false, false);
+        r = add_variable(self, index, cel_variable(program, i), items, false);
     return r;
 }
 
 static int add_program(struct builder *self, uint32_t index, const char *text, const char *key,
-                       const cel_t **ret_program)
+                       bool items, const cel_t **ret_program)
 {
     if (!text)
         return 0;
     int r = compile_program(self, text, ret_program);
     if (!r)
-        r = add_references(self, index, *ret_program);
+        r = add_references(self, index, *ret_program, items);
     if (r)
         err_where(self->err, "nodes.%s.%s", self->spec->nodes[index].id, key);
     return r;
@@ -325,13 +348,16 @@ static int add_conditions(struct builder *self, uint32_t index, size_t first_edg
     int r = 0;
     for (size_t i = first_edge; !r && i < last_edge; i++)
         if (self->edge_ifs[i])
-            r = add_references(self, index, self->edge_ifs[i]);
+            r = add_references(self, index, self->edge_ifs[i], false);
     if (r) {
         err_where(self->err, "nodes.%s.after", spec->id);
         return r;
     }
-    r = add_program(self, index, spec->condition, "if", &self->dag->nodes[index].condition);
-    return r ? r : add_program(self, index, spec->items, "for", &self->dag->nodes[index].items);
+    struct dag_node *node = &self->dag->nodes[index];
+    r = add_program(self, index, spec->condition, "if", false, &node->condition);
+    if (!r)
+        r = add_program(self, index, spec->items, "for", false, &node->items);
+    return r ? r : add_program(self, index, spec->show, "show", spec->items != NULL, &node->show);
 }
 
 static int add_output(struct builder *self)
@@ -527,6 +553,8 @@ void dag_destroy(dag_t **self_p)
     for (size_t i = 0; i < 2 * (size_t)self->count; i++)
         if (self->templates[i])
             cel_template_destroy(&self->templates[i]);
+    for (uint32_t i = 0; i < self->count; i++)
+        value_destroy(&self->nodes[i].on_expiry);
     if (self->output)
         cel_destroy(&self->output);
     for (size_t i = 0; i < self->programs_count; i++)

@@ -12,7 +12,10 @@ enum dag_join { DAG_JOIN_ALL, DAG_JOIN_ANY, DAG_JOIN_DONE };
 /* Who does a node's tasks: an agent, or the coordinator itself. */
 enum dag_kind {
     DAG_AGENT,
-    DAG_SET, /* nobody: it only writes the shared context */
+    DAG_APPROVE, /* a person decides; the message is what is asked */
+    DAG_WAIT,    /* a time passes */
+    DAG_SIGNAL,  /* a signal comes */
+    DAG_SET,     /* nobody: it only writes the shared context */
 };
 enum dag_on_error { DAG_FAIL, DAG_CONTINUE, DAG_FALLBACK };
 
@@ -41,7 +44,13 @@ struct dag_node_spec {
     uint32_t items_parallel;     /* items at a time; 0: all */
     enum dag_join join;
     struct dag_retry retry;
-    int64_t timeout_us;          /* 0: the agent's */
+    int64_t timeout_us;          /* 0: the agent's; of an approval or a signal: how long to wait for
+                                  * it at most, 0: for ever */
+    int64_t wait_us;             /* DAG_WAIT: how long */
+    const char *signal;          /* DAG_SIGNAL: its name */
+    const char *show;            /* DAG_APPROVE: an expression, shown with the message. NULL: none */
+    const value_t *on_expiry;    /* DAG_APPROVE, DAG_SIGNAL: the output when nothing came in time.
+                                  * NULL: it fails */
     enum dag_on_error on_error;
     const char *fallback;        /* agent, with DAG_FALLBACK */
     bool disabled;               /* skipped, with that reason */
@@ -79,6 +88,10 @@ struct dag_node {
     enum dag_join join;
     struct dag_retry retry;
     int64_t timeout_us;
+    int64_t wait_us;
+    const char *signal;            /* NULL unless DAG_SIGNAL */
+    const cel_t *show;             /* NULL: nothing */
+    value_t *on_expiry;            /* NULL: it fails */
     enum dag_on_error on_error;
     const char *fallback;
     bool disabled;

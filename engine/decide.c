@@ -93,7 +93,8 @@ void place(struct call *call, struct live *live)
         live_free(call->engine, &live);
     else if (task->status == TASK_RETRYING && task->retry_at_us > call->now_us)
         live_retry(call->engine, live, task->retry_at_us);
-    else if (exec_stops(exec) && must_wait(call, exec))
+    else if ((exec_stops(exec) && must_wait(call, exec)) ||
+             (exec->paused && !task_has_waited(task)))
         live_hold(call->engine, live);
     else if (task_is_own(exec, live->node))
         fold_ask_begin(call->engine, exec, live->node);
@@ -148,6 +149,7 @@ void emit(struct call *call, struct exec *exec, struct event *event)
     struct err err;
     if (fold(call->engine, add_event(call->out, event), &err))
         check_failed(__FILE__, __LINE__, __func__, err.what);
+    call->waits |= exec->waits_count > 0 || exec->told_waiting;
     forget_released(call, exec);
     stop_parted(call, exec);
     /* First who must stop, then who starts: what became ready through a stop waits for it. */
@@ -236,14 +238,10 @@ static int input_start(struct call *call, const struct input_start *in, struct e
 
 static int input_cancel(struct call *call, const struct input_cancel *in, struct err *err)
 {
-    struct exec *exec = state_exec(call->engine, in->execution);
-    if (!exec)
-        return err_set(err, ERR_NOT_FOUND, "there is no such execution under way");
-    if (exec_terminal(exec))
-        return err_set(err, ERR_CONFLICT, "the execution has ended already (%s)",
-                       execution_status_name(exec->status));
-    if (exec->status == EXECUTION_CANCELLING)
-        return 0;
+    struct exec *exec = NULL;
+    int r = find_running(call, in->execution, &exec, err);
+    if (r || exec->status == EXECUTION_CANCELLING)
+        return r;
     struct event event = {.kind = EVENT_CANCEL,
                           .cancel = {keep_text(call, in->by), keep_text(call, in->why)}};
     emit(call, exec, &event);
@@ -251,12 +249,36 @@ static int input_cancel(struct call *call, const struct input_cancel *in, struct
     return 0;
 }
 
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+/* Tells by the last event of each execution that it waits for people, times and signals alone now.
+ */
+static void tell_waiting(struct call *call, size_t first_event)
+{
+    for (size_t i = call->out->events_count; i-- > first_event;) {
+        struct event *event = &call->out->events[i];
+        struct exec *exec = state_exec(call->engine, event->execution);
+        bool waits = exec && exec_waits(exec);
+        if (!exec || waits == exec->told_waiting)
+            continue;
+        exec->told_waiting = waits;
+        event->leaves_waiting = waits;
+    }
+}
+
 /* --- resume ----------------------------------------------------------------------------------- */
+
+static int64_t parked_until(const struct exec *exec, uint32_t index)
+{
+    const struct task *task = &exec->tasks[index];
+    return task->waiting ? wait_until(task) : attempt_until(exec, index);
+}
 
 static void resume_exec(struct call *call, struct exec *exec)
 {
     engine_t *engine = call->engine;
     exec->from_before = true;
+    exec->told_waiting = exec_waits(exec);
     arm_limit(call, exec);
     ask_again(call, exec);
     for (uint32_t i = 0; i < exec->count; i++) {
@@ -267,7 +289,7 @@ static void resume_exec(struct call *call, struct exec *exec)
         else if (task_active(&exec->tasks[i]))
             live_claim(engine, live_new(engine, exec, i));
         else if (exec->tasks[i].status == TASK_WAITING)
-            live_park(engine, live_new(engine, exec, i), attempt_until(exec, i));
+            live_park(engine, live_new(engine, exec, i), parked_until(exec, i));
     }
     settle(call, exec);
 }
@@ -368,6 +390,10 @@ static int take(struct call *call, const struct input *input, struct err *err)
     case INPUT_TOOL_CALL: input_tool_call(call, &input->tool_call); return 0;
     case INPUT_EGRESS_UP: input_egress_up(call, &input->egress_up); return 0;
     case INPUT_EGRESS_DOWN: input_egress_down(call, &input->egress_down); return 0;
+    case INPUT_DECISION: return input_decision(call, &input->decision, err);
+    case INPUT_SIGNAL: return input_signal(call, &input->signal, err);
+    case INPUT_PAUSE: return input_pause(call, &input->pause, err);
+    case INPUT_GO_ON: return input_go_on(call, &input->pause, err);
     case INPUT_TICK: input_tick(call); return 0;
     }
     return err_set(err, ERR_INVALID, "there is no input of kind %d", (int)input->kind);
@@ -378,6 +404,7 @@ int engine_decide(engine_t *self, const struct input *input, struct decisions *d
 {
     arena_clear(self->scratch);
     struct call call = {.engine = self, .out = decisions, .now_us = input->now_us};
+    size_t first_event = decisions->events_count;
     int r = take(&call, input, err);
     if (r)
         return r;
@@ -385,6 +412,8 @@ int engine_decide(engine_t *self, const struct input *input, struct decisions *d
     egress_due(&call);
     dispatch_all(&call);
     answer_questions(&call); /* of what failed while it was given out */
+    if (call.waits)
+        tell_waiting(&call, first_event);
     decoded_end(self);
     return 0;
 }

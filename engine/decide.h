@@ -12,6 +12,7 @@ struct call {
     engine_t *engine;
     struct decisions *out;
     int64_t now_us;
+    bool waits; /* some execution of its events waits, or was said to */
 };
 
 /* --- decide.c --------------------------------------------------------------------------------- */
@@ -44,6 +45,8 @@ void settle(struct call *call, struct exec *exec);
 bool must_wait(const struct call *call, const struct exec *exec);
 /* Tells the holders of ended tasks to drop them (and of all tasks, once nothing may run). */
 void begin_stop(struct call *call, struct exec *exec);
+/* Places what was held. */
+void release_held(struct call *call, struct exec *exec);
 void arm_limit(struct call *call, struct exec *exec);
 void limit_due(struct call *call, struct exec *exec);
 void stop_due(struct call *call, struct exec *exec);
@@ -94,6 +97,29 @@ void emit_own_result(struct call *call, struct exec *exec, uint32_t index,
 
 /* A task without an agent is ready, and its life idle: it does what its node says. */
 void own_begin(struct call *call, struct exec *exec, uint32_t index);
+/* The end of such a task, whose life goes with it: its result or, where r is no 0, the failure that
+ * err tells. */
+void own_end(struct call *call, struct exec *exec, uint32_t index, const struct event_step *what,
+             int r, const struct err *err);
+
+/* --- wait.c ----------------------------------------------------------------------------------- */
+
+/* A task that waits for somebody outside has its turn: to begin, or to give what the wait came to. */
+void wait_begin(struct call *call, struct exec *exec, uint32_t index);
+/* When an open wait is due; INT64_MAX: never. */
+int64_t wait_until(const struct task *task);
+/* That time has come for this PARKED life. */
+void wait_due(struct call *call, struct live *live);
+/* ERR_NOT_FOUND, ERR_CONFLICT for one that has ended. */
+int find_running(const struct call *call, struct uuid id, struct exec **ret_exec,
+                 struct err *err) MUST_CHECK;
+int input_decision(struct call *call, const struct input_decision *in, struct err *err) MUST_CHECK;
+int input_signal(struct call *call, const struct input_signal *in, struct err *err) MUST_CHECK;
+
+/* --- pause.c ---------------------------------------------------------------------------------- */
+
+int input_pause(struct call *call, const struct input_pause *in, struct err *err) MUST_CHECK;
+int input_go_on(struct call *call, const struct input_pause *in, struct err *err) MUST_CHECK;
 
 /* --- delegate.c ------------------------------------------------------------------------------- */
 
@@ -168,6 +194,9 @@ int render_read(struct call *call, const struct datum *datum, value_t **ret_valu
  * effect. Errors are those of the expression. */
 int render_message(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
                    struct err *err) MUST_CHECK;
+/* An expression of the task's node. */
+int render_expression(struct call *call, struct exec *exec, uint32_t index, const cel_t *program,
+                      struct datum *ret_datum, struct err *err) MUST_CHECK;
 int render_output(struct call *call, struct exec *exec, struct datum *ret_datum,
                   struct err *err) MUST_CHECK;
 /* Whether a condition holds: of a node, which sees what was when its join held, or (NO_NODE) of an

@@ -226,6 +226,13 @@ void grant(struct call *call, struct live *live, bool tell)
         tell_instance(call, live, held);
 }
 
+/* Whether the next turn was reserved, by an egress that is there. */
+static bool is_reserved(const engine_t *engine, const struct live *live)
+{
+    const struct talk *talk = live->exec->tasks[live->node].talk;
+    return talk && holder(engine, &talk->reservation);
+}
+
 /* Where there is no egress at all it keeps its place: soon there will be one again. */
 void advance(struct call *call, struct live *live)
 {
@@ -233,6 +240,11 @@ void advance(struct call *call, struct live *live)
     if (!turn_is_due(live->exec, live->node))
         return;
     struct list *wait = egress_wait(call, live->exec, live->node);
+    if (live->exec->paused && wait != &engine->returning && !is_reserved(engine, live)) {
+        task_take_back(call, live, "paused");
+        live_hold(engine, live);
+        return;
+    }
     if (!wait && reserve(call, live))
         grant(call, live, true);
     else if (wait == &engine->egressless && engine->egresses_count > 0)

@@ -57,6 +57,10 @@ enum input_kind {
     INPUT_TOOL_CALL,     /* a call of another tool that the coordinator answers */
     INPUT_EGRESS_UP,     /* a hello was accepted */
     INPUT_EGRESS_DOWN,   /* its link ended */
+    INPUT_DECISION,      /* of an approval */
+    INPUT_SIGNAL,
+    INPUT_PAUSE,
+    INPUT_GO_ON,         /* the end of a pause */
     INPUT_TICK,          /* engine_deadline has come */
 };
 
@@ -65,6 +69,18 @@ struct input_start {
     struct event_started started; /* pins chosen by the shell; deadline computed from limits */
 };
 struct input_cancel { struct uuid execution; const char *by, *why; };
+
+struct input_decision {
+    struct uuid execution;
+    const char *path;
+    uint32_t attempt;      /* 0: whichever it is that waits */
+    const uint8_t *hash;   /* of what was decided on; NULL: not given */
+    bool approved;
+    const char *by, *note;
+    struct datum edited;   /* absent: nothing */
+};
+struct input_signal { struct uuid execution; const char *name; struct datum payload; const char *by; };
+struct input_pause { struct uuid execution; const char *by, *why; };
 
 struct claim {
     struct uuid execution;
@@ -141,6 +157,9 @@ struct input {
         struct input_tool_call tool_call;
         struct input_egress_up egress_up;
         struct input_egress_down egress_down;
+        struct input_decision decision;
+        struct input_signal signal;
+        struct input_pause pause; /* INPUT_PAUSE, INPUT_GO_ON */
     };
 };
 
@@ -234,7 +253,10 @@ void decisions_release(struct decisions *self);
 
 /* Appends to *decisions. ERR_ values are for the shell's caller and change nothing: INPUT_START:
  * ERR_EXISTS, ERR_INVALID (input), ERR_NOT_FOUND (dag); INPUT_CANCEL: ERR_NOT_FOUND, ERR_CONFLICT
- * (already terminal). Other inputs answer 0: what is wrong in them is met by drops. */
+ * (already terminal). INPUT_DECISION: these, and ERR_CONFLICT naming who decided otherwise before; the
+ * same decision again is no change. INPUT_SIGNAL: these, ERR_NOT_FOUND for one that no node waits for,
+ * ERR_TOO_LARGE, ERR_LIMIT (too many are kept). INPUT_PAUSE, INPUT_GO_ON: ERR_NOT_FOUND, ERR_CONFLICT;
+ * no change where it is so already. Other inputs answer 0: what is wrong in them is met by drops. */
 int engine_decide(engine_t *self, const struct input *input, struct decisions *decisions,
                   struct err *err) MUST_CHECK;
 
@@ -249,7 +271,7 @@ enum task_status {
     TASK_SKIPPED, TASK_CANCELLED, TASK_WAITING,
 };
 /* The statuses of definitions.md rule 1: TASK_READY shows as "pending"; TASK_WAITING waits for
- * delegations alone, and is parked. */
+ * delegations or items, for a person, a time or a signal, and is parked. */
 const char *task_status_name(enum task_status status);
 
 struct task_view {
@@ -264,6 +286,9 @@ struct task_view {
     const char *reason;    /* of a skip: "after \"a\" failed"; "" */
     struct failure failure; /* last one; code NULL: none */
     struct datum output;
+    enum wait_kind waits;  /* for whom, while it waits for somebody outside; 0: it doesn't */
+    const char *signal;    /* that it waits for; "" */
+    int64_t due_us;        /* of what it waits for; 0: never */
     int64_t queued_us, started_us, ended_us; /* 0: not yet */
     int64_t retry_at_us;
     const char *instance;  /* that answered or (volatile) holds it now; "" */
@@ -309,6 +334,24 @@ int engine_task(const engine_t *self, struct uuid execution, uint32_t index, str
 int engine_history(const engine_t *self, struct uuid execution, const char *path, uint32_t attempt,
                    uint32_t from, struct arena *arena, const struct history_entry **ret_entries,
                    size_t *ret_count, uint32_t *ret_total, struct err *err) MUST_CHECK;
+/* Approvals that nobody has decided yet, of one execution, in the order in which they were asked,
+ * from after this event on, so many at most. Borrowed as views are. */
+struct approval_view {
+    const char *path;
+    uint32_t attempt;
+    uint64_t sequence;     /* of the event that asked */
+    struct datum text, show; /* show may be absent */
+    const uint8_t *hash;   /* of both; DATUM_HASH_BYTES */
+    int64_t asked_us, due_us; /* due 0: never */
+    int64_t ended_us;      /* of the decision, or when nobody could decide any more; 0: it is open */
+    const char *by, *note; /* of the decision; NULL: there was none. Text and show are absent then */
+    bool approved;
+};
+size_t engine_approvals(const engine_t *self, struct uuid execution, uint64_t after,
+                        struct approval_view *ret_views, size_t most);
+/* One by its path, open or not. ERR_NOT_FOUND. */
+int engine_approval(const engine_t *self, struct uuid execution, const char *path,
+                    struct approval_view *ret_view) MUST_CHECK;
 /* The shared context as it is now: an object. The caller's to destroy; NULL: no such execution. */
 value_t *engine_context(const engine_t *self, struct uuid execution);
 /* Whether some task of an execution that has not ended may need this agent. */

@@ -46,6 +46,12 @@ const char *event_kind_name(enum event_kind kind)
     case EVENT_ANSWERED: return "answered";
     case EVENT_PATCHED: return "patched";
     case EVENT_DECIDED: return "decided";
+    case EVENT_WAITING: return "waiting";
+    case EVENT_DECISION: return "decision";
+    case EVENT_SIGNAL: return "signal";
+    case EVENT_TIMER: return "timer";
+    case EVENT_PAUSED: return "paused";
+    case EVENT_RESUMED: return "resumed";
     }
     return "unknown";
 }

@@ -40,6 +40,12 @@ enum event_kind {
     EVENT_ANSWERED,
     EVENT_PATCHED,
     EVENT_DECIDED,
+    EVENT_WAITING,
+    EVENT_DECISION,
+    EVENT_SIGNAL,
+    EVENT_TIMER,
+    EVENT_PAUSED,
+    EVENT_RESUMED,
 };
 const char *event_kind_name(enum event_kind kind);
 
@@ -171,6 +177,42 @@ struct event_decided {
     struct failure failure; /* code NULL: none. The expression failed, and with it the node */
 };
 
+/* A task waits for a person, a time or a signal; nothing of it runs. What ends the wait makes the task
+ * ready again, and the coordinator then journals its result as a step. A wait is named by its path
+ * and attempt, which no other wait of the execution ever has. */
+enum wait_kind { WAIT_APPROVAL = 1, WAIT_TIMER = 2, WAIT_SIGNAL = 3 };
+struct event_waiting {
+    const char *path;
+    uint32_t attempt;
+    enum wait_kind kind;
+    uint8_t hash[DATUM_HASH_BYTES]; /* WAIT_APPROVAL: of text and show, which a decision is bound to */
+    struct datum text, show; /* WAIT_APPROVAL: what is asked, and what is shown with it; show may be
+                              * absent */
+    const char *signal;     /* WAIT_SIGNAL: its name */
+    int64_t due_us;         /* absolute; 0: it waits for ever */
+};
+struct event_decision {
+    const char *path;
+    uint32_t attempt;
+    bool approved;
+    const char *by, *note;
+    struct datum edited;    /* absent: nothing was */
+};
+/* Goes to the wait for that name that began first, or is kept for one that will begin. */
+struct event_signal {
+    const char *name;
+    struct datum payload;   /* inline */
+    const char *by;
+};
+/* What was waited for is due: the time of a timer, or the end of the patience for the others. */
+struct event_timer {
+    const char *path;
+    uint32_t attempt;
+    enum wait_kind kind;
+};
+/* Nothing begins from here on, or does again. */
+struct event_pause { const char *by, *why; };
+
 struct event_cancel { const char *by, *why; };
 struct event_failing { const char *path; struct failure failure; bool finish; };
 struct event_ended {
@@ -185,6 +227,8 @@ struct event {
     uint64_t sequence; /* from 1 within the execution */
     int64_t time_us;   /* never goes back within an execution */
     enum event_kind kind;
+    bool leaves_waiting; /* for publishing alone, not journaled: from here on the execution waits for
+                          * people, times and signals alone, which it did not before */
     union {
         struct event_started started;
         struct event_step step;
@@ -199,6 +243,11 @@ struct event {
         struct event_answered answered;
         struct event_patched patched;
         struct event_decided decided;
+        struct event_waiting waiting;
+        struct event_decision decision;
+        struct event_signal signal;
+        struct event_timer timer;
+        struct event_pause paused, resumed;
     };
 };
 

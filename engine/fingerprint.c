@@ -177,6 +177,35 @@ static void add_group(uint64_t *hash, const struct group *group)
     add(hash, group->open);
 }
 
+static void add_waiting(uint64_t *hash, const struct waiting *waiting)
+{
+    add(hash, waiting->attempt);
+    add(hash, waiting->kind);
+    add(hash, waiting->end);
+    add(hash, waiting->approved);
+    add(hash, waiting->sequence);
+    add_signed(hash, waiting->since_us);
+    add_signed(hash, waiting->due_us);
+    add_signed(hash, waiting->ended_us);
+    add_bytes(hash, waiting->hash, sizeof waiting->hash);
+    add_text(hash, waiting->signal ? waiting->signal : "");
+    add_text(hash, waiting->by ? waiting->by : "");
+    add_text(hash, waiting->note ? waiting->note : "");
+    add_answer(hash, waiting->text);
+    add_answer(hash, waiting->show);
+    add_answer(hash, waiting->given);
+}
+
+static void add_signals(uint64_t *hash, const struct exec *exec)
+{
+    add(hash, exec->signals_count);
+    add(hash, exec->signals_bytes);
+    for (uint32_t i = 0; i < exec->signals_count; i++) {
+        add_text(hash, exec->signals[i].name);
+        add_answer(hash, exec->signals[i].payload);
+    }
+}
+
 static void add_task(uint64_t *hash, const struct task *task)
 {
     add(hash, task->status);
@@ -203,6 +232,9 @@ static void add_task(uint64_t *hash, const struct task *task)
     add_answer(hash, task->answer);
     add_blame(hash, task->blame);
     add_context(hash, task->context);
+    add(hash, task->waiting != NULL);
+    if (task->waiting)
+        add_waiting(hash, task->waiting);
     add(hash, task->talk != NULL);
     if (task->talk)
         add_talk(hash, task->talk);
@@ -225,6 +257,10 @@ static void add_exec(uint64_t *hash, const struct exec *exec)
     add(hash, exec->failed_node);
     add(hash, exec->first_failed);
     add(hash, exec->open);
+    add(hash, exec->active);
+    add(hash, exec->paused);
+    add(hash, exec->waits_count);
+    add_signals(hash, exec);
     add(hash, exec->count);
     add_signed(hash, exec->time_us);
     add_signed(hash, exec->started_us);

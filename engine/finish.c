@@ -129,10 +129,14 @@ static void end_exec(struct call *call, struct exec *exec)
     timer_clear(call->engine, &exec->stop_timer);
 }
 
-static void release_held(struct call *call, struct exec *exec)
+/* Some may have to be held again. */
+void release_held(struct call *call, struct exec *exec)
 {
-    while (!list_empty(&exec->held)) {
-        struct live *live = LIST_OWNER(exec->held.next, struct live, link);
+    struct list held;
+    list_init(&held);
+    list_move_all(&exec->held, &held);
+    while (!list_empty(&held)) {
+        struct live *live = LIST_OWNER(held.next, struct live, link);
         live_idle(call->engine, live);
         place(call, live);
     }

@@ -385,6 +385,37 @@ void failure(struct fixture *f, const struct effect_dispatch *dispatch, const ch
     step(f, dispatch, (struct event_step){.kind = STEP_FAILURE, .failure = why});
 }
 
+/* --- from outside ----------------------------------------------------------------------------- */
+
+int decision(struct fixture *f, struct uuid id, const char *path, bool approved)
+{
+    return decide(
+        f,
+        (struct input){
+            .kind = INPUT_DECISION,
+            .decision = {
+                .execution = id, .path = path, .approved = approved, .by = "ann", .note = "fine"}});
+}
+
+int signal_to(struct fixture *f, struct uuid id, const char *name, const char *json)
+{
+    return decide(
+        f,
+        (struct input){
+            .kind = INPUT_SIGNAL,
+            .signal = {.execution = id, .name = name, .payload = datum_of(f, json), .by = "bob"}});
+}
+
+int pause_it(struct fixture *f, struct uuid id)
+{
+    return decide(f, (struct input){.kind = INPUT_PAUSE, .pause = {id, "ann", "lunch"}});
+}
+
+int go_on(struct fixture *f, struct uuid id)
+{
+    return decide(f, (struct input){.kind = INPUT_GO_ON, .pause = {id, "ann", ""}});
+}
+
 /* --- model agents ----------------------------------------------------------------------------- */
 
 void model(struct fixture *f, struct pinned_agent as)

@@ -106,6 +106,12 @@ void delegate_full(struct fixture *f, const struct effect_dispatch *dispatch, ui
 void tool_call(struct fixture *f, const struct effect_dispatch *dispatch, uint32_t turn_number,
                uint32_t call, const char *tool, const char *json);
 
+/* What comes from outside; each returns what engine_decide did. */
+int decision(struct fixture *f, struct uuid id, const char *path, bool approved);
+int signal_to(struct fixture *f, struct uuid id, const char *name, const char *json);
+int pause_it(struct fixture *f, struct uuid id);
+int go_on(struct fixture *f, struct uuid id);
+
 /* Of the last input. */
 size_t count_effects(const struct fixture *f, enum effect_kind kind);
 size_t count_events(const struct fixture *f, enum event_kind kind);

@@ -37,7 +37,11 @@ void fold_set_task(struct exec *exec, uint32_t node, enum task_status status)
 {
     struct task *task = &exec->tasks[node];
     CHECK(task_may(task->status, status));
+    exec->active -= task_active(task);
     task->status = (uint8_t)status;
+    exec->active += task_active(task);
+    if (task->waiting && status != TASK_WAITING)
+        fold_wait_left(exec, task->waiting, task_ended(task));
     if (!task_ended(task))
         return;
     task->ended_us = exec->time_us;
@@ -188,6 +192,8 @@ static struct exec *make_exec(const struct event *event, dag_t **dag_p)
     list_init(&exec->idle_lanes);
     list_init(&exec->held);
     list_init(&exec->starved);
+    for (size_t i = 0; i <= WAIT_SIGNAL; i++)
+        list_init(&exec->waits[i]);
     list_init(&exec->fed);
     return exec;
 }
@@ -245,6 +251,11 @@ static bool known_kind(enum step_kind kind)
            kind == STEP_FAILURE;
 }
 
+static bool kind_waits(enum dag_kind kind)
+{
+    return kind == DAG_APPROVE || kind == DAG_WAIT || kind == DAG_SIGNAL;
+}
+
 static int check_step(const struct exec *exec, const struct event *event, struct err *err)
 {
     const struct event_step *step = &event->step;
@@ -255,7 +266,9 @@ static int check_step(const struct exec *exec, const struct event *event, struct
     bool own = !step->instance || !*step->instance;
     bool gathers = own && task->gate == GATE_GATHER &&
                    (step->kind == STEP_RESULT || step->kind == STEP_FAILURE);
-    bool ours = own && step->kind == STEP_RESULT && task_is_own(exec, node);
+    bool waits = kind_waits(task_rules(exec, node)->kind);
+    bool ours = own && step->kind == STEP_RESULT && task_is_own(exec, node) &&
+                (!waits || task_has_waited(task));
     bool parked = task->status == TASK_WAITING && own && step->kind == STEP_FAILURE;
     if (!task_active(task) && !parked && !gathers)
         return fold_refuse(err, event, "its task is not under way");
@@ -502,6 +515,12 @@ static int check(const struct exec *exec, const struct event *event, struct err 
     case EVENT_ANSWERED:
     case EVENT_PATCHED: return check_call_event(exec, event, err);
     case EVENT_DECIDED: return check_decided(exec, event, err);
+    case EVENT_WAITING:
+    case EVENT_DECISION:
+    case EVENT_SIGNAL:
+    case EVENT_TIMER:
+    case EVENT_PAUSED:
+    case EVENT_RESUMED: return check_wait_event(exec, event, err);
     case EVENT_STARTED: break;
     }
     return fold_refuse(err, event, "its kind is unknown");
@@ -535,6 +554,12 @@ int fold(engine_t *self, const struct event *event, struct err *err)
     case EVENT_ANSWERED:
     case EVENT_PATCHED: fold_call_event(self, exec, event); break;
     case EVENT_DECIDED: fold_decided(self, exec, &event->decided); break;
+    case EVENT_WAITING:
+    case EVENT_DECISION:
+    case EVENT_SIGNAL:
+    case EVENT_TIMER:
+    case EVENT_PAUSED:
+    case EVENT_RESUMED: fold_wait_event(self, exec, event); break;
     case EVENT_STARTED: break;
     }
     return 0;

@@ -133,7 +133,11 @@ static void answer_edges(struct call *call, struct exec *exec, uint32_t node)
 static void begin(struct call *call, struct exec *exec, uint32_t index)
 {
     const struct task *task = &exec->tasks[index];
-    if (task_active(task) && task->live && task->live->state == LIVE_IDLE)
+    if (!task_active(task) || !task->live || task->live->state != LIVE_IDLE)
+        return;
+    if (exec->paused && !task_has_waited(task))
+        live_hold(call->engine, task->live);
+    else
         own_begin(call, exec, index);
 }
 

@@ -3,9 +3,8 @@
 /* Tasks that the coordinator does itself: what each kind of node without an agent does when its
  * turn has come. Nothing of it runs outside, so that it needs no instance, no run and no place. */
 
-/* The end of such a task, whose life goes with it. */
-static void end_own(struct call *call, struct exec *exec, uint32_t index,
-                    const struct event_step *what, int r, const struct err *err)
+void own_end(struct call *call, struct exec *exec, uint32_t index, const struct event_step *what,
+             int r, const struct err *err)
 {
     live_free(call->engine, &exec->tasks[index].live);
     emit_own_result(call, exec, index, what, r, err);
@@ -18,12 +17,15 @@ static void begin_set(struct call *call, struct exec *exec, uint32_t index)
     struct err err = {0};
     int r = render_set(call, exec, index, NULL, &what.patch, &err);
     what.output = what.patch;
-    end_own(call, exec, index, &what, r, &err);
+    own_end(call, exec, index, &what, r, &err);
 }
 
 void own_begin(struct call *call, struct exec *exec, uint32_t index)
 {
     switch (task_rules(exec, index)->kind) {
+    case DAG_APPROVE:
+    case DAG_WAIT:
+    case DAG_SIGNAL: wait_begin(call, exec, index); return;
     case DAG_SET: begin_set(call, exec, index); return;
     case DAG_AGENT: return;
     }

@@ -271,6 +271,16 @@ static int store_value(struct call *call, value_t **value_p, struct datum *ret_d
     return r;
 }
 
+static int render_program(struct scope *scope, const cel_t *program, struct datum *ret_datum,
+                          struct err *err)
+{
+    value_t *value = NULL;
+    if (pass_whole(scope, cel_sole_variable(program), ret_datum))
+        return 0;
+    int r = cel_eval(program, resolve, scope, &value, err);
+    return r ? r : store_value(scope->call, &value, ret_datum, err);
+}
+
 int render_message(struct call *call, struct exec *exec, uint32_t node, struct datum *ret_datum,
                    struct err *err)
 {
@@ -291,6 +301,13 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
     value_t *value = NULL;
     int r = cel_template_eval(message, resolve, &scope, &value, err);
     return r ? r : store_value(call, &value, ret_datum, err);
+}
+
+int render_expression(struct call *call, struct exec *exec, uint32_t index, const cel_t *program,
+                      struct datum *ret_datum, struct err *err)
+{
+    struct scope scope = scope_of(call, exec, index);
+    return render_program(&scope, program, ret_datum, err);
 }
 
 /* node NO_NODE: of an edge, which sees what there is now. */
@@ -515,9 +532,5 @@ int render_output(struct call *call, struct exec *exec, struct datum *ret_datum,
     const cel_t *output = dag_output(exec->dag);
     if (!output)
         return default_output(&scope, ret_datum, err);
-    if (pass_whole(&scope, cel_sole_variable(output), ret_datum))
-        return 0;
-    value_t *value = NULL;
-    int r = cel_eval(output, resolve, &scope, &value, err);
-    return r ? r : store_value(call, &value, ret_datum, err);
+    return render_program(&scope, output, ret_datum, err);
 }

@@ -74,6 +74,7 @@ static void free_tasks(engine_t *self, struct exec *exec)
         free(exec->tasks[i].origin);
         free(exec->tasks[i].edges);
         value_destroy(&exec->tasks[i].context);
+        waiting_free(&exec->tasks[i].waiting);
         if (exec->tasks[i].group)
             free(exec->tasks[i].group->list);
         free(exec->tasks[i].group);
@@ -109,6 +110,7 @@ void exec_destroy(engine_t *self, struct exec **exec_p)
     for (uint32_t i = 0; i < exec->pins_count; i++)
         free_pin(self, &exec->pins[i]);
     free(exec->pins);
+    signals_free(exec);
     value_destroy(&exec->context);
     free(exec->input);
     free(exec->output);
@@ -351,6 +353,18 @@ bool task_ended(const struct task *task)
 bool task_is_own(const struct exec *exec, uint32_t index)
 {
     return task_rules(exec, index)->kind != DAG_AGENT;
+}
+
+bool task_has_waited(const struct task *task)
+{
+    return task->waiting && task->waiting->end != WAIT_OPEN &&
+           task->waiting->attempt == task->attempt;
+}
+
+bool exec_waits(const struct exec *exec)
+{
+    return exec->status == EXECUTION_RUNNING && !exec->paused && exec->active == 0 &&
+           exec->waits_count > 0;
 }
 
 uint32_t task_agent(const struct exec *exec, uint32_t node)

@@ -212,6 +212,31 @@ struct talk {
     uint32_t children_count, children_capacity;
 };
 
+/* What a task waits for, or waited for: a person, a time or a signal. A heap block of its own, kept
+ * when the wait is over, so that a decision that comes twice is known again. */
+enum wait_end { WAIT_OPEN, WAIT_DECIDED, WAIT_SIGNALLED, WAIT_DUE, WAIT_DROPPED };
+struct waiting {
+    struct list link;    /* while WAIT_OPEN: in exec->waits of its kind, the ones that began first
+                          * first */
+    uint32_t task;
+    uint32_t attempt;
+    enum wait_kind kind;
+    enum wait_end end;   /* WAIT_DROPPED: its task ended otherwise */
+    bool approved;
+    uint64_t sequence;   /* of the event that began it */
+    int64_t since_us, due_us, ended_us;
+    uint8_t hash[DATUM_HASH_BYTES];
+    char *signal, *by, *note;  /* NULL: none */
+    struct answer *text, *show; /* while WAIT_OPEN; NULL: none */
+    struct answer *given;      /* what was edited, or a payload; NULL: none */
+};
+
+/* A signal that came before anybody waited for it. */
+struct kept_signal {
+    char *name;
+    struct answer *payload;
+};
+
 /* What a node has that has items. */
 struct group {
     struct answer *list;
@@ -254,6 +279,7 @@ struct task {
     struct origin *origin; /* NULL: a node's own */
     struct group *group;   /* NULL: it has no items, or not yet */
     uint8_t *edges;        /* enum edge_state by source; NULL: no edge has a condition */
+    struct waiting *waiting; /* NULL: it has not waited for anybody outside */
     value_t *context;      /* the shared context as of ready_sequence, where its node reads it; NULL:
                             * nothing was set then, or nobody reads it */
     /* volatile */
@@ -285,6 +311,13 @@ struct exec {
     uint32_t failed_node; /* NO_NODE: the execution itself */
     uint32_t first_failed; /* of the nodes that failed for good and fail the execution; NO_NODE */
     uint32_t open;        /* tasks that have not ended */
+    uint32_t active;      /* of those, the ones that are ready or retrying */
+    bool paused;          /* nothing begins */
+    uint32_t waits_count;
+    struct list waits[WAIT_SIGNAL + 1]; /* struct waiting, by kind */
+    struct kept_signal *signals; /* the first one first */
+    uint32_t signals_count, signals_capacity;
+    uint64_t signals_bytes;
     uint32_t nodes;       /* of the workflow: the first tasks */
     uint32_t count, capacity;
     struct task *tasks;   /* moves when delegations are added: use places across events */
@@ -296,6 +329,7 @@ struct exec {
     value_t *context;     /* shared; an object. NULL: nothing was set */
     /* volatile */
     bool limited;      /* has a limit of parallel tasks */
+    bool told_waiting; /* what was last said of it is that it waits */
     bool hard;         /* past the grace of a limit: nothing starts any more */
     bool from_before;  /* was there at the resume: instances unknown yet may hold its tasks */
     uint32_t running;  /* tasks held by instances, or perhaps held (CLAIM); those that stop included */
@@ -423,6 +457,10 @@ uint32_t task_agent(const struct exec *exec, uint32_t node);
 const struct pin *task_pin(const struct exec *exec, uint32_t node);
 /* Whether the coordinator itself does it, without an agent: task_pin is that of nobody then. */
 bool task_is_own(const struct exec *exec, uint32_t index);
+/* Whether what the task waited for has come, so that its result is next. */
+bool task_has_waited(const struct task *task);
+/* Whether nothing runs or is due, and somebody waits for a person, a time or a signal: rule 1. */
+bool exec_waits(const struct exec *exec);
 /* By name; NO_NODE: this execution has not pinned it. */
 uint32_t exec_pin(const struct exec *exec, const char *name);
 /* Adds one; references the agent, copies the rest. */
@@ -472,6 +510,14 @@ void decoded_forget(engine_t *self, const struct exec *exec);
 void fold_patch(struct exec *exec, const struct datum *patch);
 /* The task is ready, or its expressions are asked: it sees the context as it is now. */
 void fold_see_context(struct exec *exec, uint32_t index);
+
+/* fold_waits.c: approvals, timers, signals; pauses. */
+int check_wait_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
+void fold_wait_event(engine_t *self, struct exec *exec, const struct event *event);
+/* A task that waited does so no more, or has ended. */
+void fold_wait_left(struct exec *exec, struct waiting *waiting, bool ended);
+void waiting_free(struct waiting **self_p);
+void signals_free(struct exec *exec);
 
 /* fold_gates.c: conditions, lists and their items. */
 int check_decided(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;

@@ -203,6 +203,11 @@ void live_due(struct call *call, struct live *live)
         return;
     case LIVE_STOPPING: let_go(call, live); return;
     case LIVE_PARKED:
+        if (live->exec->tasks[live->node].waiting) {
+            wait_due(call, live);
+            return;
+        }
+        /* fallthrough */
     case LIVE_STARVED:
         live_idle(call->engine, live);
         task_fail(call, live, (struct run){0, 0}, "timeout", TOOK_TOO_LONG, false);

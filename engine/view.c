@@ -19,6 +19,14 @@ const char *task_status_name(enum task_status status)
     return "unknown";
 }
 
+/* Rule 1: what the fold has no state of its own for. */
+static enum execution_status shown_execution_status(const struct exec *exec)
+{
+    if (exec->status == EXECUTION_RUNNING && exec->paused)
+        return EXECUTION_PAUSED;
+    return exec_waits(exec) ? EXECUTION_WAITING : exec->status;
+}
+
 int engine_execution(const engine_t *self, struct uuid execution, struct execution_view *ret_view)
 {
     const struct exec *exec = state_exec(self, execution);
@@ -26,7 +34,7 @@ int engine_execution(const engine_t *self, struct uuid execution, struct executi
         return ERR_NOT_FOUND;
     *ret_view = (struct execution_view){
         .id = exec->id,
-        .status = exec->status,
+        .status = shown_execution_status(exec),
         .workflow = exec->workflow,
         .workflow_version = exec->workflow_version,
         .agent = exec->agent,
@@ -124,6 +132,64 @@ static void put_talk(const struct talk *talk, struct task_view *view)
         view->started_us = talk->since_us;
 }
 
+static void put_waiting(const struct waiting *waiting, struct task_view *view)
+{
+    view->waits = waiting->kind;
+    view->signal = waiting->signal ? waiting->signal : "";
+    view->due_us = waiting->due_us;
+}
+
+static struct datum datum_of(const struct answer *answer)
+{
+    return answer ? answer->datum : (struct datum){0};
+}
+
+static struct approval_view approval_of(const struct exec *exec, const struct waiting *waiting)
+{
+    return (struct approval_view){
+        .path = task_path(exec, waiting->task),
+        .attempt = waiting->attempt,
+        .sequence = waiting->sequence,
+        .text = datum_of(waiting->text),
+        .show = datum_of(waiting->show),
+        .hash = waiting->hash,
+        .asked_us = waiting->since_us,
+        .due_us = waiting->due_us,
+        .ended_us = waiting->ended_us,
+        .by = waiting->by,
+        .note = waiting->note,
+        .approved = waiting->approved,
+    };
+}
+
+size_t engine_approvals(const engine_t *self, struct uuid execution, uint64_t after,
+                        struct approval_view *ret_views, size_t most)
+{
+    const struct exec *exec = state_exec(self, execution);
+    size_t count = 0;
+    if (!exec)
+        return 0;
+    const struct list *head = &exec->waits[WAIT_APPROVAL];
+    for (struct list *at = head->next; at != head && count < most; at = at->next) {
+        const struct waiting *waiting = LIST_OWNER(at, struct waiting, link);
+        if (waiting->sequence > after)
+            ret_views[count++] = approval_of(exec, waiting);
+    }
+    return count;
+}
+
+int engine_approval(const engine_t *self, struct uuid execution, const char *path,
+                    struct approval_view *ret_view)
+{
+    const struct exec *exec = state_exec(self, execution);
+    uint32_t index = exec ? exec_find(exec, path) : NO_NODE;
+    const struct waiting *waiting = index == NO_NODE ? NULL : exec->tasks[index].waiting;
+    if (!waiting || waiting->kind != WAIT_APPROVAL)
+        return ERR_NOT_FOUND;
+    *ret_view = approval_of(exec, waiting);
+    return 0;
+}
+
 value_t *engine_context(const engine_t *self, struct uuid execution)
 {
     const struct exec *exec = state_exec(self, execution);
@@ -161,10 +227,13 @@ int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
         .ended_us = task->ended_us,
         .retry_at_us = task->status == TASK_RETRYING ? task->retry_at_us : 0,
         .instance = shown_instance(task),
+        .signal = "",
         .parent = "",
     };
     if (task->origin)
         put_origin(exec, task->origin, ret_view);
+    if (task->waiting && task->waiting->end == WAIT_OPEN)
+        put_waiting(task->waiting, ret_view);
     if (task->group) {
         ret_view->items_begun = true;
         ret_view->items = task->talk ? task->talk->children_count : 0;
