@@ -98,6 +98,8 @@ static void put_event_step(struct doc *doc, const struct event_step *step)
         doc_time(doc, "retry_at", step->retry_at_us);
     else
         doc_datum(doc, "output", &step->output);
+    if (!datum_absent(&step->patch))
+        doc_datum(doc, "patch", &step->patch);
 }
 
 static void put_place(struct doc *doc, const struct call_place *by)

@@ -396,6 +396,7 @@ void check_value(struct check *self, const struct key *key, const struct node *n
     }
     self->in_template =
         key->type == TYPE_TEMPLATE || key->type == TYPE_TEMPLATES || key->type == TYPE_SHOWN;
+    self->in_set = self->graph && key->type == TYPE_TEMPLATES && strcmp(key->name, "set") == 0;
     value_t *value = canonical_of(self, key, node);
     bool is_empty_map = value && value_type(value) == VALUE_MAP && value_size(value) == 0;
     /* Inputs that are empty say that there are none; a message may be an empty object. */

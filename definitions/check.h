@@ -20,6 +20,7 @@ struct check {
     const struct node *loop;   /* the `for` of the call (in a rules file) or node in hand */
     bool in_template;          /* the key in hand is read by a task: a text or object with
                                 * {{expressions}} in it, or `show` */
+    bool in_set;               /* the key in hand is `set` of a node, which may read its own output */
 };
 #define CHECK_EFFORT (20u << 20) /* compared pairs of characters */
 
@@ -106,6 +107,8 @@ value_t *check_on_error(struct check *self, const struct key *key, const struct 
 /* kinds.c */
 value_t *check_wait(struct check *self, const struct key *key, const struct node *node);
 value_t *check_expiry(const struct node *node);
+/* Whether all that it does is to set the context. */
+bool kind_is_set(const struct node *node);
 /* Which keys go with what the node is. */
 void check_node_kind(struct check *self, const struct node *node);
 /* expressions.c: references that are found go to self->graph. */

@@ -248,15 +248,18 @@ static int compile_kind(struct compiler *self, const value_t *node, struct dag_n
     if (code == 0)
         code = get(self, node, "wait", VALUE_MAP, &wait);
     if (code == 0)
+        code = get(self, node, "set", VALUE_MAP, &spec->set);
+    if (code == 0)
         code = get_text(self, node, "show", &spec->show);
     spec->on_expiry = value_get(node, "on_expiry");
     if (code != 0)
         return code;
-    if ((spec->agent != NULL) + (approve != NULL) + (wait != NULL) != 1)
-        return wrong(self, "agent", "a name, unless there is approve or wait");
+    int kinds = (spec->agent != NULL) + (approve != NULL) + (wait != NULL);
+    if (kinds > 1 || (kinds == 0 && !spec->set))
+        return wrong(self, "agent", "a name, unless there is approve, wait or set");
     if (wait)
         return compile_wait(self, wait, spec);
-    spec->kind = approve ? DAG_APPROVE : DAG_AGENT;
+    spec->kind = approve ? DAG_APPROVE : spec->agent ? DAG_AGENT : DAG_SET;
     if (approve)
         spec->message = approve;
     return 0;
@@ -267,7 +270,7 @@ static int compile_node(struct compiler *self, const value_t *node, struct dag_n
     static const char *const KEYS[] = {
         "id",          "agent",   "say",   "with",       "after",     "if",       "for",
         "parallel",    "join",    "retry", "timeout_us", "on_error",  "disabled", "about",
-        "allow_again", "approve", "wait",  "show",       "on_expiry", NULL};
+        "allow_again", "approve", "wait",  "show",       "on_expiry", "set",      NULL};
     self->node = NULL;
     if (value_type(node) != VALUE_MAP)
         return wrong(self, "nodes", "a list of objects");

@@ -280,8 +280,8 @@ value_t *check_templates(struct check *self, const struct node *node)
 {
     if (node->kind != NODE_MAP) {
         check_wrong_type(self, node, "an object",
-                         self->graph ? "for a text, write say instead of with"
-                                     : "write {name: value, ...}");
+                         self->graph && !self->in_set ? "for a text, write say instead of with"
+                                                      : "write {name: value, ...}");
         return NULL;
     }
     check_texts(self, node);

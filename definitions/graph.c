@@ -27,6 +27,7 @@ void graph_add_reference(struct check *check, const struct reference *reference)
     struct reference *kept = &self->references[self->references_count++];
     *kept = *reference;
     kept->in_template = check->in_template && !reference->is_order;
+    kept->in_set = check->in_set;
     kept->has_item = kept->in_template && check->loop;
 }
 
@@ -116,7 +117,8 @@ static uint32_t resolve(struct check *check, const struct reference *reference)
 {
     static const char *const ITEMS[] = {"item", "index", NULL};
     bool is_variable = !reference->is_order && !reference->is_qualified;
-    if (is_variable && strcmp(reference->name, "execution") == 0)
+    if (is_variable &&
+        (strcmp(reference->name, "execution") == 0 || strcmp(reference->name, "context") == 0))
         return NO_NODE;
     if (is_variable && strcmp(reference->name, "input") == 0) {
         check_input_field(check, reference);
@@ -125,11 +127,6 @@ static uint32_t resolve(struct check *check, const struct reference *reference)
     if (is_variable && is_one_of(reference->name, ITEMS)) {
         if (!reference->has_item)
             report_item(check, reference);
-        return NO_NODE;
-    }
-    if (is_variable && strcmp(reference->name, "context") == 0) {
-        report(check, reference, reference->offset, "unsupported", "take it out",
-               "\"%s\" is a variable that this version does not run yet", reference->name);
         return NO_NODE;
     }
     uint32_t node = find(check->graph, reference->name);
@@ -147,6 +144,13 @@ struct edges {
     size_t count;
 };
 
+/* What a node sets when it has succeeded may hold its own output, which is no edge. */
+static bool reads_itself(const struct graph *graph, const struct reference *reference,
+                         uint32_t from)
+{
+    return reference->in_set && from == reference->user && !graph->nodes[from].sets_alone;
+}
+
 static void edges_make(struct check *check, struct edges *self)
 {
     struct graph *graph = check->graph;
@@ -156,7 +160,7 @@ static void edges_make(struct check *check, struct edges *self)
     for (size_t i = 0; i < graph->references_count && !check_is_full(check); i++) {
         const struct reference *reference = &graph->references[i];
         uint32_t from = resolve(check, reference);
-        if (from == NO_NODE || reference->user == NO_NODE)
+        if (from == NO_NODE || reference->user == NO_NODE || reads_itself(graph, reference, from))
             continue;
         self->pairs[self->count][0] = from;
         self->pairs[self->count][1] = reference->user;

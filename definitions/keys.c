@@ -304,7 +304,12 @@ static const struct key NODE[] = {
          "Of `approve` and of a signal with a timeout: the output when nothing came in time, or "
          "`fail`"},
     {"workflow", LATER("name"), .about = "Another workflow, as a node"},
-    {"set", LATER("object"), .about = "Change the shared context"},
+    {"set", TYPE_TEMPLATES,
+     .about =
+         "A merge patch of the shared context, made when the node has succeeded: texts in it may "
+         "hold `{{expressions}}`, also of its own output; alone, without `agent`, it is all that "
+         "the node does",
+     .fallback = "nothing"},
 };
 
 static const struct key EDGE[] = {

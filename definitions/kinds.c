@@ -31,6 +31,11 @@ static enum kind kind_of(const struct node *node)
     return node_get(node, "set") ? KIND_SET : KIND_NONE;
 }
 
+bool kind_is_set(const struct node *node)
+{
+    return node->kind == NODE_MAP && kind_of(node) == KIND_SET;
+}
+
 static const char *kind_name(enum kind kind)
 {
     switch (kind) {

@@ -102,6 +102,7 @@ static void gather_nodes(struct graph *self, const struct node *nodes)
             .join = join && join->kind == NODE_TEXT ? join : NULL,
             .disabled = disabled && disabled->kind == NODE_BOOL && disabled->boolean,
         };
+        entry->sets_alone = kind_is_set(item);
         gather_conditions(entry, item);
         (void)map_put(self->by_id, item->key->text, item->key->size,
                       (void *)(uintptr_t)self->nodes_count);

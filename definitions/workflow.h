@@ -16,6 +16,7 @@ struct reference {
     bool is_qualified;       /* nodes.ID, which is no variable */
     bool has_item;           /* `item` and `index` are variables there */
     bool in_template;        /* it stands in the node's message */
+    bool in_set;             /* it stands in `set` of a node that has an output of its own then */
     const char *name;        /* in the arena: a node's id or a variable */
     const char *field;       /* the first field of `input`, or NULL */
     const struct node *node; /* the scalar it stands in */
@@ -28,6 +29,7 @@ struct graph_node {
     struct place place; /* of the id */
     const struct node *join; /* a text, or NULL */
     bool disabled;
+    bool sets_alone; /* it has no output of its own but what it sets */
     /* Conditions that must hold for it to run, as written: its `if`, and those of its edges where all
      * must be taken. No more than a few are looked at. */
     const char *conditions[GRAPH_CONDITIONS];

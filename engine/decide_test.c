@@ -388,6 +388,42 @@ static void test_large_messages_go_out_call_by_call(void **state)
     fixture_free(&f);
 }
 
+/* A chain that starts while a list of 100,000 items waits for the same instance gets its turn after
+ * every item at the latest. */
+static void test_a_long_list_starves_nobody(void **state)
+{
+    (void)state;
+    enum { ITEMS = 100000, CREDIT = 4 };
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "wide", NODE("m", "1", .items = "input.list"));
+    WORKFLOW(f, "chain", NODE("a", "1"), NODE("b", "{{a}}"), NODE("c", "{{b}}"));
+    struct buf list = {0};
+    buf_printf(&list, "{\"list\": [0");
+    for (int i = 1; i < ITEMS; i++)
+        buf_printf(&list, ",%d", i);
+    buf_printf(&list, "]}");
+    f->credit = CREDIT;
+    up(f, 1, "echo");
+    struct uuid wide = start_with(f, "wide", buf_string(&list));
+    buf_release(&list);
+    assert_int_equal(execution(f, wide).tasks, ITEMS + 1);
+    struct effect_dispatch held[CREDIT] = {*dispatch_of(f, "m[0]"), *dispatch_of(f, "m[1]"),
+                                           *dispatch_of(f, "m[2]"), *dispatch_of(f, "m[3]")};
+    struct uuid chain = start(f, "chain");
+    uint64_t total = CREDIT;
+    size_t dispatched = CREDIT;
+    for (size_t at = 0; strcmp(status_of(f, chain), "running") == 0; at = (at + 1) % CREDIT) {
+        assert_true(dispatched < CREDIT * 8);
+        result(f, &held[at], "1");
+        credit(f, 1, ++total);
+        assert_int_equal(count_effects(f, EFFECT_DISPATCH), 1);
+        held[at] = f->effects[f->effects_count - 1].dispatch;
+        dispatched++;
+    }
+    assert_string_equal(status_of(f, chain), "succeeded");
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_parallel_bounds_one_execution_and_blocks_no_other),
         cmocka_unit_test(test_a_free_slot_goes_to_who_can_use_it),
         cmocka_unit_test(test_a_lane_goes_on_when_its_queued_task_is_stopped),
+        cmocka_unit_test(test_a_long_list_starves_nobody),
         cmocka_unit_test(test_parallel_under_a_wide_fan),
         cmocka_unit_test(test_what_a_dispatch_says),
         cmocka_unit_test(test_large_messages_go_out_call_by_call),

@@ -87,36 +87,44 @@ void agent_dirty(engine_t *self, struct agent *agent)
     self->dirty[self->dirty_count++] = agent;
 }
 
+/* The first of the lane whose turn it is. */
 struct live *agent_first(const struct agent *agent)
 {
     if (agent->waiting == 0)
         return NULL;
     unsigned queue = (unsigned)__builtin_ctz(agent->waiting);
-    return LIST_OWNER(agent->queues[queue].next, struct live, link);
+    unsigned kind = queue % 2;
+    const struct lane *lane = LIST_OWNER(agent->queues[queue].next - kind, struct lane, turn);
+    return LIST_OWNER(lane->lives[kind].next, struct live, link);
 }
 
 /* --- queues and lanes ------------------------------------------------------------------------- */
 
+static unsigned kind_of(const struct live *live)
+{
+    return live->again ? 0 : 1;
+}
+
 static unsigned queue_of(const struct live *live)
 {
-    return (9 - dag_priority(live->exec->dag)) * 2 + (live->again ? 0 : 1);
+    return (9 - dag_priority(live->exec->dag)) * 2 + kind_of(live);
 }
 
-static struct agent *agent_of(const struct live *live)
+static struct pin *pin_of(const struct live *live)
 {
-    return live->exec->pins[live->agent_index]->agent;
+    return live->exec->pins[live->agent_index];
 }
 
-static struct lane *lane_of(const struct live *live)
+static bool lane_is_empty(const struct lane *lane)
 {
-    return live->exec->limited ? &live->exec->pins[live->agent_index]->lane : NULL;
+    return list_empty(&lane->lives[0]) && list_empty(&lane->lives[1]);
 }
 
 /* A lane is idle when it has some aside and none queued: the next slot that frees must queue one of
  * it, for its agent may be the only one with an instance to spare. */
 static void lane_update(struct exec *exec, struct lane *lane)
 {
-    bool idle = lane->queued == 0 && !list_empty(&lane->aside);
+    bool idle = lane_is_empty(lane) && !list_empty(&lane->aside);
     if (idle && list_empty(&lane->idle))
         list_push_back(&exec->idle_lanes, &lane->idle);
     else if (!idle && !list_empty(&lane->idle))
@@ -125,35 +133,35 @@ static void lane_update(struct exec *exec, struct lane *lane)
 
 static void enter_queue(engine_t *self, struct live *live, bool ahead)
 {
-    struct agent *agent = agent_of(live);
-    struct lane *lane = lane_of(live);
-    unsigned queue = queue_of(live);
-    if (ahead)
-        list_push_front(&agent->queues[queue], &live->link);
-    else
-        list_push_back(&agent->queues[queue], &live->link);
+    struct agent *agent = pin_of(live)->agent;
+    struct lane *lane = &pin_of(live)->lane;
+    unsigned kind = kind_of(live), queue = queue_of(live);
+    void (*push)(struct list *, struct list *) = ahead ? list_push_front : list_push_back;
+    if (list_empty(&lane->lives[kind]))
+        push(&agent->queues[queue], &lane->turn[kind]);
+    push(&lane->lives[kind], &live->link);
     agent->waiting |= 1u << queue;
     agent->queued++;
     agent_dirty(self, agent);
-    if (lane) {
-        lane->queued++;
-        lane_update(live->exec, lane);
-    }
+    lane_update(live->exec, lane);
 }
 
+/* Whoever takes the first of a lane has had the lane's turn: the others of its queue come next. */
 static void leave_queue(struct live *live)
 {
-    struct agent *agent = agent_of(live);
-    struct lane *lane = lane_of(live);
-    unsigned queue = queue_of(live);
+    struct agent *agent = pin_of(live)->agent;
+    struct lane *lane = &pin_of(live)->lane;
+    unsigned kind = kind_of(live), queue = queue_of(live);
+    bool first = lane->lives[kind].next == &live->link;
     list_remove(&live->link);
+    if (first || list_empty(&lane->lives[kind]))
+        list_remove(&lane->turn[kind]);
+    if (first && !list_empty(&lane->lives[kind]))
+        list_push_back(&agent->queues[queue], &lane->turn[kind]);
     if (list_empty(&agent->queues[queue]))
         agent->waiting &= ~(1u << queue);
     agent->queued--;
-    if (lane) {
-        lane->queued--;
-        lane_update(live->exec, lane);
-    }
+    lane_update(live->exec, lane);
 }
 
 bool exec_has_slot(const struct exec *exec)
@@ -213,7 +221,7 @@ static void leave_claims(engine_t *self, struct live *live)
 static void leave_aside(struct live *live)
 {
     list_remove(&live->link);
-    lane_update(live->exec, lane_of(live));
+    lane_update(live->exec, &pin_of(live)->lane);
 }
 
 /* Those behind it may have waited for it alone. */
@@ -221,7 +229,7 @@ static void leave_starved(engine_t *self, struct live *live)
 {
     struct exec *exec = live->exec;
     list_remove(&live->link);
-    agent_of(live)->starved--;
+    pin_of(live)->agent->starved--;
     if (!list_empty(&exec->starved) && list_empty(&exec->fed))
         list_push_back(&self->fed, &exec->fed);
 }
@@ -285,7 +293,7 @@ void live_queue(engine_t *self, struct live *live)
 void live_aside(engine_t *self, struct live *live)
 {
     (void)self;
-    struct lane *lane = lane_of(live);
+    struct lane *lane = &pin_of(live)->lane;
     set_state(live, LIVE_ASIDE);
     leave_queue(live);
     if (live->again)
@@ -309,7 +317,7 @@ void live_starve(engine_t *self, struct live *live, struct list *list, int64_t t
         timer_set(self, &live->timer, timeout_at_us);
     live->agent_index = task_agent(live->exec, live->node);
     live->again = true;
-    agent_of(live)->starved++;
+    pin_of(live)->agent->starved++;
     list_push_back(list, &live->link);
 }
 

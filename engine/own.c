@@ -6,8 +6,12 @@
 void own_end(struct call *call, struct exec *exec, uint32_t index, const struct event_step *what,
              int r, const struct err *err)
 {
+    struct event_step whole = *what;
+    struct err failed = r ? *err : (struct err){0};
+    if (!r && datum_absent(&whole.patch))
+        r = render_set(call, exec, index, &whole.output, &whole.patch, &failed);
     live_free(call->engine, &exec->tasks[index].live);
-    emit_own_result(call, exec, index, what, r, err);
+    emit_own_result(call, exec, index, &whole, r, &failed);
 }
 
 /* Its output is the patch itself. */

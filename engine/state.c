@@ -402,6 +402,10 @@ uint32_t exec_add_pin(engine_t *self, struct exec *exec, const struct pinned_age
     pin->as = *as;
     pin->as.name = pin->agent->name;
     pin->as.delegates = (const char *const *)delegates;
+    for (unsigned i = 0; i < 2; i++) {
+        list_init(&pin->lane.lives[i]);
+        list_init(&pin->lane.turn[i]);
+    }
     list_init(&pin->lane.aside);
     list_init(&pin->lane.idle);
     if ((exec->pins_count & (exec->pins_count - 1)) == 0)

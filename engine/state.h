@@ -86,7 +86,7 @@ struct agent {
     bool dirty;                  /* in engine->dirty */
     uint32_t waiting;            /* bit i: queues[i] has something in it */
     uint64_t queued, starved, running;
-    struct list queues[QUEUES];  /* (9 - priority) * 2, one more for work that is new */
+    struct list queues[QUEUES];  /* of lanes: (9 - priority) * 2, one more for work that is new */
     struct heap instances;       /* the one to be chosen at the top */
 };
 
@@ -119,11 +119,13 @@ struct gone {
     int64_t until_us;
 };
 
-/* Of one execution with a limit of parallel tasks, for one agent. */
+/* What one execution has ready for one agent. Lanes take turns, so that none waits for the length of
+ * another one. Kinds: what was dispatched before, perhaps, and what is new. */
 struct lane {
-    struct list aside;
-    struct list idle;  /* in exec->idle_lanes: has some aside and none queued */
-    uint32_t queued;
+    struct list lives[2]; /* QUEUED, by kind */
+    struct list turn[2];  /* in the agent's queue of that kind, while there are such lives */
+    struct list aside;    /* with a limit of parallel tasks */
+    struct list idle;     /* in exec->idle_lanes: has some aside and none queued */
 };
 
 /* --- folded ----------------------------------------------------------------------------------- */
@@ -289,7 +291,7 @@ struct pin {
     struct agent *agent; /* a reference */
     struct pinned_agent as; /* name and delegates are the pin's own */
     /* volatile */
-    struct lane lane; /* used with a limit of parallel tasks */
+    struct lane lane;
 };
 
 struct exec {

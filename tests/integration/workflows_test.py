@@ -161,6 +161,22 @@ def an_empty_list_is_no_failure(here):
     check(document["output"] == {"words": 0, "counted": 0, "of": 0}, document["output"])
 
 
+# --- shared_context.yaml --------------------------------------------------------------------------
+
+
+def nodes_write_the_shared_context(here):
+    document = here.run("longest", "-i", 'texts=["a b c", "d"]')
+    tasks = succeeded(document)
+    check(statuses(tasks) == {"begin": "succeeded", "count": "succeeded", "count[0]": "succeeded",
+                              "count[1]": "succeeded", "report": "succeeded"}, statuses(tasks))
+    check(document["output"] == {"done": 2, "last": {"text": "d", "count": 1},
+                                 "said": "2 words lists, the last of 1"}, document["output"])
+    patches = [(event["task"], event["patch"]) for event in here.journal(document["id"])
+               if event.get("patch")]
+    check([task for task, _ in patches] == ["begin", "count[0]", "count[1]", "report"], patches)
+    check(patches[0][1] == {"done": 0, "unit": "words"}, patches)
+
+
 # --- what fails -----------------------------------------------------------------------------------
 
 
@@ -222,7 +238,7 @@ def the_page_tells_true_mistakes(here):
 
 
 CASES = (a_false_condition_skips, a_true_condition_runs, one_branch_is_taken, each_item_is_a_task,
-         the_output_is_the_list_in_order, an_item_fails_alone, an_empty_list_is_no_failure,
+         nodes_write_the_shared_context, the_output_is_the_list_in_order, an_item_fails_alone, an_empty_list_is_no_failure,
          an_expression_that_fails_fails_its_node, an_item_fails_its_node,
          the_page_shows_the_examples, the_page_tells_true_mistakes)
 
