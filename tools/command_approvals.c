@@ -41,6 +41,10 @@ static int fetch_all(struct context *context, value_t **ret_items)
         after = next ? xstrdup(next) : NULL;
         value_destroy(&result);
     } while (after);
+    struct err err;
+    if (status == EXIT_OK &&
+        client_resolve_blobs(context->client, &items, context_timeout_ms(context, 60000), &err))
+        status = show_error(context->options, &err);
     if (status == EXIT_OK)
         *ret_items = items;
     else
