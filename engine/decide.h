@@ -120,6 +120,8 @@ int input_signal(struct call *call, const struct input_signal *in, struct err *e
 
 /* --- pause.c ---------------------------------------------------------------------------------- */
 
+/* Whether this active task can't have been given out, since it became due in the present pause. */
+bool held_by_pause(const struct exec *exec, uint32_t index);
 int input_pause(struct call *call, const struct input_pause *in, struct err *err) MUST_CHECK;
 int input_go_on(struct call *call, const struct input_pause *in, struct err *err) MUST_CHECK;
 

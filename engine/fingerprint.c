@@ -263,6 +263,8 @@ static void add_exec(uint64_t *hash, const struct exec *exec)
     add(hash, exec->open);
     add(hash, exec->active);
     add(hash, exec->paused);
+    add(hash, exec->paused_sequence);
+    add_signed(hash, exec->paused_us);
     add(hash, exec->waits_count);
     add_signals(hash, exec);
     add(hash, exec->count);

@@ -317,6 +317,8 @@ struct exec {
     uint32_t open;        /* tasks that have not ended */
     uint32_t active;      /* of those, the ones that are ready or retrying */
     bool paused;          /* nothing begins */
+    uint64_t paused_sequence; /* of the event that paused it; 0: it isn't paused */
+    int64_t paused_us;
     uint32_t waits_count;
     struct list waits[WAIT_SIGNAL + 1]; /* struct waiting, by kind */
     struct kept_signal *signals; /* the first one first */
@@ -520,6 +522,8 @@ void fold_see_context(struct exec *exec, uint32_t index);
 /* fold_waits.c: approvals, timers, signals; pauses. */
 int check_wait_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_wait_event(engine_t *self, struct exec *exec, const struct event *event);
+/* The wait for a signal of that name that began first; NULL: there is none. */
+struct waiting *fold_listener(const struct exec *exec, const char *name);
 /* A task that waited does so no more, or has ended. */
 void fold_wait_left(struct exec *exec, struct waiting *waiting, bool ended);
 void waiting_free(struct waiting **self_p);
