@@ -268,7 +268,7 @@ static void tell_waiting(struct call *call, size_t first_event)
 
 /* --- resume ----------------------------------------------------------------------------------- */
 
-static int64_t parked_until(const struct exec *exec, uint32_t index)
+int64_t parked_until(const struct exec *exec, uint32_t index)
 {
     const struct task *task = &exec->tasks[index];
     return task->waiting ? wait_until(task) : attempt_until(exec, index);
@@ -394,6 +394,8 @@ static int take(struct call *call, const struct input *input, struct err *err)
     case INPUT_SIGNAL: return input_signal(call, &input->signal, err);
     case INPUT_PAUSE: return input_pause(call, &input->pause, err);
     case INPUT_GO_ON: return input_go_on(call, &input->pause, err);
+    case INPUT_REOPEN: return input_reopen(call, &input->reopen, err);
+    case INPUT_FORK: return input_fork(call, &input->fork, err);
     case INPUT_TICK: input_tick(call); return 0;
     }
     return err_set(err, ERR_INVALID, "there is no input of kind %d", (int)input->kind);

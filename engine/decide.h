@@ -34,6 +34,8 @@ int64_t event_time(const struct call *call, const struct exec *exec);
  * or for an instance. */
 void place(struct call *call, struct live *live);
 
+/* Until when a task that waits is parked; INT64_MAX: for ever. */
+int64_t parked_until(const struct exec *exec, uint32_t index);
 /* Tells whoever holds this RUNNING live to drop it, and waits until it has. */
 void stop_holder(struct call *call, struct live *live, const char *reason);
 
@@ -118,8 +120,15 @@ int input_signal(struct call *call, const struct input_signal *in, struct err *e
 
 /* --- pause.c ---------------------------------------------------------------------------------- */
 
+/* Whether this active task can't have been given out, since it became due in the present pause. */
+bool held_by_pause(const struct exec *exec, uint32_t index);
 int input_pause(struct call *call, const struct input_pause *in, struct err *err) MUST_CHECK;
 int input_go_on(struct call *call, const struct input_pause *in, struct err *err) MUST_CHECK;
+
+/* --- again.c ---------------------------------------------------------------------------------- */
+
+int input_reopen(struct call *call, const struct input_reopen *in, struct err *err) MUST_CHECK;
+int input_fork(struct call *call, const struct input_fork *in, struct err *err) MUST_CHECK;
 
 /* --- delegate.c ------------------------------------------------------------------------------- */
 

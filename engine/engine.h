@@ -40,6 +40,9 @@ void engine_destroy(engine_t **self_p);
  * ERR_INVALID, changing nothing, for an event that the state forbids (a journal that this program
  * could not have written). Ended executions stay until engine_forget. */
 int engine_apply(engine_t *self, const struct event *event, struct err *err) MUST_CHECK;
+/* Takes an execution over that another engine has folded, and gives out nothing of it: an input says
+ * how it goes on. ERR_NOT_FOUND, ERR_EXISTS. */
+int engine_adopt(engine_t *self, engine_t *from, struct uuid execution, struct err *err) MUST_CHECK;
 /* Drops an ended execution's state from memory. Does nothing for others. */
 void engine_forget(engine_t *self, struct uuid execution);
 
@@ -61,6 +64,8 @@ enum input_kind {
     INPUT_SIGNAL,
     INPUT_PAUSE,
     INPUT_GO_ON,         /* the end of a pause */
+    INPUT_REOPEN,        /* of one that failed or was cancelled, and is in memory */
+    INPUT_FORK,          /* of one that was folded from a copy of another one's first events */
     INPUT_TICK,          /* engine_deadline has come */
 };
 
@@ -81,6 +86,15 @@ struct input_decision {
 };
 struct input_signal { struct uuid execution; const char *name; struct datum payload; const char *by; };
 struct input_pause { struct uuid execution; const char *by, *why; };
+
+struct input_reopen { struct uuid execution; const char *by; };
+struct input_fork {
+    struct uuid execution;
+    struct uuid from;
+    const char *node;      /* which the last event has made ready */
+    struct datum input;    /* absent: as it was */
+    const char *by;
+};
 
 struct claim {
     struct uuid execution;
@@ -160,6 +174,8 @@ struct input {
         struct input_decision decision;
         struct input_signal signal;
         struct input_pause pause; /* INPUT_PAUSE, INPUT_GO_ON */
+        struct input_reopen reopen;
+        struct input_fork fork;
     };
 };
 
@@ -256,7 +272,8 @@ void decisions_release(struct decisions *self);
  * (already terminal). INPUT_DECISION: these, and ERR_CONFLICT naming who decided otherwise before; the
  * same decision again is no change. INPUT_SIGNAL: these, ERR_NOT_FOUND for one that no node waits for,
  * ERR_TOO_LARGE, ERR_LIMIT (too many are kept). INPUT_PAUSE, INPUT_GO_ON: ERR_NOT_FOUND, ERR_CONFLICT;
- * no change where it is so already. Other inputs answer 0: what is wrong in them is met by drops. */
+ * no change where it is so already. INPUT_REOPEN: ERR_NOT_FOUND, ERR_CONFLICT (it has not ended, or has
+ * succeeded). INPUT_FORK: ERR_NOT_FOUND, ERR_INVALID. Other inputs answer 0: what is wrong in them is met by drops. */
 int engine_decide(engine_t *self, const struct input *input, struct decisions *decisions,
                   struct err *err) MUST_CHECK;
 
@@ -292,6 +309,7 @@ struct task_view {
     int64_t queued_us, started_us, ended_us; /* 0: not yet */
     int64_t retry_at_us;
     const char *instance;  /* that answered or (volatile) holds it now; "" */
+    uint64_t ready_sequence; /* of the event that let it start, or its `if` be asked; 0: none did yet */
     bool items_begun;      /* of a node with items: its list is known */
     uint32_t items, items_open; /* of it: how many, and how many have not ended */
     bool is_item;          /* of such a node */
@@ -318,6 +336,9 @@ struct execution_view {
     struct datum input, output;
     struct failure failure;
     const char *failed_path;
+    uint32_t reopened;     /* how often it was, after it had ended */
+    struct uuid forked_from; /* nil: it was not */
+    uint64_t forked_at;    /* the last event of the other one that is also its own */
     uint32_t tasks;        /* the workflow's nodes first, then items and delegations in order of their
                             * making */
     uint32_t delegations;

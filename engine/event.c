@@ -52,6 +52,8 @@ const char *event_kind_name(enum event_kind kind)
     case EVENT_TIMER: return "timer";
     case EVENT_PAUSED: return "paused";
     case EVENT_RESUMED: return "resumed";
+    case EVENT_REOPENED: return "reopened";
+    case EVENT_FORKED: return "forked";
     }
     return "unknown";
 }

@@ -46,6 +46,8 @@ enum event_kind {
     EVENT_TIMER,
     EVENT_PAUSED,
     EVENT_RESUMED,
+    EVENT_REOPENED,
+    EVENT_FORKED,
 };
 const char *event_kind_name(enum event_kind kind);
 
@@ -213,6 +215,23 @@ struct event_timer {
 /* Nothing begins from here on, or does again. */
 struct event_pause { const char *by, *why; };
 
+/* It had failed or been cancelled, and goes on: what has succeeded stays, all else is tried again. */
+struct event_reopened {
+    const char *by;
+    enum execution_status was;
+    struct run run;         /* all runs up to it are void */
+    int64_t deadline_us;    /* as in started */
+};
+/* All events before were copied from another execution; from here on it is its own. */
+struct event_forked {
+    struct uuid from;
+    uint64_t at;            /* the last event that was copied: it made the node ready */
+    const char *node;
+    struct datum input;     /* absent: as before */
+    const char *by;
+    int64_t deadline_us;
+};
+
 struct event_cancel { const char *by, *why; };
 struct event_failing { const char *path; struct failure failure; bool finish; };
 struct event_ended {
@@ -248,6 +267,8 @@ struct event {
         struct event_signal signal;
         struct event_timer timer;
         struct event_pause paused, resumed;
+        struct event_reopened reopened;
+        struct event_forked forked;
     };
 };
 

@@ -174,6 +174,7 @@ static void add_group(uint64_t *hash, const struct group *group)
 {
     add_answer(hash, group->list);
     add(hash, group->begun);
+    add(hash, group->running);
     add(hash, group->open);
 }
 
@@ -256,9 +257,14 @@ static void add_exec(uint64_t *hash, const struct exec *exec)
     add(hash, exec->workflow_version);
     add(hash, exec->failed_node);
     add(hash, exec->first_failed);
+    add(hash, exec->reopened);
+    add_bytes(hash, exec->forked_from.bytes, sizeof exec->forked_from.bytes);
+    add(hash, exec->forked_at);
     add(hash, exec->open);
     add(hash, exec->active);
     add(hash, exec->paused);
+    add(hash, exec->paused_sequence);
+    add_signed(hash, exec->paused_us);
     add(hash, exec->waits_count);
     add_signals(hash, exec);
     add(hash, exec->count);

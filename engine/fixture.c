@@ -345,6 +345,24 @@ static engine_t *fold_journal(struct fixture *f)
     return engine;
 }
 
+void copy_journal(struct fixture *f, struct uuid from, uint64_t until, struct uuid to)
+{
+    engine_t *other = make_engine(f);
+    size_t count = f->journal_count;
+    for (size_t i = 0; i < count; i++) {
+        struct event event = f->journal[i];
+        if (!uuid_equal(event.execution, from) || event.sequence > until)
+            continue;
+        event.execution = to;
+        if (engine_apply(other, &event, &f->err) || engine_apply(f->twin, &event, &f->err))
+            fail_msg("the copied journal is refused: %s", f->err.what);
+        f->journal = xrealloc(f->journal, (f->journal_count + 1) * sizeof *f->journal);
+        f->journal[f->journal_count++] = event;
+    }
+    assert_int_equal(engine_adopt(f->engine, other, to, &f->err), 0);
+    engine_destroy(&other);
+}
+
 void restart(struct fixture *f)
 {
     engine_destroy(&f->engine);
@@ -386,6 +404,11 @@ void failure(struct fixture *f, const struct effect_dispatch *dispatch, const ch
 }
 
 /* --- from outside ----------------------------------------------------------------------------- */
+
+int reopen(struct fixture *f, struct uuid id)
+{
+    return decide(f, (struct input){.kind = INPUT_REOPEN, .reopen = {.execution = id, .by = "me"}});
+}
 
 int decision(struct fixture *f, struct uuid id, const char *path, bool approved)
 {

@@ -79,6 +79,9 @@ void restart(struct fixture *f);
 /* The same, when so many events of the journal were on disk before. */
 void crash(struct fixture *f, size_t on_disk);
 
+/* The first events of an execution become those of another one, which the engine takes over. */
+void copy_journal(struct fixture *f, struct uuid from, uint64_t until, struct uuid to);
+
 /* Answers under the run of a dispatch with its next step. */
 void result(struct fixture *f, const struct effect_dispatch *dispatch, const char *json);
 void failure(struct fixture *f, const struct effect_dispatch *dispatch, const char *code,
@@ -107,6 +110,7 @@ void tool_call(struct fixture *f, const struct effect_dispatch *dispatch, uint32
                uint32_t call, const char *tool, const char *json);
 
 /* What comes from outside; each returns what engine_decide did. */
+int reopen(struct fixture *f, struct uuid id);
 int decision(struct fixture *f, struct uuid id, const char *path, bool approved);
 int signal_to(struct fixture *f, struct uuid id, const char *name, const char *json);
 int pause_it(struct fixture *f, struct uuid id);

@@ -76,7 +76,7 @@ void fold_make_ready(engine_t *self, struct exec *exec, uint32_t node)
 {
     struct task *task = &exec->tasks[node];
     fold_set_task(exec, node, TASK_READY);
-    task->attempt = task->first_attempt = 1;
+    task->first_attempt = ++task->attempt;
     task->queued_us = exec->time_us;
     task->ready_sequence = exec->sequence;
     fold_see_context(exec, node);
@@ -97,7 +97,7 @@ void fold_end_task(engine_t *self, struct exec *exec, uint32_t node, enum task_s
     u32_push(&self->work, &self->work_count, &self->work_capacity, node);
 }
 
-static bool edge_taken(const struct exec *exec, uint32_t source)
+bool fold_edge_taken(const struct exec *exec, uint32_t source)
 {
     enum task_status status = exec->tasks[source].status;
     return status == TASK_SUCCEEDED ||
@@ -118,7 +118,7 @@ void fold_spread(engine_t *self, struct exec *exec)
             continue;
         }
         const struct dag_node *what = dag_node(exec->dag, source);
-        bool taken = edge_taken(exec, source);
+        bool taken = fold_edge_taken(exec, source);
         for (uint32_t t = 0; t < what->targets_count; t++)
             fold_source_ended(self, exec, what->targets[t], what->target_slots[t], taken);
     }
@@ -489,7 +489,7 @@ static int check_order(const struct exec *exec, const struct event *event, struc
         return fold_refuse(err, event, "events are missing or doubled before it");
     if (event->time_us < exec->time_us)
         return fold_refuse(err, event, "its time is before that of the one before");
-    if (exec_terminal(exec))
+    if (exec_terminal(exec) && event->kind != EVENT_REOPENED)
         return fold_refuse(err, event, "the execution has ended");
     return 0;
 }
@@ -515,6 +515,8 @@ static int check(const struct exec *exec, const struct event *event, struct err 
     case EVENT_ANSWERED:
     case EVENT_PATCHED: return check_call_event(exec, event, err);
     case EVENT_DECIDED: return check_decided(exec, event, err);
+    case EVENT_REOPENED: return check_reopened(exec, event, err);
+    case EVENT_FORKED: return check_forked(exec, event, err);
     case EVENT_WAITING:
     case EVENT_DECISION:
     case EVENT_SIGNAL:
@@ -554,6 +556,8 @@ int fold(engine_t *self, const struct event *event, struct err *err)
     case EVENT_ANSWERED:
     case EVENT_PATCHED: fold_call_event(self, exec, event); break;
     case EVENT_DECIDED: fold_decided(self, exec, &event->decided); break;
+    case EVENT_REOPENED: fold_reopened(self, exec, &event->reopened); break;
+    case EVENT_FORKED: fold_forked(self, exec, &event->forked); break;
     case EVENT_WAITING:
     case EVENT_DECISION:
     case EVENT_SIGNAL:
@@ -568,8 +572,9 @@ int fold(engine_t *self, const struct event *event, struct err *err)
 int engine_apply(engine_t *self, const struct event *event, struct err *err)
 {
     arena_clear(self->scratch);
+    size_t questions = self->questions_count;
     int r = fold(self, event, err);
     /* The journal has the answers, or INPUT_RESUME asks again. */
-    self->questions_first = self->questions_count = 0;
+    self->questions_count = questions;
     return r;
 }

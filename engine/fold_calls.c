@@ -57,6 +57,13 @@ static void settle(struct exec *exec, uint32_t index, const struct usage *usage)
     exec->reservations--;
 }
 
+void fold_drop_reservation(struct exec *exec, uint32_t index)
+{
+    const struct usage nothing = {0};
+    if (exec->tasks[index].talk && exec->tasks[index].talk->reservation.turn > 0)
+        settle(exec, index, &nothing);
+}
+
 static void fold_reserved(struct exec *exec, uint32_t index, const struct event_reserved *reserved)
 {
     struct talk *talk = talk_of(&exec->tasks[index]);

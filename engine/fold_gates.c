@@ -173,15 +173,22 @@ static struct origin *item_origin(const struct exec *exec, uint32_t node, uint32
     return self;
 }
 
-/* Items begin in order, at most so many at a time. */
-static void begin_items(engine_t *self, struct exec *exec, uint32_t node)
+void fold_begin_items(engine_t *self, struct exec *exec, uint32_t node)
 {
     uint32_t most = dag_node(exec->dag, node)->items_parallel;
     const struct talk *talk = exec->tasks[node].talk;
     struct group *group = exec->tasks[node].group;
-    uint32_t ended = talk->children_count - group->open;
-    while (group->begun < talk->children_count && (most == 0 || group->begun - ended < most))
-        fold_make_ready(self, exec, talk->children[group->begun++]);
+    while (group->begun < talk->children_count && (most == 0 || group->running < most)) {
+        uint32_t item = talk->children[group->begun++];
+        if (task_ended(&exec->tasks[item]))
+            continue;
+        group->running++;
+        fold_make_ready(self, exec, item);
+    }
+    if (group->open > 0)
+        return;
+    exec->tasks[node].gate = GATE_GATHER;
+    fold_ask(self, exec, node);
 }
 
 static void begin_group(engine_t *self, struct exec *exec, uint32_t node,
@@ -191,7 +198,7 @@ static void begin_group(engine_t *self, struct exec *exec, uint32_t node,
     const struct datum empty = datum_inline(bytes_of(packed_empty, sizeof packed_empty));
     fold_set_task(exec, node, TASK_READY);
     fold_set_task(exec, node, TASK_WAITING);
-    task->attempt = task->first_attempt = 1;
+    task->first_attempt = ++task->attempt;
     task->queued_us = task->started_us = exec->time_us;
     task->group = xcalloc(1, sizeof *task->group);
     task->group->list = answer_new(&decided->items, "");
@@ -206,7 +213,7 @@ static void begin_group(engine_t *self, struct exec *exec, uint32_t node,
         fold_add_child(exec, node, item);
     }
     exec->tasks[node].group->open = decided->items_count;
-    begin_items(self, exec, node);
+    fold_begin_items(self, exec, node);
 }
 
 /* An item that fails for good fails its node, and with it the others. */
@@ -227,16 +234,13 @@ void fold_item_ended(engine_t *self, struct exec *exec, uint32_t index)
     if (task_ended(task))
         return;
     task->group->open--;
+    task->group->running--;
     if (exec->tasks[index].status == TASK_FAILED &&
         dag_node(exec->dag, node)->on_error != DAG_CONTINUE) {
         fail_group(self, exec, node, index);
         return;
     }
-    begin_items(self, exec, node);
-    if (task->group->open > 0)
-        return;
-    exec->tasks[node].gate = GATE_GATHER;
-    fold_ask(self, exec, node);
+    fold_begin_items(self, exec, node);
 }
 
 /* --- decided ---------------------------------------------------------------------------------- */
@@ -282,7 +286,7 @@ static void fail_node(engine_t *self, struct exec *exec, uint32_t node,
 {
     struct task *task = &exec->tasks[node];
     task->gate = GATE_NONE;
-    task->attempt = task->first_attempt = 1;
+    task->first_attempt = ++task->attempt;
     task->blame = blame_new(failure, "");
     fold_end_task(self, exec, node, TASK_FAILED, REASON_NONE, NO_NODE);
     fold_note_failed(exec, node);

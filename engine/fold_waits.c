@@ -179,7 +179,7 @@ static void fold_decision(engine_t *self, struct exec *exec, const struct event_
     end_wait(self, exec, waiting, WAIT_DECIDED);
 }
 
-static struct waiting *first_listener(const struct exec *exec, const char *name)
+struct waiting *fold_listener(const struct exec *exec, const char *name)
 {
     const struct list *head = &exec->waits[WAIT_SIGNAL];
     for (struct list *at = head->next; at != head; at = at->next) {
@@ -197,7 +197,7 @@ static int check_signal(const struct exec *exec, const struct event *event, stru
         return fold_refuse(err, event, "it has no name");
     if (signal->payload.is_blob || datum_absent(&signal->payload))
         return fold_refuse(err, event, "its payload is not inline");
-    if (exec->signals_count >= LIMIT_SIGNALS && !first_listener(exec, signal->name))
+    if (exec->signals_count >= LIMIT_SIGNALS && !fold_listener(exec, signal->name))
         return fold_refuse(err, event, "too many signals are kept");
     return 0;
 }
@@ -215,7 +215,7 @@ static void keep_signal(struct exec *exec, const struct event_signal *signal)
 
 static void fold_signal(engine_t *self, struct exec *exec, const struct event_signal *signal)
 {
-    struct waiting *waiting = first_listener(exec, signal->name);
+    struct waiting *waiting = fold_listener(exec, signal->name);
     if (!waiting) {
         keep_signal(exec, signal);
         return;
@@ -245,6 +245,13 @@ static int check_pause(const struct exec *exec, const struct event *event, struc
     return 0;
 }
 
+static void fold_pause(struct exec *exec, bool pauses)
+{
+    exec->paused = pauses;
+    exec->paused_sequence = pauses ? exec->sequence : 0;
+    exec->paused_us = pauses ? exec->time_us : 0;
+}
+
 /* --- all kinds -------------------------------------------------------------------------------- */
 
 int check_wait_event(const struct exec *exec, const struct event *event, struct err *err)
@@ -267,6 +274,6 @@ void fold_wait_event(engine_t *self, struct exec *exec, const struct event *even
     case EVENT_TIMER:
         end_wait(self, exec, open_wait(exec, event->timer.path, event->timer.attempt), WAIT_DUE);
         break;
-    default: exec->paused = event->kind == EVENT_PAUSED; break;
+    default: fold_pause(exec, event->kind == EVENT_PAUSED); break;
     }
 }

@@ -13,6 +13,15 @@ static int find_pausable(const struct call *call, const struct input_pause *in,
     return r;
 }
 
+bool held_by_pause(const struct exec *exec, uint32_t index)
+{
+    const struct task *task = &exec->tasks[index];
+    if (!exec->paused)
+        return false;
+    return task->status == TASK_RETRYING ? task->retry_at_us > exec->paused_us
+                                         : task->ready_sequence > exec->paused_sequence;
+}
+
 static bool may_be_given_out(const struct live *live)
 {
     return live->state == LIVE_QUEUED || live->state == LIVE_ASIDE || live->state == LIVE_STARVED;

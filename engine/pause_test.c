@@ -102,6 +102,26 @@ static void test_pause_survives_a_restart(void **state)
     assert_string_equal(task_status_of(f, id, "t"), "waiting");
 }
 
+/* What became ready in the pause was not given out, so that it may run for the first time. */
+static void test_rerun_never_is_not_lost_to_a_pause(void **state)
+{
+    struct fixture *f = *state;
+    f->rerun_never = true;
+    WORKFLOW(f, "w", NODE("a", "x"), NODE("b", "{{a}}"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    const struct effect_dispatch a = *dispatch_of(f, "a");
+    assert_int_equal(pause_it(f, id), 0);
+    result(f, &a, "1");
+    restart(f);
+    up(f, 2, "echo");
+    tick(f, T0 + 10 * SECOND);
+    assert_string_equal(task_status_of(f, id, "b"), "pending");
+    assert_int_equal(go_on(f, id), 0);
+    result(f, dispatch_of(f, "b"), "2");
+    assert_string_equal(status_of(f, id), "succeeded");
+}
+
 static void test_held_run_is_claimed_while_paused(void **state)
 {
     struct fixture *f = *state;
@@ -247,6 +267,7 @@ int main(void)
         TEST(test_queued_tasks_are_not_given_out),
         TEST(test_retry_waits),
         TEST(test_pause_survives_a_restart),
+        TEST(test_rerun_never_is_not_lost_to_a_pause),
         TEST(test_held_run_is_claimed_while_paused),
         TEST(test_waits_go_on),
         TEST(test_cancel_works),

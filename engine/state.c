@@ -179,6 +179,30 @@ void engine_destroy(engine_t **self_p)
     free(self);
 }
 
+/* Whatever points into the other engine points into this one then. */
+int engine_adopt(engine_t *self, engine_t *from, struct uuid execution, struct err *err)
+{
+    struct exec *exec = state_exec(from, execution);
+    if (!exec)
+        return err_set(err, ERR_NOT_FOUND, "there is no such execution to take over");
+    if (state_exec(self, execution))
+        return err_set(err, ERR_EXISTS, "the execution is there already");
+    decoded_forget(from, exec);
+    for (uint32_t i = 0; i < exec->pins_count; i++) {
+        struct agent *agent = agent_ref(self, exec->pins[i]->agent->name);
+        agent_unref(from, &exec->pins[i]->agent);
+        exec->pins[i]->agent = agent;
+        exec->pins[i]->as.name = agent->name;
+    }
+    (void)map_remove(from->execs, execution.bytes, sizeof execution.bytes);
+    (void)map_put(self->execs, exec->id.bytes, sizeof exec->id.bytes, exec);
+    if (!exec_terminal(exec)) {
+        from->active--;
+        self->active++;
+    }
+    return 0;
+}
+
 void engine_forget(engine_t *self, struct uuid execution)
 {
     struct exec *exec = state_exec(self, execution);

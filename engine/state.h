@@ -240,8 +240,9 @@ struct kept_signal {
 /* What a node has that has items. */
 struct group {
     struct answer *list;
-    uint32_t begun;  /* items that were made ready, the first ones */
-    uint32_t open;   /* items that have not ended */
+    uint32_t begun;   /* items that were made ready, or had ended before: the first ones */
+    uint32_t running; /* of those, the ones that have not ended */
+    uint32_t open;    /* items that have not ended */
 };
 
 /* Where a delegation or an item comes from. A heap block. */
@@ -310,9 +311,14 @@ struct exec {
     struct blame *blame;
     uint32_t failed_node; /* NO_NODE: the execution itself */
     uint32_t first_failed; /* of the nodes that failed for good and fail the execution; NO_NODE */
+    uint32_t reopened;    /* how often */
+    struct uuid forked_from;
+    uint64_t forked_at;
     uint32_t open;        /* tasks that have not ended */
     uint32_t active;      /* of those, the ones that are ready or retrying */
     bool paused;          /* nothing begins */
+    uint64_t paused_sequence; /* of the event that paused it; 0: it isn't paused */
+    int64_t paused_us;
     uint32_t waits_count;
     struct list waits[WAIT_SIGNAL + 1]; /* struct waiting, by kind */
     struct kept_signal *signals; /* the first one first */
@@ -489,6 +495,8 @@ void fold_tool_result(struct exec *exec, uint32_t index, const struct event_step
 /* An attempt is over: its history goes, its delegations end, its reservation is settled (usage NULL:
  * at its bound). */
 void fold_attempt_over(engine_t *self, struct exec *exec, uint32_t index, const struct usage *usage);
+/* The reservation that the task has, if any, is none of this execution's: nothing of it counts. */
+void fold_drop_reservation(struct exec *exec, uint32_t index);
 /* A delegation has ended: its parent gets the result. */
 void fold_child_ended(engine_t *self, struct exec *exec, uint32_t index);
 int check_call_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
@@ -514,10 +522,18 @@ void fold_see_context(struct exec *exec, uint32_t index);
 /* fold_waits.c: approvals, timers, signals; pauses. */
 int check_wait_event(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_wait_event(engine_t *self, struct exec *exec, const struct event *event);
+/* The wait for a signal of that name that began first; NULL: there is none. */
+struct waiting *fold_listener(const struct exec *exec, const char *name);
 /* A task that waited does so no more, or has ended. */
 void fold_wait_left(struct exec *exec, struct waiting *waiting, bool ended);
 void waiting_free(struct waiting **self_p);
 void signals_free(struct exec *exec);
+
+/* fold_again.c: retries and forks. */
+int check_reopened(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
+void fold_reopened(engine_t *self, struct exec *exec, const struct event_reopened *reopened);
+int check_forked(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
+void fold_forked(engine_t *self, struct exec *exec, const struct event_forked *forked);
 
 /* fold_gates.c: conditions, lists and their items. */
 int check_decided(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
@@ -528,6 +544,10 @@ void fold_join_holds(engine_t *self, struct exec *exec, uint32_t node);
 void fold_judge(engine_t *self, struct exec *exec, uint32_t node, uint32_t source);
 /* A source of the node has ended. */
 void fold_source_ended(engine_t *self, struct exec *exec, uint32_t node, uint32_t slot, bool taken);
+/* Items begin in order, so many at a time as its node allows; those that ended before are passed
+ * over. Where none is open, its output is asked for. */
+void fold_begin_items(engine_t *self, struct exec *exec, uint32_t node);
+bool fold_edge_taken(const struct exec *exec, uint32_t source);
 void fold_item_ended(engine_t *self, struct exec *exec, uint32_t index);
 void fold_note_failed(struct exec *exec, uint32_t node);
 uint32_t fold_add_task(struct exec *exec);

@@ -172,7 +172,8 @@ void task_lose(struct call *call, struct live *live, const char *reason)
 /* Whether the task was ever given out can't be known, since dispatches are not journaled; so all
  * runs of earlier epochs are void now. For `rerun: never` that means failing: running a second time
  * what may have run is what the agent forbids. A retry that is not due yet was not given out, and
- * between two turns, before the next is reserved, nothing runs. */
+ * between two turns, before the next is reserved, nothing runs; nor does what became due in a pause
+ * that lasts. */
 void task_unclaimed(struct call *call, struct live *live)
 {
     struct exec *exec = live->exec;
@@ -183,7 +184,8 @@ void task_unclaimed(struct call *call, struct live *live)
     if (run_compare(run, task->void_run) > 0)
         emit_lost(call, live, run, false, "restart", "");
     bool due = task->status == TASK_READY || task->retry_at_us <= call->now_us;
-    if (due && !turn_is_unasked(exec, live->node) && task_pin(exec, live->node)->as.rerun_never)
+    if (due && !held_by_pause(exec, live->node) && !turn_is_unasked(exec, live->node) &&
+        task_pin(exec, live->node)->as.rerun_never)
         task_fail(call, live, run, "lost",
                   "the coordinator was restarted while it perhaps ran, and the agent says rerun: "
                   "never",

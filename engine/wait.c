@@ -209,7 +209,7 @@ int input_decision(struct call *call, const struct input_decision *in, struct er
     if (waiting->end != WAIT_OPEN)
         return decided_before(waiting, in, &edited, err);
     struct event event = {.kind = EVENT_DECISION,
-                          .decision = {.path = keep_text(call, in->path),
+                          .decision = {.path = keep_text(call, task_path(exec, index)),
                                        .attempt = waiting->attempt,
                                        .approved = in->approved,
                                        .by = keep_text(call, in->by),
@@ -247,7 +247,9 @@ static int check_signal(const struct exec *exec, const struct input_signal *in, 
     if (in->payload.is_blob || size > LIMIT_INLINE_BYTES)
         return err_set(err, ERR_TOO_LARGE, "the payload of a signal is larger than %u bytes",
                        LIMIT_INLINE_BYTES);
-    if (exec->signals_count >= LIMIT_SIGNALS || exec->signals_bytes + size > LIMIT_SIGNALS_BYTES)
+    bool full =
+        exec->signals_count >= LIMIT_SIGNALS || exec->signals_bytes + size > LIMIT_SIGNALS_BYTES;
+    if (full && !fold_listener(exec, in->name))
         return err_set(err, ERR_LIMIT,
                        "%u signals with %llu bytes are kept for this execution, and nobody has "
                        "waited for them yet",

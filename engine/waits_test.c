@@ -341,11 +341,12 @@ static void test_each_signal_ends_one_wait(void **state)
 static void test_signals_are_bounded(void **state)
 {
     struct fixture *f = *state;
-    WORKFLOW(f, "w", NODE("a", "x"), SIGNAL("s", "go", AFTER("a")));
+    WORKFLOW(f, "w", NODE("a", "x"), SIGNAL("s", "go", AFTER("a")), SIGNAL("o", "other"));
     struct uuid id = start(f, "w");
     for (int i = 0; i < LIMIT_SIGNALS; i++)
         assert_int_equal(signal_to(f, id, "go", "1"), 0);
     assert_int_equal(signal_to(f, id, "go", "1"), ERR_LIMIT);
+    assert_int_equal(signal_to(f, id, "other", "1"), 0); /* somebody waits for it */
     up(f, 1, "echo");
     result(f, dispatch_of(f, "a"), "1");
     assert_string_equal(status_of(f, id), "succeeded");

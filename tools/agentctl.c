@@ -33,8 +33,15 @@ static const struct command COMMANDS[] = {
      "one task for one agent: follows it and prints the answer (-: the text comes from a pipe)"},
     {"agents", command_agents, 0, 0, 2, "agents [ls | show NAME | rm NAME]", "agents"},
     {"workflows", command_workflows, 0, 0, 2, "workflows [ls | show NAME | rm NAME]", "workflows"},
-    {"executions", command_executions, OPTION_FILTER | OPTION_TREE | OPTION_WHY, 0, 2,
-     "executions [ls | show ID [--tree] | wait ID | cancel ID [--why TEXT]]", "executions"},
+    {"executions", command_executions,
+     OPTION_FILTER | OPTION_TREE | OPTION_WHY | OPTION_NO_INPUT | OPTION_PAYLOAD, 0, 3,
+     "executions [ls | show ID [--tree] | wait ID | cancel|pause|resume ID [--why TEXT] | signal "
+     "ID "
+     "NAME [--payload JSON]]",
+     "executions"},
+    {"approvals", command_approvals, OPTION_DECISION, 0, 2,
+     "approvals [ls | approve ID | reject ID] [--note TEXT] [--edit JSON]",
+     "what waits for a person, and decisions on it"},
     {"logs", command_logs, OPTION_FOLLOW | OPTION_NODE, 1, 1, "logs [-f] ID [--node N]",
      "the journal of an execution as lines"},
     {"hosts", command_hosts, 0, 0, 1, "hosts [ls]", "hosts and the agent processes on them"},

@@ -1,4 +1,4 @@
-/* run, ask, and executions ls, show, wait, cancel. */
+/* run, ask, and executions ls, show, wait, cancel, pause, resume, signal. */
 #include "base/utf8.h"
 #include "tools/commands.h"
 #include "tools/tree.h"
@@ -382,13 +382,14 @@ static int wait_for(struct context *context, const char *id)
     return status;
 }
 
-static int cancel(struct context *context, const char *id)
+/* cancel, pause, resume: tells how it is then. */
+static int steer(struct context *context, const char *method, const char *id)
 {
     value_t *params = id_params(id);
     value_t *result = NULL;
     if (context->options->why)
         value_set_string(params, "why", context->options->why);
-    int status = context_call(context, "executions.cancel", &params, &result);
+    int status = context_call(context, method, &params, &result);
     if (status == EXIT_OK && context->options->json)
         print_json(result);
     else if (status == EXIT_OK)
@@ -397,10 +398,38 @@ static int cancel(struct context *context, const char *id)
     return status;
 }
 
+static int signal_it(struct context *context, const char *id, const char *name)
+{
+    const char *text = context->options->payload;
+    value_t *params = id_params(id);
+    value_t *payload = NULL;
+    value_t *result = NULL;
+    struct err err;
+    value_set_string(params, "name", name);
+    if (text && value_from_json(text, strlen(text), &payload, &err)) {
+        value_destroy(&params);
+        err_where(&err, "--payload");
+        err_fix(&err, "write JSON, such as '{\"n\": 3}' or '\"text\"'");
+        return show_error(context->options, &err);
+    }
+    if (payload)
+        value_set(params, "payload", &payload);
+    int status = context_call(context, "executions.signal", &params, &result);
+    if (status == EXIT_OK && context->options->json)
+        print_json(result);
+    else if (status == EXIT_OK)
+        print_hint(context->options, "%s has the signal %s", id, name);
+    value_destroy(&result);
+    return status;
+}
+
 int command_executions(struct context *context)
 {
     const char *verb = context->args_count ? context->args[0] : "ls";
     const char *id = context->args_count == 2 ? context->args[1] : NULL;
+    bool steers = id && (strcmp(verb, "cancel") == 0 || strcmp(verb, "pause") == 0 ||
+                         strcmp(verb, "resume") == 0);
+    char method[64];
     struct err err;
     if (strcmp(verb, "ls") == 0 && !id)
         return list(context);
@@ -408,9 +437,15 @@ int command_executions(struct context *context)
         return show(context, id);
     if (strcmp(verb, "wait") == 0 && id)
         return wait_for(context, id);
-    if (strcmp(verb, "cancel") == 0 && id)
-        return cancel(context, id);
+    if (steers) {
+        snprintf(method, sizeof method, "executions.%s", verb);
+        return steer(context, method, id);
+    }
+    if (strcmp(verb, "signal") == 0 && context->args_count == 3)
+        return signal_it(context, context->args[1], context->args[2]);
     err_set(&err, ERR_INVALID, "that is not how it goes");
-    err_fix(&err, "usage: agentctl executions [ls | show ID [--tree] | wait ID | cancel ID]");
+    err_fix(&err,
+            "usage: agentctl executions [ls | show ID [--tree] | wait ID | cancel|pause|resume "
+            "ID | signal ID NAME [--payload JSON]]");
     return show_error(context->options, &err);
 }

@@ -36,6 +36,7 @@ int command_ask(struct context *context);
 int command_agents(struct context *context);
 int command_workflows(struct context *context);
 int command_executions(struct context *context);
+int command_approvals(struct context *context);
 int command_logs(struct context *context);
 int command_hosts(struct context *context);
 int command_replay(struct context *context);

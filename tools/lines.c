@@ -435,6 +435,74 @@ static void print_settled(const value_t *event, FILE *stream)
     fprintf(stream, "%s\n", tone_off(stream));
 }
 
+/* --- waits ------------------------------------------------------------------------------------ */
+
+static void print_due(const value_t *event, FILE *stream)
+{
+    const char *due = value_get_string(event, "due_at", NULL);
+    if (due)
+        fprintf(stream, ", until %s", due);
+}
+
+static void print_waiting(const value_t *event, FILE *stream)
+{
+    const char *waits = value_get_string(event, "waits", "?");
+    bool person = strcmp(waits, "approval") == 0;
+    print_path(status_mark("waiting"), person ? TONE_WARN : TONE_PLAIN,
+               value_get_string(event, "task", "?"), stream);
+    if (person)
+        fputs("waits for a person", stream);
+    else if (strcmp(waits, "signal") == 0)
+        fprintf(stream, "waits for the signal %s", value_get_string(event, "signal", "?"));
+    else
+        fputs("waits", stream);
+    print_due(event, stream);
+    print_message(": ", value_get(event, "text"), stream);
+    print_dim(value_get_string(event, "approval", ""), stream);
+}
+
+static void print_approval(const value_t *event, FILE *stream)
+{
+    const char *note = value_get_string(event, "note", "");
+    bool approved = value_get_bool(event, "approved", false);
+    print_path("◦", approved ? TONE_GOOD : TONE_WARN, value_get_string(event, "task", "?"), stream);
+    fprintf(stream, "%s by %s", approved ? "approved" : "rejected",
+            value_get_string(event, "by", "?"));
+    if (*note) {
+        fputs(": ", stream);
+        print_text(note, stream);
+    }
+    fputc('\n', stream);
+}
+
+static void print_timer(const value_t *event, FILE *stream)
+{
+    bool timer = strcmp(value_get_string(event, "waits", "?"), "timer") == 0;
+    print_path("◦", timer ? TONE_PLAIN : TONE_WARN, value_get_string(event, "task", "?"), stream);
+    fputs(timer ? "has waited\n" : "nothing came in time\n", stream);
+}
+
+static void print_signal(const value_t *event, FILE *stream)
+{
+    fprintf(stream, "◦ signal %s by %s", value_get_string(event, "signal", "?"),
+            value_get_string(event, "by", "?"));
+    print_message(": ", value_get(event, "payload"), stream);
+    fputc('\n', stream);
+}
+
+static void print_pause(const value_t *event, FILE *stream)
+{
+    const char *why = value_get_string(event, "why", "");
+    fprintf(stream, "%s%s%s by %s", tone_on(stream, TONE_BOLD),
+            strcmp(value_get_string(event, "kind", ""), "paused") == 0 ? "‖ paused" : "▶ resumed",
+            tone_off(stream), value_get_string(event, "by", "?"));
+    if (*why) {
+        fputs(": ", stream);
+        print_text(why, stream);
+    }
+    fputc('\n', stream);
+}
+
 /* --- the rest --------------------------------------------------------------------------------- */
 
 /* Whether the task goes on elsewhere or fails by this, the events that follow say. */
@@ -492,7 +560,9 @@ static const struct {
     {"delegated", print_delegated}, {"refused", print_refused},   {"patched", print_patched},
     {"decided", print_decided},     {"reserved", print_reserved}, {"settled", print_settled},
     {"lost", print_lost},           {"cancel", print_cancel},     {"failing", print_failing},
-    {"started", print_started},     {"ended", print_ended},
+    {"started", print_started},     {"ended", print_ended},       {"waiting", print_waiting},
+    {"decision", print_approval},   {"signal", print_signal},     {"timer", print_timer},
+    {"paused", print_pause},        {"resumed", print_pause},
 };
 
 void lines_print(const lines_t *self, const value_t *event, FILE *stream)

@@ -236,6 +236,29 @@ static void test_decisions_tell_skips_and_lists(void **state)
              DECIDED("for") "'failure': {'code': 'expression', 'message': 'no such\\nkey: a'}}");
 }
 
+static void test_waits_tell_for_whom(void **state)
+{
+    (void)state;
+    PROGRESS("… review               waits for a person, until 2026-01-02: “ok?”  exec_1/review\n",
+             "{'kind': 'waiting', 'task': 'review', 'waits': 'approval', 'text': 'ok?', "
+             "'approval': 'exec_1/review', 'due_at': '2026-01-02'}");
+    PROGRESS("… s                    waits for the signal go\n",
+             "{'kind': 'waiting', 'task': 's', 'waits': 'signal', 'signal': 'go', 'due_at': null}");
+    PROGRESS("… t                    waits, until 2026-01-02\n",
+             "{'kind': 'waiting', 'task': 't', 'waits': 'timer', 'due_at': '2026-01-02'}");
+    PROGRESS("◦ review               rejected by ann: not so\n",
+             "{'kind': 'decision', 'task': 'review', 'approved': false, 'by': 'ann', 'note': "
+             "'not so'}");
+    PROGRESS("◦ t                    has waited\n",
+             "{'kind': 'timer', 'task': 't', 'waits': 'timer'}");
+    PROGRESS("◦ s                    nothing came in time\n",
+             "{'kind': 'timer', 'task': 's', 'waits': 'signal'}");
+    PROGRESS("◦ signal go by ann: “7”\n",
+             "{'kind': 'signal', 'signal': 'go', 'by': 'ann', 'payload': '7'}");
+    PROGRESS("‖ paused by ann: lunch\n", "{'kind': 'paused', 'by': 'ann', 'why': 'lunch'}");
+    PROGRESS("▶ resumed by ann\n", "{'kind': 'resumed', 'by': 'ann', 'why': ''}");
+}
+
 static void test_items_stand_below_their_node(void **state)
 {
     (void)state;
@@ -274,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_the_ledger_is_for_logs_alone),
         cmocka_unit_test(test_one_node_is_shown_with_what_it_delegated),
         cmocka_unit_test(test_decisions_tell_skips_and_lists),
+        cmocka_unit_test(test_waits_tell_for_whom),
         cmocka_unit_test(test_items_stand_below_their_node),
         cmocka_unit_test(test_what_is_not_known_is_shown_by_its_name),
     };

@@ -34,6 +34,9 @@ enum long_only {
     FLAG_PIN,
     FLAG_KEY,
     FLAG_NO_INPUT,
+    FLAG_NOTE,
+    FLAG_EDIT,
+    FLAG_PAYLOAD,
 };
 
 static const struct option FLAGS[] = {
@@ -66,6 +69,9 @@ static const struct option FLAGS[] = {
     {"pin", required_argument, NULL, FLAG_PIN},
     {"idempotency-key", required_argument, NULL, FLAG_KEY},
     {"no-input", no_argument, NULL, FLAG_NO_INPUT},
+    {"note", required_argument, NULL, FLAG_NOTE},
+    {"edit", required_argument, NULL, FLAG_EDIT},
+    {"payload", required_argument, NULL, FLAG_PAYLOAD},
     {NULL, 0, NULL, 0},
 };
 
@@ -101,7 +107,9 @@ const char *option_bit_name(uint32_t bits)
                                         "--why",
                                         "--in-flight/--count/--seconds/--outstanding/--pin",
                                         "--idempotency-key",
-                                        "--no-input"};
+                                        "--no-input",
+                                        "--note/--edit",
+                                        "--payload"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (bits & (1u << i))
             return names[i];
@@ -204,6 +212,9 @@ static int take(struct options *self, int flag, struct err *err)
     case FLAG_AGENT: return take_text(self, OPTION_FILTER, &self->agent);
     case FLAG_CURSOR: return take_text(self, OPTION_FILTER, &self->cursor);
     case FLAG_WHY: return take_text(self, OPTION_WHY, &self->why);
+    case FLAG_NOTE: return take_text(self, OPTION_DECISION, &self->note);
+    case FLAG_EDIT: return take_text(self, OPTION_DECISION, &self->edit);
+    case FLAG_PAYLOAD: return take_text(self, OPTION_PAYLOAD, &self->payload);
     case FLAG_KEY: return take_text(self, OPTION_KEY, &self->key);
     case FLAG_PIN: return take_text(self, OPTION_BENCH, &self->pin);
     case FLAG_AT: return take_number(self, OPTION_AT, "--at", &self->at, err);

@@ -43,12 +43,14 @@ enum option_bit {
     OPTION_BENCH = 1 << 11,   /* --in-flight, --count, --seconds, --outstanding, --pin */
     OPTION_KEY = 1 << 12,     /* --idempotency-key */
     OPTION_NO_INPUT = 1 << 13, /* --no-input */
+    OPTION_DECISION = 1 << 14, /* --note TEXT, --edit JSON */
+    OPTION_PAYLOAD = 1 << 15, /* --payload JSON */
 };
 
 struct options {
     bool json, quiet, help, version, detach, follow, tree, dry_run, no_input;
     const char *broker, *dir, *apply, *agents, *input_file, *node, *status, *workflow, *agent,
-        *cursor, *why, *key, *pin;
+        *cursor, *why, *key, *pin, *note, *edit, *payload;
     int64_t timeout_us; /* 0: not given */
     int64_t at, limit, in_flight, count, seconds, outstanding; /* -1: not given */
     const char **inputs; /* key=value */

@@ -10,9 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SLICE_MS 200             /* how soon Ctrl-C and the clock are seen */
-#define SHOWN    4               /* running tasks that the live line names */
-#define POLL_US  (1000 * 1000LL) /* the journal is read this often without any event */
+#define SLICE_MS     200             /* how soon Ctrl-C and the clock are seen */
+#define SHOWN        4               /* running tasks that the live line names */
+#define POLL_US      (1000 * 1000LL) /* the journal is read this often without any event */
+#define NEEDS_PERSON 1               /* beside the codes of errors: it waits for a person */
 
 static volatile sig_atomic_t interrupted;
 
@@ -30,6 +31,8 @@ struct follower {
     int64_t read_us;  /* when the journal was read last */
     bool ended, live; /* live: a status line on a terminal */
     lines_t *lines;
+    enum lines_detail detail;
+    map_t *asked;   /* task path -> heap name of the approval that waits for a person */
     map_t *running; /* task path -> heap int64_t: when it started, monotonic */
 };
 
@@ -81,21 +84,51 @@ static void note_running(struct follower *self, const char *path, bool running)
     }
 }
 
-/* With a task ends everything that it has delegated, and with a node its items. */
-static void note_ended(struct follower *self, const char *path)
+/* Takes out what is of this task, or of one below it. */
+static void forget_below(map_t *map, const char *path)
 {
     size_t position = 0;
     size_t size = strlen(path);
     struct bytes key;
-    int64_t *started;
-    while ((started = map_next(self->running, &position, &key))) {
+    void *known;
+    while ((known = map_next(map, &position, &key))) {
         const char *other = (const char *)key.data;
         if (key.size < size || memcmp(other, path, size) != 0 ||
-            (key.size > size && other[size] != '/' && other[size] != '['))
+            (size > 0 && key.size > size && other[size] != '/' && other[size] != '['))
             continue;
-        map_remove(self->running, other, key.size);
-        free(started);
+        map_remove(map, other, key.size);
+        free(known);
     }
+}
+
+/* With a task ends everything that it has delegated, and with a node its items. */
+static void note_ended(struct follower *self, const char *path)
+{
+    forget_below(self->running, path);
+    forget_below(self->asked, path);
+}
+
+/* Who waits for a person, and who doesn't any more. */
+static void note_wait(struct follower *self, const char *kind, const value_t *item)
+{
+    const char *path = value_get_string(item, "task", "");
+    const char *approval = value_get_string(item, "approval", NULL);
+    bool stops = strcmp(kind, "failing") == 0 || strcmp(kind, "cancel") == 0;
+    if (strcmp(kind, "waiting") == 0 && approval)
+        free(map_put(self->asked, path, strlen(path), xstrdup(approval)));
+    else if (strcmp(kind, "decision") == 0 || strcmp(kind, "timer") == 0)
+        free(map_remove(self->asked, path, strlen(path)));
+    else if (stops)
+        forget_below(self->asked, "");
+}
+
+static void show_how_to_decide(const struct follower *self, const value_t *item)
+{
+    const char *approval = value_get_string(item, "approval", NULL);
+    if (approval && self->detail == LINES_PROGRESS &&
+        strcmp(value_get_string(item, "kind", ""), "waiting") == 0)
+        print_hint(self->context->options,
+                   "  agentctl approvals approve %s   (or reject, --note TEXT)", approval);
 }
 
 /* --- the journal ------------------------------------------------------------------------------ */
@@ -108,6 +141,7 @@ static void note_event(struct follower *self, const value_t *item)
     const char *step = value_get_string(item, "step_kind", "result");
     const char *path = value_get_string(item, "task", "");
     self->ended = self->ended || strcmp(kind, "ended") == 0;
+    note_wait(self, kind, item);
     if (strcmp(kind, "delegated") == 0)
         note_running(self, value_get_string(item, "child", ""), true);
     else if (strcmp(kind, "lost") == 0)
@@ -130,6 +164,7 @@ static int show_items(void *context, const value_t *items, struct err *err)
             continue;
         clear_line(self);
         lines_print(self->lines, item, stderr);
+        show_how_to_decide(self, item);
     }
     return 0;
 }
@@ -199,6 +234,8 @@ static int follow(struct follower *self, value_t **ret_execution, struct err *er
         int rc = read_journal(self, err);
         if (rc || self->ended)
             return rc ? rc : get_ended(self, ret_execution, err);
+        if (self->context->options->no_input && map_size(self->asked) > 0)
+            return NEEDS_PERSON;
         while (!await_hint(self)) {
             if (interrupted)
                 return ERR_CANCELLED;
@@ -208,10 +245,35 @@ static int follow(struct follower *self, value_t **ret_execution, struct err *er
     }
 }
 
+/* It goes on; whoever started it is told for whom it waits. */
+static int report_asked(struct follower *self)
+{
+    const struct options *options = self->context->options;
+    value_t *document = value_map();
+    value_t *approvals = value_list();
+    size_t position = 0;
+    const char *approval;
+    while ((approval = map_next(self->asked, &position, NULL))) {
+        value_t *name = value_string(approval);
+        value_append(approvals, &name);
+        print_hint(options, "%s waits for a person: agentctl approvals approve %s", self->id,
+                   approval);
+    }
+    value_set_string(document, "id", self->id);
+    value_set_string(document, "status", "waiting");
+    value_set(document, "approvals", &approvals);
+    if (options->json)
+        print_json(document);
+    value_destroy(&document);
+    return EXIT_NEEDS_PERSON;
+}
+
 static int report(struct follower *self, int rc, struct err *err)
 {
     const struct options *options = self->context->options;
     clear_line(self);
+    if (rc == NEEDS_PERSON)
+        return report_asked(self);
     if (rc == ERR_CANCELLED) {
         print_hint(options,
                    "\n%s goes on. Follow: agentctl logs -f %s   Cancel: agentctl "
@@ -238,6 +300,8 @@ int follow_execution(struct context *context, const char *id, enum lines_detail 
     struct follower self = {.context = context,
                             .id = id,
                             .lines = lines_new(detail, context->options->node),
+                            .detail = detail,
+                            .asked = map_new(),
                             .running = map_new(),
                             .live = isatty(STDERR_FILENO) && !context->options->quiet};
     self.client = context_client(context, &status);
@@ -247,11 +311,9 @@ int follow_execution(struct context *context, const char *id, enum lines_detail 
         action.sa_handler = SIG_DFL;
         sigaction(SIGINT, &action, NULL);
     }
-    size_t position = 0;
-    int64_t *started;
-    while ((started = map_next(self.running, &position, NULL)))
-        free(started);
+    note_ended(&self, "");
     map_destroy(&self.running);
+    map_destroy(&self.asked);
     lines_destroy(&self.lines);
     return status;
 }

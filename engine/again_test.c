@@ -1,0 +1,233 @@
+#include "engine/fixture.h"
+
+/* Retries of executions that ended, and forks. */
+
+static void what_succeeded_stays_and_what_failed_runs_again(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1"), NODE("b", "{{a}}"), NODE("c", "{{b}}"), NODE("d", "{{a}}"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    result(f, dispatch_of(f, "a"), "\"A\"");
+    struct effect_dispatch d = *dispatch_of(f, "d");
+    failure(f, dispatch_of(f, "b"), "exit", true);
+    result(f, &d, "1"); /* too late */
+    tick(f, f->now + 7 * SECOND);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_string_equal(task_status_of(f, id, "c"), "skipped");
+    assert_int_equal(reopen(f, id), 0);
+    assert_string_equal(status_of(f, id), "running");
+    assert_null(dispatch_of(f, "a"));
+    const struct effect_dispatch *b = dispatch_of(f, "b");
+    assert_non_null(b);
+    assert_int_equal(b->attempt, 2);
+    assert_int_equal(b->journaled_step, 1);
+    assert_string_equal(json_of(f, &b->message), "\"A\"");
+    echo_all(f);
+    assert_string_equal(status_of(f, id), "succeeded");
+    assert_string_equal(output_of(f, id), "{\"c\":\"A\",\"d\":\"A\"}");
+    restart(f);
+    assert_int_equal(execution(f, id).reopened, 1);
+}
+
+static void a_retry_may_fail_and_be_retried_again(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1", .retry = {.attempts = 2, .factor = 1}), NODE("b", "{{a}}"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t try = 1; try <= 2; try++) {
+            const struct effect_dispatch *a = dispatch_of(f, "a");
+            if (!a) {
+                tick(f, f->now + SECOND);
+                a = dispatch_of(f, "a");
+            }
+            assert_int_equal(a->attempt, 2 * round + try);
+            failure(f, a, "exit", false);
+        }
+        if (strcmp(status_of(f, id), "failed") != 0)
+            tick(f, f->now + 7 * SECOND);
+        assert_string_equal(status_of(f, id), "failed");
+        assert_int_equal(reopen(f, id), 0);
+    }
+    echo_all(f);
+    assert_string_equal(status_of(f, id), "succeeded");
+}
+
+static void only_what_failed_or_was_cancelled_can_be_retried(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    assert_int_equal(reopen(f, id), ERR_CONFLICT);
+    echo_all(f);
+    assert_int_equal(reopen(f, id), ERR_CONFLICT);
+}
+
+static void a_cancelled_one_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1"), NODE("b", "{{a}}"), NODE("c", "{{b}}"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    result(f, dispatch_of(f, "a"), "\"A\"");
+    struct effect_dispatch old = *dispatch_of(f, "b");
+    assert_int_equal(cancel(f, id), 0);
+    failure(f, &old, "cancelled", true);
+    assert_string_equal(status_of(f, id), "cancelled");
+    assert_int_equal(reopen(f, id), 0);
+    const struct effect_dispatch *b = dispatch_of(f, "b");
+    assert_true(run_compare(b->run, old.run) > 0);
+    struct effect_dispatch now = *b;
+    result(f, &old, "\"old\"");
+    assert_string_equal(task_status_of(f, id, "b"), "running");
+    result(f, &now, "\"B\"");
+    echo_all(f);
+    assert_string_equal(output_of(f, id), "{\"c\":\"B\"}");
+}
+
+static void an_old_run_is_void_after_a_restart_too(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    struct effect_dispatch old = *dispatch_of(f, "a");
+    assert_int_equal(cancel(f, id), 0);
+    tick(f, f->now + 7 * SECOND);
+    assert_int_equal(reopen(f, id), 0);
+    restart(f);
+    const struct claim claim = {.execution = id, .path = "a", .run = old.run};
+    up_claiming(f, 2, 0, "echo", &claim, 1);
+    assert_false(welcome_of(f)->verdicts[0].keep);
+}
+
+static void a_list_keeps_what_its_items_gave(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("m", "{{item}}", .items = "[1, 2, 3, 4]", .items_parallel = 2));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    struct effect_dispatch second = *dispatch_of(f, "m[1]");
+    result(f, dispatch_of(f, "m[0]"), "10");
+    struct effect_dispatch third = *dispatch_of(f, "m[2]");
+    failure(f, &second, "exit", true);
+    failure(f, &third, "cancelled", true);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_int_equal(reopen(f, id), 0);
+    assert_null(dispatch_of(f, "m[0]"));
+    assert_int_equal(count_effects(f, EFFECT_DISPATCH), 2);
+    assert_int_equal(dispatch_of(f, "m[1]")->attempt, 2);
+    echo_all(f);
+    assert_string_equal(output_of(f, id), "{\"m\":[10,2,3,4]}");
+    restart(f);
+}
+
+static void what_an_if_skipped_stays_skipped(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1"), NODE("no", "2", .condition = "a == 2"),
+             NODE("after_no", "3", AFTER("no")), NODE("b", "{{a}}"),
+             NODE("after_b", "4", AFTER("b")),
+             NODE("any", "5", AFTER("no", "b"), .join = DAG_JOIN_ANY));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    result(f, dispatch_of(f, "a"), "1");
+    failure(f, dispatch_of(f, "b"), "exit", true);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_int_equal(reopen(f, id), 0);
+    assert_string_equal(task_status_of(f, id, "no"), "skipped");
+    assert_string_equal(task_status_of(f, id, "after_no"), "skipped");
+    assert_string_equal(task_status_of(f, id, "after_b"), "pending");
+    assert_string_equal(task_status_of(f, id, "any"), "pending");
+    echo_all(f);
+    assert_string_equal(status_of(f, id), "succeeded");
+    assert_string_equal(task_status_of(f, id, "any"), "succeeded");
+    restart(f);
+}
+
+/* A fork as the shell makes it: the other one's first events, copied under a new id. */
+static struct uuid fork_of(struct fixture *f, struct uuid from, const char *node, const char *input)
+{
+    struct task_view view = task(f, from, node);
+    struct input_fork fork = {.from = from, .node = node, .by = "me"};
+    fork.execution = from;
+    fork.execution.bytes[15] ^= 0x55;
+    assert_true(view.ready_sequence > 0);
+    copy_journal(f, from, view.ready_sequence, fork.execution);
+    if (input)
+        fork.input = datum_of(f, input);
+    assert_int_equal(decide(f, (struct input){.kind = INPUT_FORK, .fork = fork}), 0);
+    return fork.execution;
+}
+
+static void a_fork_goes_on_from_a_node_with_another_input(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "{{input}}"), NODE("b", "{{a}} {{input}}"), NODE("c", "{{b}}"));
+    up(f, 1, "echo");
+    struct uuid id = start_with(f, "w", "\"one\"");
+    echo_all(f);
+    assert_string_equal(output_of(f, id), "{\"c\":\"one one\"}");
+    struct uuid other = fork_of(f, id, "b", "\"two\"");
+    assert_null(dispatch_of(f, "a"));
+    echo_all(f);
+    assert_string_equal(output_of(f, other), "{\"c\":\"one two\"}");
+    assert_true(uuid_equal(execution(f, other).forked_from, id));
+    restart(f);
+}
+
+static void what_was_under_way_goes_on_in_a_fork_too(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1"), NODE("b", "{{a}}"), NODE("slow", "2"),
+             NODE("sum", "{{b}} {{slow}}"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    struct effect_dispatch slow = *dispatch_of(f, "slow");
+    result(f, dispatch_of(f, "a"), "1");
+    struct effect_dispatch b = *dispatch_of(f, "b");
+    struct uuid other = fork_of(f, id, "b", NULL);
+    assert_non_null(dispatch_of(f, "slow"));
+    assert_non_null(dispatch_of(f, "b"));
+    echo_all(f);
+    assert_string_equal(output_of(f, other), "{\"sum\":\"1 2\"}");
+    assert_string_equal(status_of(f, id), "running");
+    result(f, &slow, "2");
+    result(f, &b, "3");
+    echo_all(f);
+    assert_string_equal(output_of(f, id), "{\"sum\":\"3 2\"}");
+}
+
+static int set_up(void **state)
+{
+    *state = fixture_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    fixture_free(&f);
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_succeeded_stays_and_what_failed_runs_again),
+        TEST(a_retry_may_fail_and_be_retried_again),
+        TEST(only_what_failed_or_was_cancelled_can_be_retried),
+        TEST(a_cancelled_one_goes_on),
+        TEST(an_old_run_is_void_after_a_restart_too),
+        TEST(a_list_keeps_what_its_items_gave),
+        TEST(what_an_if_skipped_stays_skipped),
+        TEST(a_fork_goes_on_from_a_node_with_another_input),
+        TEST(what_was_under_way_goes_on_in_a_fork_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
