@@ -161,6 +161,7 @@ static void assert_step(const struct event_step *a, const struct event_step *b)
     assert_string_equal(a->agent, b->agent);
     assert_int_equal(a->agent_version, b->agent_version);
     assert_true(datum_equal(&a->output, &b->output));
+    assert_true(datum_equal(&a->patch, &b->patch));
 }
 
 static void test_step_result(void **state)
@@ -170,6 +171,15 @@ static void test_step_result(void **state)
     const struct event_step *back = &round_trip(*state, &event)->step;
     assert_step(back, &event.step);
     assert_null(back->failure.code);
+}
+
+static void test_step_result_that_sets(void **state)
+{
+    struct event event = make_step(STEP_RESULT);
+    event.step.output = datum_inline(bytes_of("\xc0", 1));
+    assert_true(datum_absent(&round_trip(*state, &event)->step.patch));
+    event.step.patch = datum_inline(bytes_of("\x81\xa1k\x01", 4));
+    assert_step(&round_trip(*state, &event)->step, &event.step);
 }
 
 static void test_step_turn_and_tool_result(void **state)
@@ -401,6 +411,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_started, setup, teardown),
         cmocka_unit_test_setup_teardown(test_started_with_many_agents, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_result, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_step_result_that_sets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_turn_and_tool_result, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_failure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_of_the_coordinator, setup, teardown),

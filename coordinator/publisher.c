@@ -267,6 +267,20 @@ static void publish_delegation_end(struct publisher *self, const struct topic *t
     finish(self, topic->text);
 }
 
+/* A result that sets the shared context changes it as an agent's patch does. */
+static void publish_set(struct publisher *self, const struct topic *topic,
+                        const struct event *event)
+{
+    if (event->kind != EVENT_STEP || datum_absent(&event->step.patch))
+        return;
+    struct doc *doc = begin(self, "context.changed");
+    doc_string(doc, "execution", topic->id);
+    doc_int(doc, "sequence", (int64_t)event->sequence);
+    doc_time(doc, "at", event->time_us);
+    doc_string(doc, "task", event->step.path);
+    finish(self, topic->text);
+}
+
 /* That an execution waits follows from its tasks, and is no event of its own. */
 static void publish_waiting(struct publisher *self, const struct topic *topic,
                             const struct event *event)
@@ -291,6 +305,7 @@ static void publish_event(struct publisher *self, const struct event *event)
     doc_time(doc, "at", event->time_us);
     put_rest(doc, event);
     finish(self, topic.text);
+    publish_set(self, &topic, event);
     if (event->leaves_waiting)
         publish_waiting(self, &topic, event);
 }

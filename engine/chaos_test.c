@@ -26,6 +26,8 @@ struct chaos {
     struct uuid ids[64];
     size_t ids_count;
     struct run last_run;
+    value_t *sets[3 * 12]; /* of nodes; owned */
+    size_t sets_count;
 };
 
 static uint32_t dice(struct chaos *self, uint32_t sides)
@@ -57,6 +59,7 @@ static const char *an_if(struct chaos *self, uint32_t i)
         return arena_printf(&f->arena, "nodes.n%u.status == 'failed' || nodes.n%u.error == null", k,
                             k);
     case 7: return arena_printf(&f->arena, "n%u.x == 1", k);
+    case 8: return "has(context.k)";
     default: return arena_printf(&f->arena, "n%u != null || n%u == null", k, dice(self, i));
     }
 }
@@ -72,6 +75,27 @@ static void make_wait(struct chaos *self, struct dag_node_spec *spec)
     spec->signal = spec->kind == DAG_SIGNAL ? "go" : NULL;
     if (spec->kind == DAG_WAIT)
         spec->timeout_us = 0;
+}
+
+/* What nodes set of the shared context; some of it fails, for want of a field or of an object. */
+static void make_set(struct chaos *self, struct dag_node_spec *spec)
+{
+    struct fixture *f = self->f;
+    const char *sets[] = {"{\"k\": 1}", "{\"k\": null}", "{\"k\": {\"x\": \"{{execution.id}}\"}}",
+                          arena_printf(&f->arena, "{\"k\": \"{{%s}}\"}", spec->id),
+                          "{\"k\": \"{{context.k}}\"}"};
+    const char *json = sets[dice(self, 5)];
+    struct err err;
+    value_t *set = NULL;
+    assert_int_equal(value_from_json(json, strlen(json), &set, &err), 0);
+    self->sets[self->sets_count++] = set;
+    spec->set = set;
+    if (dice(self, 3) == 0 && strstr(json, spec->id) == NULL) {
+        spec->kind = DAG_SET;
+        spec->agent = spec->fallback = NULL;
+        spec->on_error = (enum dag_on_error)dice(self, 2);
+        spec->timeout_us = 0;
+    }
 }
 
 static void make_workflow(struct chaos *self, const char *name)
@@ -105,6 +129,8 @@ static void make_workflow(struct chaos *self, const char *name)
         }
         if (dice(self, 5) == 0)
             make_wait(self, spec);
+        else if (dice(self, 4) == 0)
+            make_set(self, spec);
         if (dice(self, 3) == 0)
             spec->condition = an_if(self, i);
         if (dice(self, 3) == 0) {
@@ -429,6 +455,8 @@ static void run_seed(uint64_t seed)
     calm_down(self);
     check_journal(self->f);
     fixture_free(&self->f);
+    while (self->sets_count > 0)
+        value_destroy(&self->sets[--self->sets_count]);
     free(self);
 }
 

@@ -324,6 +324,15 @@ static void print_outcome(const value_t *event, FILE *stream)
     print_dim(value_get_string(event, "instance", ""), stream);
 }
 
+static void print_patched(const value_t *event, FILE *stream)
+{
+    print_path("◦", TONE_PLAIN, value_get_string(event, "task", "?"), stream);
+    fputs("changes the context", stream);
+    print_message(": ", value_get(event, "patch"), stream);
+    fputc('\n', stream);
+}
+
+/* A result may set the shared context, which is a line of its own. */
 static void print_step(const lines_t *self, const value_t *event, FILE *stream)
 {
     const char *kind = value_get_string(event, "step_kind", "");
@@ -333,6 +342,8 @@ static void print_step(const lines_t *self, const value_t *event, FILE *stream)
         print_answer(event, tool_of(self, event), stream);
     else
         print_outcome(event, stream);
+    if (value_get(event, "patch"))
+        print_patched(event, stream);
 }
 
 /* --- delegations and the ledger --------------------------------------------------------------- */
@@ -358,14 +369,6 @@ static void print_refused(const value_t *event, FILE *stream)
     fprintf(stream, "%s refused", tone_off(stream));
     if (failure)
         print_failure(failure, stream);
-    fputc('\n', stream);
-}
-
-static void print_patched(const value_t *event, FILE *stream)
-{
-    print_path("◦", TONE_PLAIN, value_get_string(event, "task", "?"), stream);
-    fputs("changes the context", stream);
-    print_message(": ", value_get(event, "patch"), stream);
     fputc('\n', stream);
 }
 

@@ -122,6 +122,14 @@ static void test_answers_of_the_coordinator(void **state)
              "'patch': {'done': true}}");
 }
 
+static void test_a_result_that_sets_tells_what(void **state)
+{
+    (void)state;
+    PROGRESS("  ✔ count[1]           succeeded in 1.5 s  inst_1\n"
+             "  ◦ count[1]           changes the context: {\"done\":2}\n",
+             STEP("count[1]", "result") "'output': 3, 'patch': {'done': 2}}");
+}
+
 static void test_failures_are_told_in_short(void **state)
 {
     (void)state;
@@ -282,6 +290,7 @@ int main(void)
         cmocka_unit_test(test_tool_results_name_the_tool_of_their_turn),
         cmocka_unit_test(test_delegations_say_who_asks_whom_for_what),
         cmocka_unit_test(test_answers_of_the_coordinator),
+        cmocka_unit_test(test_a_result_that_sets_tells_what),
         cmocka_unit_test(test_failures_are_told_in_short),
         cmocka_unit_test(test_why_an_execution_failed),
         cmocka_unit_test(test_a_loss_promises_nothing),

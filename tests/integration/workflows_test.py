@@ -238,8 +238,8 @@ def the_page_tells_true_mistakes(here):
 
 
 CASES = (a_false_condition_skips, a_true_condition_runs, one_branch_is_taken, each_item_is_a_task,
-         nodes_write_the_shared_context, the_output_is_the_list_in_order, an_item_fails_alone, an_empty_list_is_no_failure,
-         an_expression_that_fails_fails_its_node, an_item_fails_its_node,
+         nodes_write_the_shared_context, the_output_is_the_list_in_order, an_item_fails_alone,
+         an_empty_list_is_no_failure, an_expression_that_fails_fails_its_node, an_item_fails_its_node,
          the_page_shows_the_examples, the_page_tells_true_mistakes)
 
 
