@@ -49,7 +49,7 @@ static const struct command COMMANDS[] = {
     {"hosts", command_hosts, 0, 0, 1, "hosts [ls]", "hosts and the agent processes on them"},
     {"replay", command_replay, OPTION_AT, 1, 1, "replay ID [--at SEQ]",
      "fold a journal here and show the state that it gives"},
-    {"bench", command_bench, OPTION_BENCH, 1, 1, "bench steps|fan|route|agents|delegations|map",
+    {"bench", command_bench, OPTION_BENCH, 1, 1, "bench steps|fan|route|agents|delegations|map|dag|store|recovery",
      "measure this installation in a directory of its own"},
 };
 #define COMMANDS_COUNT (sizeof COMMANDS / sizeof *COMMANDS)
