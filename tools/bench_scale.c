@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
-#define ECHO        "agent: echo\nbuiltin: echo\nprocess: {instances: 1, parallel: 2048}\n---\n"
+#define ECHO        "agent: e\nbuiltin: echo\nprocess: {instances: 1, parallel: 2048}\n---\n"
 #define FOR_EVER_US INT64_MAX / 2
 
 /* --- dag -------------------------------------------------------------------------------------- */
@@ -19,21 +19,22 @@ static int64_t width_of(int64_t nodes)
     return nodes / 2 < WIDTH ? nodes / 2 : WIDTH;
 }
 
-/* Layers of equal width; each node reads one of the layer before and waits for two more. */
+/* Layers of equal width; each node waits for one of the layer before, every fourth for two. Short,
+ * since definitions of 100,000 nodes have to go in one message. */
 static void define_dag(struct buf *text, int64_t nodes)
 {
     int64_t width = width_of(nodes);
     buf_printf(text, "workflow: dag%lld\nnodes:\n", (long long)nodes);
     for (int64_t i = 0; i < nodes; i++) {
-        if (i < width) {
-            buf_printf(text, "  n%lld: {agent: echo, say: begin}\n", (long long)i);
-            continue;
-        }
         int64_t layer = i / width * width - width;
-        buf_printf(text, "  n%lld: {agent: echo, say: \"{{n%lld}}\", after: [n%lld, n%lld]}\n",
-                   (long long)i, (long long)(layer + i % width),
-                   (long long)(layer + (i * 7 + 1) % width),
-                   (long long)(layer + (i * 13 + 2) % width));
+        if (i < width)
+            buf_printf(text, "  n%lld: {agent: e}\n", (long long)i);
+        else if (i % 4)
+            buf_printf(text, "  n%lld: {agent: e, after: [n%lld]}\n", (long long)i,
+                       (long long)(layer + i % width));
+        else
+            buf_printf(text, "  n%lld: {agent: e, after: [n%lld, n%lld]}\n", (long long)i,
+                       (long long)(layer + i % width), (long long)(layer + (i + 1) % width));
     }
     buf_printf(text, "output: n%lld\n", (long long)nodes - 1);
 }
@@ -84,8 +85,8 @@ int bench_dag(struct bench *self, struct err *err)
     static const int64_t sizes[] = {10, 100, 1000, 10000, 100000};
     int64_t given = self->context->options->count;
     if (given > 0)
-        return given < 2 ? err_set(err, ERR_INVALID, "--count needs two nodes at least")
-                         : define_and_run(self, given, given, err);
+        return given < 10 ? err_set(err, ERR_INVALID, "--count needs ten nodes at least")
+                          : define_and_run(self, given, given, err);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof sizes / sizeof *sizes; i++)
         rc = define_and_run(self, sizes[i], 100000, err);
@@ -97,13 +98,13 @@ int bench_dag(struct bench *self, struct err *err)
 #define FLIGHTS 256
 
 static const char STORE_DEFINITIONS[] =
-    ECHO "workflow: tiny\ninput: {text: text}\nnodes:\n  a: {agent: echo, say: x}\noutput: a\n---\n"
+    ECHO "workflow: tiny\ninput: {text: text}\nnodes:\n  a: {agent: e, say: x}\noutput: a\n---\n"
          "workflow: chain\ninput: {text: text}\nnodes:\n"
-         "  n1: {agent: echo, say: \"{{input.text}}\"}\n  n2: {agent: echo, say: \"{{n1}}\"}\n"
-         "  n3: {agent: echo, say: \"{{n2}}\"}\n  n4: {agent: echo, say: \"{{n3}}\"}\n"
-         "  n5: {agent: echo, say: \"{{n4}}\"}\n  n6: {agent: echo, say: \"{{n5}}\"}\n"
-         "  n7: {agent: echo, say: \"{{n6}}\"}\n  n8: {agent: echo, say: \"{{n7}}\"}\n"
-         "  n9: {agent: echo, say: \"{{n8}}\"}\n  n10: {agent: echo, say: \"{{n9}}\"}\n"
+         "  n1: {agent: e, say: \"{{input.text}}\"}\n  n2: {agent: e, say: \"{{n1}}\"}\n"
+         "  n3: {agent: e, say: \"{{n2}}\"}\n  n4: {agent: e, say: \"{{n3}}\"}\n"
+         "  n5: {agent: e, say: \"{{n4}}\"}\n  n6: {agent: e, say: \"{{n5}}\"}\n"
+         "  n7: {agent: e, say: \"{{n6}}\"}\n  n8: {agent: e, say: \"{{n7}}\"}\n"
+         "  n9: {agent: e, say: \"{{n8}}\"}\n  n10: {agent: e, say: \"{{n9}}\"}\n"
          "output: n10\n";
 
 static int run_store(struct bench *self, int64_t finished, struct err *err)
@@ -150,8 +151,8 @@ int bench_store(struct bench *self, struct err *err)
 
 static const char RECOVERY_DEFINITIONS[] =
     ECHO "workflow: waits\ninput: {text: text}\nnodes:\n"
-         "  a: {agent: echo, say: \"{{input.text}}\"}\n  b: {agent: echo, say: \"{{a}}\"}\n"
-         "  c: {agent: echo, say: \"{{b}}\"}\n  go: {wait: {signal: go}, after: [c]}\n";
+         "  a: {agent: e, say: \"{{input.text}}\"}\n  b: {agent: e, say: \"{{a}}\"}\n"
+         "  c: {agent: e, say: \"{{b}}\"}\n  go: {wait: {signal: go}, after: [c]}\n";
 
 static int waiting(struct bench *self, int64_t *ret_tasks, struct err *err)
 {
