@@ -177,6 +177,44 @@ def nodes_write_the_shared_context(here):
     check(patches[0][1] == {"done": 0, "unit": "words"}, patches)
 
 
+# --- outcome.yaml, retry.yaml ---------------------------------------------------------------------
+
+
+def a_node_tells_what_became_of_it(here):  # rule 4
+    document = here.run("outcome", "-i", "text=a b")
+    succeeded(document)
+    check(document["output"] == {"execution": document["id"], "status": "succeeded", "why": None,
+                                 "words": 2}, document["output"])
+    document = here.run("outcome", "-i", "text=")
+    output = document["output"]
+    check(output["status"] == "failed" and output["words"] == 0, output)
+    check("text 0 is empty" in output["why"], output)
+
+
+def what_may_go_well_is_tried_again(here):  # rule 9
+    execution = here.start("visit")
+    check(here.wait(execution)["output"] == "opened at knock 3", here.show(execution))
+    steps = here.steps(execution)["knock"]
+    for step, least in zip(steps, (0.1, 0.3)):
+        pause = rfc3339(step["retry_at"]) - rfc3339(step["ended_at"])
+        check(0.99 * least <= pause <= 1.21 * least, f"{pause} s after attempt {step['attempt']}")
+
+
+def what_cannot_is_not(here):  # rule 9
+    execution = here.start("visit", "-i", "door=wall")
+    failure = here.wait(execution)["failure"]
+    check(failure["code"] == "exit" and failure["permanent"], failure)
+    check("no door" in failure["message"] and len(here.steps(execution)["knock"]) == 1, failure)
+
+
+def an_input_that_does_not_fit_starts_nothing(here):
+    for given, words in (("dor=front", 'no input "dor"'), ("door=side", 'one of ["front","back","wall"]')):
+        done = here.try_ctl("run", "visit", "-i", given)
+        check(done.returncode == 2 and words in done.stderr, f"{done.returncode} {done.stderr}")
+        if given == "dor=front":
+            check(done.stderr in DOCUMENT.read_text(encoding="utf-8"), f"not on the page: {done.stderr}")
+
+
 # --- what fails -----------------------------------------------------------------------------------
 
 
@@ -238,7 +276,8 @@ def the_page_tells_true_mistakes(here):
 
 
 CASES = (a_false_condition_skips, a_true_condition_runs, one_branch_is_taken, each_item_is_a_task,
-         nodes_write_the_shared_context, the_output_is_the_list_in_order, an_item_fails_alone,
+         a_node_tells_what_became_of_it, what_may_go_well_is_tried_again, what_cannot_is_not,
+         an_input_that_does_not_fit_starts_nothing, nodes_write_the_shared_context, the_output_is_the_list_in_order, an_item_fails_alone,
          an_empty_list_is_no_failure, an_expression_that_fails_fails_its_node, an_item_fails_its_node,
          the_page_shows_the_examples, the_page_tells_true_mistakes)
 
