@@ -3,6 +3,8 @@
 
 #include "base/limits.h"
 
+#include <zmq.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,12 +192,93 @@ static void test_pauses(void **state)
     free(execution);
 }
 
+/* --- published events ------------------------------------------------------------------------- */
+
+/* The type of the next event that is published of this execution, within so many moments; "" for
+ * none. */
+static void next_type(struct harness *harness, void *socket, const char *id, int moments,
+                      char type[64])
+{
+    zmq_msg_t message;
+    *type = '\0';
+    zmq_msg_init(&message);
+    while (!*type && moments > 0) {
+        if (zmq_msg_recv(&message, socket, ZMQ_DONTWAIT) < 0) { /* the topic */
+            harness_pump(harness);
+            moments--;
+            continue;
+        }
+        assert_true(zmq_msg_more(&message));
+        assert_true(zmq_msg_recv(&message, socket, 0) > 0);
+        value_t *event = NULL;
+        struct bytes bytes = bytes_of(zmq_msg_data(&message), zmq_msg_size(&message));
+        assert_int_equal(value_from_msgpack(bytes, &event, NULL), 0);
+        if (strcmp(value_get_string(event, "execution", ""), id) == 0)
+            (void)snprintf(type, 64, "%s", value_get_string(event, "type", ""));
+        value_destroy(&event);
+    }
+    zmq_msg_close(&message);
+}
+
+static void assert_published(struct harness *harness, void *socket, const char *id,
+                             const char *const *types)
+{
+    char type[64];
+    for (; *types; types++) {
+        next_type(harness, socket, id, 1000, type);
+        assert_string_equal(type, *types);
+    }
+}
+#define PUBLISHED(...)                                                                             \
+    assert_published(harness, socket, execution, (const char *const[]){__VA_ARGS__, NULL})
+
+/* Plays the broker's side of events: the coordinator connects to it when it can. */
+static void *follow_all(struct harness *harness)
+{
+    char type[64] = "";
+    void *socket = zmq_socket(harness->context, ZMQ_XSUB);
+    assert_non_null(socket);
+    assert_int_equal(zmq_bind(socket, harness->paths.publish_endpoint), 0);
+    assert_int_equal(zmq_send(socket,
+                              "\x01"
+                              "execution.",
+                              11, 0),
+                     11);
+    for (int i = 0; i < 1000 && !*type; i++) {
+        char *execution = start_of(harness, "one", "null");
+        next_type(harness, socket, execution, 10, type);
+        free(execution);
+    }
+    assert_string_not_equal(type, "");
+    return socket;
+}
+
+static void test_events(void **state)
+{
+    struct harness *harness = *state;
+    begin(harness);
+    void *socket = follow_all(harness);
+    char *execution = start_of(harness, "one", "null");
+    PUBLISHED("execution.started", "approval.requested", "execution.waiting");
+    assert_status(harness, "executions.pause", execution, "paused");
+    PUBLISHED("execution.paused");
+    assert_status(harness, "executions.resume", execution, "waiting");
+    PUBLISHED("execution.resumed", "execution.waiting");
+    char id[128];
+    (void)snprintf(id, sizeof id, "%s/ask", execution);
+    done(decide(harness, id, "\"approved\":true"));
+    PUBLISHED("approval.resolved", "task.succeeded", "task.waiting");
+    free(execution);
+    zmq_close(socket);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_pages),
         TEST(test_decisions),
         TEST(test_pauses),
+        TEST(test_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -235,6 +235,22 @@ void events_wait(struct doc *doc, const struct event *event)
     }
 }
 
+void events_again(struct doc *doc, const struct event *event)
+{
+    char text[TYPEID_TEXT_SIZE];
+    if (event->kind == EVENT_REOPENED) {
+        doc_string(doc, "by", event->reopened.by);
+        doc_string(doc, "was", execution_status_name(event->reopened.was));
+        doc_time(doc, "deadline", event->reopened.deadline_us);
+        return;
+    }
+    doc_string(doc, "by", event->forked.by);
+    doc_string(doc, "from", typeid_text("exec", event->forked.from, text));
+    doc_int(doc, "at_sequence", (int64_t)event->forked.at);
+    doc_string(doc, "task", event->forked.node);
+    doc_time(doc, "deadline", event->forked.deadline_us);
+}
+
 void events_document(struct doc *doc, const struct event *event)
 {
     switch (event->kind) {
@@ -287,5 +303,11 @@ void events_document(struct doc *doc, const struct event *event)
     case EVENT_TIMER:
     case EVENT_PAUSED:
     case EVENT_RESUMED: events_wait(doc, event); break;
+    case EVENT_REOPENED: events_again(doc, event); break;
+    case EVENT_FORKED:
+        events_again(doc, event);
+        if (!datum_absent(&event->forked.input))
+            doc_datum(doc, "input", &event->forked.input);
+        break;
     }
 }

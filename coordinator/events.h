@@ -15,6 +15,8 @@ int64_t events_number(uint64_t number); /* the most that a document can hold, at
 
 /* What comes from outside and takes its time: waits to pauses. */
 void events_wait(struct doc *doc, const struct event *event);
+/* A retry, or a fork. */
+void events_again(struct doc *doc, const struct event *event);
 const char *events_wait_name(enum wait_kind kind);
 
 #endif

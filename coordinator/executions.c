@@ -31,12 +31,21 @@ static void write_summary(store_batch_t *writes, struct uuid id, const struct su
     buf_release(&record);
 }
 
+static void write_name(store_batch_t *writes, const struct summary *summary, struct uuid id)
+{
+    bool alone = summary->workflow == NULL || *summary->workflow == '\0';
+    struct buf key = {0};
+    store_batch_put(
+        writes, TABLE_BY_NAME,
+        key_name(alone ? 'a' : 'w', alone ? summary->agent : summary->workflow, &id, &key),
+        (struct bytes){0});
+    buf_release(&key);
+}
+
 void executions_write_started(struct coordinator *self, store_batch_t *writes,
                               const struct event *event)
 {
     const struct event_started *started = &event->started;
-    bool alone = started->workflow == NULL || *started->workflow == '\0';
-    struct buf key = {0};
     struct summary summary = {.workflow = started->workflow,
                               .workflow_version = started->workflow_version,
                               .agent = started->agent,
@@ -46,11 +55,38 @@ void executions_write_started(struct coordinator *self, store_batch_t *writes,
 
     write_summary(writes, event->execution, &summary);
     write_status(writes, EXECUTION_RUNNING, event->execution, true);
-    store_batch_put(writes, TABLE_BY_NAME,
-                    key_name(alone ? 'a' : 'w', alone ? started->agent : started->workflow,
-                             &event->execution, &key),
-                    (struct bytes){0});
-    buf_release(&key);
+    write_name(writes, &summary, event->execution);
+    self->counters.starts++;
+}
+
+static struct summary summary_of_running(struct coordinator *self, struct uuid id, const char *by)
+{
+    struct execution_view view;
+    CHECK(engine_execution(self->engine, id, &view) == 0);
+    return (struct summary){.workflow = view.workflow,
+                            .workflow_version = view.workflow_version,
+                            .agent = view.agent,
+                            .status = EXECUTION_RUNNING,
+                            .started_us = view.started_us,
+                            .by = by};
+}
+
+void executions_write_reopened(struct coordinator *self, store_batch_t *writes,
+                               const struct event *event)
+{
+    struct summary summary = summary_of_running(self, event->execution, event->reopened.by);
+    write_summary(writes, event->execution, &summary);
+    write_status(writes, event->reopened.was, event->execution, false);
+    write_status(writes, EXECUTION_RUNNING, event->execution, true);
+}
+
+void executions_write_forked(struct coordinator *self, store_batch_t *writes,
+                             const struct event *event)
+{
+    struct summary summary = summary_of_running(self, event->execution, event->forked.by);
+    write_summary(writes, event->execution, &summary);
+    write_status(writes, EXECUTION_RUNNING, event->execution, true);
+    write_name(writes, &summary, event->execution);
     self->counters.starts++;
 }
 

@@ -10,6 +10,11 @@
 /* For the pipeline: what the tables hold beside the journal. */
 void executions_write_started(struct coordinator *self, store_batch_t *writes,
                               const struct event *event);
+/* It ended before, and runs again; or it begins as a fork, with the events of another one. */
+void executions_write_reopened(struct coordinator *self, store_batch_t *writes,
+                               const struct event *event);
+void executions_write_forked(struct coordinator *self, store_batch_t *writes,
+                             const struct event *event);
 void executions_write_ended(struct coordinator *self, store_batch_t *writes,
                             const struct event *event);
 

@@ -15,7 +15,7 @@ struct deferred {
     struct deferred *next;
     char *from;
     uint64_t correlation;
-    char *method;
+    char *method, *key;
     struct buf payload;
 };
 
@@ -45,6 +45,7 @@ static void deferred_destroy(struct deferred *deferred)
 {
     free(deferred->from);
     free(deferred->method);
+    free(deferred->key);
     buf_release(&deferred->payload);
     free(deferred);
 }
@@ -128,7 +129,7 @@ int folds_get(struct coordinator *self, struct uuid execution, const engine_t **
 }
 
 void folds_defer(struct coordinator *self, struct uuid execution, const char *from,
-                 uint64_t correlation, const char *method, struct bytes payload)
+                 uint64_t correlation, const char *method, const char *key, struct bytes payload)
 {
     struct fold *fold = find(self->folds, execution);
     struct deferred *deferred = xcalloc(1, sizeof *deferred);
@@ -136,10 +137,25 @@ void folds_defer(struct coordinator *self, struct uuid execution, const char *fr
     deferred->from = xstrdup(from);
     deferred->correlation = correlation;
     deferred->method = xstrdup(method);
+    deferred->key = xstrdup(key);
     buf_append_bytes(&deferred->payload, payload);
     *fold->last = deferred;
     fold->last = &deferred->next;
     self->folds->waiting++;
+}
+
+int folds_take(struct coordinator *self, struct uuid execution, struct err *err)
+{
+    for (size_t i = 0; i < LIMIT_FOLDS_KEPT; i++) {
+        struct fold **place = &self->folds->list[i];
+        if (*place == NULL || !uuid_equal((*place)->execution, execution))
+            continue;
+        int rc = engine_adopt(self->engine, (*place)->engine, execution, err);
+        fold_destroy(*place);
+        *place = NULL;
+        return rc;
+    }
+    return err_set(err, ERR_NOT_FOUND, "there is no such fold");
 }
 
 bool folds_working(const struct coordinator *self)
@@ -199,7 +215,7 @@ static void finish(struct coordinator *self, struct fold **place)
     for (; deferred != NULL; deferred = next) {
         next = deferred->next;
         self->folds->waiting--;
-        requests_run(self, deferred->from, deferred->correlation, deferred->method, "",
+        requests_run(self, deferred->from, deferred->correlation, deferred->method, deferred->key,
                      buf_bytes(&deferred->payload));
         deferred_destroy(deferred);
     }

@@ -15,7 +15,10 @@ int folds_get(struct coordinator *self, struct uuid execution, const engine_t **
               struct err *err) MUST_CHECK;
 /* The request is handed to requests_run again when the fold is ready. */
 void folds_defer(struct coordinator *self, struct uuid execution, const char *from,
-                 uint64_t correlation, const char *method, struct bytes payload);
+                 uint64_t correlation, const char *method, const char *key,
+                 struct bytes payload);
+/* Gives a fold that folds_get has just given to the coordinator's own engine: it goes on from there. */
+int folds_take(struct coordinator *self, struct uuid execution, struct err *err) MUST_CHECK;
 bool folds_working(const struct coordinator *self);
 void folds_step(struct coordinator *self); /* one slice */
 size_t folds_waiting(const struct coordinator *self); /* requests deferred */

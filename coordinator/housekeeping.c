@@ -51,6 +51,13 @@ static bool is_old(const struct summary *summary, int64_t before_us)
     return execution_status_terminal(summary->status) && summary->ended_us < before_us;
 }
 
+/* A retry that is not on disk yet. */
+static bool is_reopened(const struct coordinator *self, struct uuid id)
+{
+    struct execution_view view;
+    return engine_execution(self->engine, id, &view) == 0;
+}
+
 /* Keys are in the order of starts: past the first that started within the retention, all did, and
  * the next sweep begins anew. Until then it goes on where this one ends, so that many that can't
  * go, or can't be read, don't keep the others. The journal goes first, so that what is interrupted
@@ -72,7 +79,7 @@ static void remove_old(struct coordinator *self, store_snapshot_t *snapshot, sto
             break;
         }
         self->swept = key_last_uuid(key);
-        if (readable && is_old(&summary, before_us) &&
+        if (readable && is_old(&summary, before_us) && !is_reopened(self, self->swept) &&
             remove_journal(self, snapshot, self->swept, &budget))
             remove_summary(self, self->swept, &summary);
         arena_clear(&arena);

@@ -1,5 +1,6 @@
 #include "coordinator/journal.h"
 
+#include "coordinator/journal_again.h"
 #include "coordinator/journal_calls.h"
 #include "coordinator/journal_waits.h"
 #include "coordinator/record_util.h"
@@ -156,6 +157,8 @@ void journal_encode(const struct event *event, struct buf *out)
     case EVENT_TIMER:
     case EVENT_PAUSED:
     case EVENT_RESUMED: journal_encode_wait(event, &record, out); break;
+    case EVENT_REOPENED: journal_encode_reopened(&event->reopened, &record, out); break;
+    case EVENT_FORKED: journal_encode_forked(&event->forked, &record, out); break;
     }
 }
 
@@ -258,7 +261,8 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
 {
     int kinds = (from->started != NULL) + (from->step != NULL) + (from->lost != NULL) +
                 (from->cancel != NULL) + (from->failing != NULL) + (from->ended != NULL) +
-                journal_call_kinds(from) + journal_wait_kinds(from);
+                (from->reopened != NULL) + (from->forked != NULL) + journal_call_kinds(from) +
+                journal_wait_kinds(from);
     if (kinds != 1)
         return err_set(err, ERR_MALFORMED, "the record holds %d kinds of event", kinds);
     if (from->started != NULL) {
@@ -284,6 +288,14 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
     if (from->ended != NULL) {
         to->kind = EVENT_ENDED;
         return decode_ended(from->ended, &to->ended, err);
+    }
+    if (from->reopened != NULL) {
+        to->kind = EVENT_REOPENED;
+        return journal_decode_reopened(from->reopened, &to->reopened, err);
+    }
+    if (from->forked != NULL) {
+        to->kind = EVENT_FORKED;
+        return journal_decode_forked(from->forked, &to->forked, err);
     }
     if (journal_wait_kinds(from) > 0)
         return journal_decode_wait(from, to, err);

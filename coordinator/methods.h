@@ -28,6 +28,8 @@ METHOD(method_executions_resume);
 METHOD(method_executions_signal);
 METHOD(method_approvals_list);
 METHOD(method_approvals_decide);
+METHOD(method_executions_retry);
+METHOD(method_executions_fork);
 METHOD(method_executions_journal);
 METHOD(method_tasks_history);
 METHOD(method_executions_context);

@@ -198,7 +198,7 @@ static int get_stored(struct coordinator *self, const struct request *request, s
         return rc;
     rc = folds_get(self, id, &engine, err);
     if (rc == ERR_AGAIN) {
-        folds_defer(self, id, request->from, request->correlation, request->method,
+        folds_defer(self, id, request->from, request->correlation, request->method, request->key,
                     request->payload);
         return REQUEST_DEFERRED;
     }
@@ -362,7 +362,7 @@ int method_executions_context(struct coordinator *self, const struct request *re
         rc = folds_get(self, id, &engine, err);
         if (rc == ERR_AGAIN) {
             folds_defer(self, id, request->from, request->correlation, request->method,
-                        request->payload);
+                        request->key, request->payload);
             return REQUEST_DEFERRED;
         }
         context = rc == 0 ? engine_context(engine, id) : NULL;

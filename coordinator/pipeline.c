@@ -116,6 +116,8 @@ static void write_event(struct coordinator *self, struct batch *batch, const str
     switch (event->kind) {
     case EVENT_STARTED: executions_write_started(self, batch->writes, event); break;
     case EVENT_ENDED: executions_write_ended(self, batch->writes, event); break;
+    case EVENT_REOPENED: executions_write_reopened(self, batch->writes, event); break;
+    case EVENT_FORKED: executions_write_forked(self, batch->writes, event); break;
     case EVENT_STEP: self->counters.steps++; break;
     case EVENT_LOST: self->counters.losses++; break;
     case EVENT_DELEGATED: self->counters.delegations++; break;

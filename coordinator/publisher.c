@@ -148,6 +148,8 @@ static const char *event_type(const struct event *event)
     case EVENT_TIMER: return timer_type(event->timer.kind);
     case EVENT_PAUSED: return "execution.paused";
     case EVENT_RESUMED: return "execution.resumed";
+    case EVENT_REOPENED: return "execution.reopened";
+    case EVENT_FORKED: return "execution.forked";
     }
     return "";
 }
@@ -241,6 +243,8 @@ static void put_rest(struct doc *doc, const struct event *event)
     case EVENT_TIMER:
     case EVENT_PAUSED:
     case EVENT_RESUMED: events_wait(doc, event); break;
+    case EVENT_REOPENED:
+    case EVENT_FORKED: events_again(doc, event); break;
     default: put_call(doc, event); break;
     }
 }

@@ -48,6 +48,8 @@ static const struct method methods[] = {
      READS,
      {"status", "workflow", "agent", "since", "limit", "cursor"}},
     {"executions.cancel", method_executions_cancel, CHANGES, {"id", "why"}},
+    {"executions.retry", method_executions_retry, CHANGES, {"id"}},
+    {"executions.fork", method_executions_fork, CHANGES, {"id", "node", "input"}},
     {"executions.pause", method_executions_pause, CHANGES, {"id", "why"}},
     {"executions.resume", method_executions_resume, CHANGES, {"id", "why"}},
     {"executions.signal", method_executions_signal, CHANGES, {"id", "name", "payload"}},
@@ -314,8 +316,11 @@ void requests_run(struct coordinator *self, const char *from, uint64_t correlati
                   const char *method_name, const char *key, struct bytes payload)
 {
     const struct method *method = find_method(method_name);
-    struct request request = {
-        .from = from, .correlation = correlation, .method = method_name, .payload = payload};
+    struct request request = {.from = from,
+                              .correlation = correlation,
+                              .method = method_name,
+                              .payload = payload,
+                              .key = key};
     struct err err = {0};
     struct buf out = {0};
     struct doc doc;

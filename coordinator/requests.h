@@ -24,6 +24,7 @@ struct request {
     const char *method;
     const value_t *params; /* an object */
     struct bytes payload;  /* the same, as it came */
+    const char *key;       /* of idempotency; "" */
 };
 /* Writes its result. A negative code is the answer too, with what was written so far as the payload;
  * REQUEST_DEFERRED: the answer comes later, by other ways. */

@@ -45,10 +45,10 @@ void fold_wait_left(struct exec *exec, struct waiting *waiting, bool ended)
         exec->waits_count--;
         waiting->ended_us = exec->time_us;
     }
-    if (!ended)
-        return;
     if (waiting->end == WAIT_OPEN)
         waiting->end = WAIT_DROPPED;
+    if (!ended)
+        return;
     free(waiting->text);
     free(waiting->show);
     waiting->text = waiting->show = NULL;
@@ -73,7 +73,7 @@ static int check_waiting(const struct exec *exec, const struct event *event, str
     if (index == NO_NODE)
         return fold_refuse(err, event, "there is no such task");
     const struct task *task = &exec->tasks[index];
-    if (task->status != TASK_READY || task->group || task_has_waited(task))
+    if (!task_active(task) || task->group || task_has_waited(task))
         return fold_refuse(err, event, "its task can't begin to wait");
     if (waiting->attempt != task->attempt)
         return fold_refuse(err, event, "its attempt is not the task's");

@@ -205,6 +205,26 @@ static void test_expiry_fails(void **state)
     crash_everywhere(f);
 }
 
+/* Reopened, it asks again, under another name. */
+static void test_expired_is_asked_again(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", APPROVE("review", "ok?", .timeout_us = 60 * SECOND));
+    struct uuid id = start(f, "w");
+    tick(f, T0 + 60 * SECOND);
+    assert_int_equal(reopen(f, id), 0);
+    assert_string_equal(status_of(f, id), "waiting");
+    assert_int_equal(event_of(f, EVENT_WAITING)->waiting.attempt, 2);
+    struct input input = {
+        .kind = INPUT_DECISION,
+        .decision = {.execution = id, .path = "review", .attempt = 1, .approved = true}};
+    assert_int_equal(decide(f, input), ERR_NOT_FOUND);
+    input.decision.attempt = 2;
+    assert_int_equal(decide(f, input), 0);
+    assert_string_equal(status_of(f, id), "succeeded");
+    crash_everywhere(f);
+}
+
 /* Rule 15. */
 static void test_expiry_gives_a_value(void **state)
 {
@@ -368,6 +388,73 @@ static void test_signal_expires(void **state)
     assert_non_null(strstr(execution(f, id).failure.message, "\"go\""));
 }
 
+/* --- events that don't fit -------------------------------------------------------------------- */
+
+static void assert_refused(struct fixture *f, struct uuid id, struct event event)
+{
+    uint64_t before = engine_fingerprint(f->twin, id);
+    event.execution = id;
+    event.sequence = execution(f, id).sequence + 1;
+    event.time_us = f->now;
+    assert_int_equal(engine_apply(f->twin, &event, &f->err), ERR_INVALID);
+    assert_true(engine_fingerprint(f->twin, id) == before);
+}
+
+static struct event waiting_of(struct fixture *f, const char *path, enum wait_kind kind)
+{
+    struct event event = {
+        .kind = EVENT_WAITING,
+        .waiting = {
+            .path = path, .attempt = 1, .kind = kind, .signal = "go", .due_us = f->now + 1}};
+    if (kind == WAIT_APPROVAL)
+        event.waiting.text = datum_of(f, "1");
+    return event;
+}
+
+static void test_waits_that_do_not_fit(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "x"), APPROVE("review", "ok?"), SIGNAL("s", "go"), TIMER("t", 5),
+             APPROVE("late", "ok?", AFTER("a")));
+    struct uuid id = start(f, "w");
+    assert_refused(f, id, waiting_of(f, "none", WAIT_APPROVAL));
+    assert_refused(f, id, waiting_of(f, "a", WAIT_APPROVAL));      /* an agent's */
+    assert_refused(f, id, waiting_of(f, "review", WAIT_APPROVAL)); /* it waits already */
+    assert_refused(f, id, waiting_of(f, "late", WAIT_APPROVAL));   /* it is not its turn */
+    struct event event = {.kind = EVENT_DECISION, .decision = {.path = "s", .attempt = 1}};
+    assert_refused(f, id, event);
+    event.decision.path = "late";
+    assert_refused(f, id, event);
+    event.decision.path = "review";
+    event.decision.attempt = 2;
+    assert_refused(f, id, event);
+    event = (struct event){.kind = EVENT_TIMER, .timer = {"review", 1, WAIT_APPROVAL}};
+    assert_refused(f, id, event); /* it waits for ever */
+    event.timer = (struct event_timer){"t", 1, WAIT_SIGNAL};
+    assert_refused(f, id, event);
+    event.timer = (struct event_timer){"a", 1, WAIT_TIMER};
+    assert_refused(f, id, event);
+    event = (struct event){.kind = EVENT_SIGNAL, .signal = {.name = ""}};
+    assert_refused(f, id, event);
+    event.signal.name = "go";
+    assert_refused(f, id, event); /* without a payload */
+    assert_refused(f, id, (struct event){.kind = EVENT_RESUMED});
+    struct event step = {.kind = EVENT_STEP,
+                         .step = {.path = "review",
+                                  .attempt = 1,
+                                  .instance = "",
+                                  .number = 1,
+                                  .kind = STEP_RESULT,
+                                  .output = datum_of(f, "1")}};
+    assert_refused(f, id, step); /* nobody has decided */
+    assert_int_equal(pause_it(f, id), 0);
+    assert_refused(f, id, (struct event){.kind = EVENT_PAUSED});
+    assert_int_equal(decision(f, id, "review", true), 0);
+    event = (struct event){.kind = EVENT_DECISION, .decision = {.path = "review", .attempt = 1}};
+    assert_refused(f, id, event); /* it is decided */
+    assert_int_equal(cancel(f, id), 0);
+}
+
 /* --- status ----------------------------------------------------------------------------------- */
 
 static size_t told(const struct fixture *f)
@@ -436,6 +523,7 @@ int main(void)
         TEST(test_second_decision),
         TEST(test_decision_is_bound_to_what_was_shown),
         TEST(test_expiry_fails),
+        TEST(test_expired_is_asked_again),
         TEST(test_expiry_gives_a_value),
         TEST(test_tolerated_expiry),
         TEST(test_text_that_fails),
@@ -447,6 +535,7 @@ int main(void)
         TEST(test_each_signal_ends_one_wait),
         TEST(test_signals_are_bounded),
         TEST(test_signal_expires),
+        TEST(test_waits_that_do_not_fit),
         TEST(test_waiting_is_said_once),
         TEST(test_waits_take_no_place),
         TEST(test_output_is_in_the_context),

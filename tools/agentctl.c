@@ -34,10 +34,12 @@ static const struct command COMMANDS[] = {
     {"agents", command_agents, 0, 0, 2, "agents [ls | show NAME | rm NAME]", "agents"},
     {"workflows", command_workflows, 0, 0, 2, "workflows [ls | show NAME | rm NAME]", "workflows"},
     {"executions", command_executions,
-     OPTION_FILTER | OPTION_TREE | OPTION_WHY | OPTION_NO_INPUT | OPTION_PAYLOAD, 0, 3,
+     OPTION_FILTER | OPTION_TREE | OPTION_WHY | OPTION_NO_INPUT | OPTION_PAYLOAD | OPTION_FROM |
+         OPTION_INPUT | OPTION_DETACH | OPTION_KEY,
+     0, 3,
      "executions [ls | show ID [--tree] | wait ID | cancel|pause|resume ID [--why TEXT] | signal "
      "ID "
-     "NAME [--payload JSON]]",
+     "NAME [--payload JSON] | retry ID [-d] | fork ID --from NODE [-i key=value] [-d]]",
      "executions"},
     {"approvals", command_approvals, OPTION_DECISION, 0, 2,
      "approvals [ls | approve ID | reject ID] [--note TEXT] [--edit JSON]",

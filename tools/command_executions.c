@@ -142,11 +142,12 @@ static int report_outcome(struct context *context, const value_t *execution)
     return status;
 }
 
-/* Starts it; with --detach prints the id, else follows it to its end and prints its output. */
-static int start(struct context *context, value_t **params_p)
+/* Sets it going by a method; with --detach prints the id, else follows it to its end and prints its
+ * output. */
+static int set_going(struct context *context, const char *method, value_t **params_p)
 {
     value_t *started = NULL;
-    int status = context_call(context, "executions.start", params_p, &started);
+    int status = context_call(context, method, params_p, &started);
     if (status)
         return status;
     const char *id = value_get_string(started, "id", "");
@@ -157,13 +158,19 @@ static int start(struct context *context, value_t **params_p)
             puts(id);
     } else {
         value_t *execution = NULL;
-        status = follow_execution(context, id, LINES_PROGRESS, &execution);
+        int64_t after = value_get_int(started, "after", 0);
+        status = follow_execution(context, id, after, LINES_PROGRESS, &execution);
         if (execution)
             status = report_outcome(context, execution);
         value_destroy(&execution);
     }
     value_destroy(&started);
     return status;
+}
+
+static int start(struct context *context, value_t **params_p)
+{
+    return set_going(context, "executions.start", params_p);
 }
 
 /* A file holds one workflow (and perhaps its agents): it is applied, and its name is run. Heap. */
@@ -375,7 +382,7 @@ static int show(struct context *context, const char *id)
 static int wait_for(struct context *context, const char *id)
 {
     value_t *execution = NULL;
-    int status = follow_execution(context, id, LINES_PROGRESS, &execution);
+    int status = follow_execution(context, id, 0, LINES_PROGRESS, &execution);
     if (execution)
         status = report_outcome(context, execution);
     value_destroy(&execution);
@@ -396,6 +403,62 @@ static int steer(struct context *context, const char *method, const char *id)
         print_hint(context->options, "%s is %s", id, value_get_string(result, "status", "?"));
     value_destroy(&result);
     return status;
+}
+
+static int retry(struct context *context, const char *id)
+{
+    value_t *params = id_params(id);
+    return set_going(context, "executions.retry", &params);
+}
+
+/* The input that it has, with the keys that are given changed. */
+static int changed_input(struct context *context, const char *id, value_t **ret_input)
+{
+    value_t *params = id_params(id);
+    value_t *execution = NULL, *input = NULL, *changes = NULL;
+    struct err err = {0};
+    value_set_int(params, "limit", 1);
+    int status = context_call(context, "executions.get", &params, &execution);
+    if (status)
+        return status;
+    const char *workflow = value_get_string(execution, "workflow", "");
+    if (make_input(context, workflow, &changes, &err)) {
+        value_destroy(&execution);
+        return show_error(context->options, &err);
+    }
+    const value_t *before = value_get(execution, "input");
+    bool adds = before && !context->options->input_file && value_type(before) == VALUE_MAP;
+    input = value_ref(adds ? before : changes);
+    for (size_t i = 0; adds && i < value_size(changes); i++) {
+        value_t *value = value_ref(value_at(changes, i));
+        value_set(input, value_key_at(changes, i, NULL), &value);
+    }
+    value_destroy(&changes);
+    value_destroy(&execution);
+    *ret_input = input;
+    return EXIT_OK;
+}
+
+static int fork_it(struct context *context, const char *id)
+{
+    const struct options *options = context->options;
+    value_t *input = NULL;
+    if (!options->from) {
+        struct err err;
+        err_set(&err, ERR_INVALID, "a fork needs the node that it goes on from");
+        err_fix(&err, "agentctl executions fork ID --from NODE");
+        return show_error(options, &err);
+    }
+    if (options->inputs_count > 0 || options->input_file) {
+        int status = changed_input(context, id, &input);
+        if (status)
+            return status;
+    }
+    value_t *params = id_params(id);
+    value_set_string(params, "node", options->from);
+    if (input)
+        value_set(params, "input", &input);
+    return set_going(context, "executions.fork", &params);
 }
 
 static int signal_it(struct context *context, const char *id, const char *name)
@@ -437,6 +500,10 @@ int command_executions(struct context *context)
         return show(context, id);
     if (strcmp(verb, "wait") == 0 && id)
         return wait_for(context, id);
+    if (strcmp(verb, "retry") == 0 && id)
+        return retry(context, id);
+    if (strcmp(verb, "fork") == 0 && id)
+        return fork_it(context, id);
     if (steers) {
         snprintf(method, sizeof method, "executions.%s", verb);
         return steer(context, method, id);
@@ -446,6 +513,6 @@ int command_executions(struct context *context)
     err_set(&err, ERR_INVALID, "that is not how it goes");
     err_fix(&err,
             "usage: agentctl executions [ls | show ID [--tree] | wait ID | cancel|pause|resume "
-            "ID | signal ID NAME [--payload JSON]]");
+            "ID | signal ID NAME [--payload JSON] | retry ID | fork ID --from NODE]");
     return show_error(context->options, &err);
 }

@@ -46,7 +46,7 @@ int command_logs(struct context *context)
         return status;
     if (context->options->follow && !context->options->json) {
         value_t *execution = NULL;
-        status = follow_execution(context, context->args[0], LINES_ALL, &execution);
+        status = follow_execution(context, context->args[0], 0, LINES_ALL, &execution);
         value_destroy(&execution);
         return status;
     }

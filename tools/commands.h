@@ -80,11 +80,11 @@ struct journal_options {
 int fetch_journal(client_t *client, const char *id, const struct journal_options *options,
                   fetch_page_fn call, void *argument, struct err *err) MUST_CHECK;
 
-/* Follows an execution to its end, for as long as --timeout says, showing what happens on standard
- * error. Returns the exit status that tells its outcome; *ret_execution (the document of
+/* Follows an execution to its end, for as long as --timeout says, showing what happens after this
+ * event of its journal (0: all of it) on standard error. Returns the exit status that tells its outcome; *ret_execution (the document of
  * executions.get with outputs) is the caller's when the execution ended. */
-int follow_execution(struct context *context, const char *id, enum lines_detail detail,
-                     value_t **ret_execution);
+int follow_execution(struct context *context, const char *id, int64_t after,
+                     enum lines_detail detail, value_t **ret_execution);
 /* The exit status for a terminal execution document. */
 int outcome_status(const value_t *execution);
 

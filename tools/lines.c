@@ -503,6 +503,19 @@ static void print_pause(const value_t *event, FILE *stream)
     fputc('\n', stream);
 }
 
+static void print_again(const value_t *event, FILE *stream)
+{
+    bool reopened = strcmp(value_get_string(event, "kind", ""), "reopened") == 0;
+    fprintf(stream, "%s%s%s by %s", tone_on(stream, TONE_BOLD),
+            reopened ? "↻ tried again" : "⑂ forked", tone_off(stream),
+            value_get_string(event, "by", "?"));
+    if (reopened)
+        fprintf(stream, ": it had %s\n", value_get_string(event, "was", "ended"));
+    else
+        fprintf(stream, " from %s at %s\n", value_get_string(event, "from", "?"),
+                value_get_string(event, "task", "?"));
+}
+
 /* --- the rest --------------------------------------------------------------------------------- */
 
 /* Whether the task goes on elsewhere or fails by this, the events that follow say. */
@@ -562,7 +575,8 @@ static const struct {
     {"lost", print_lost},           {"cancel", print_cancel},     {"failing", print_failing},
     {"started", print_started},     {"ended", print_ended},       {"waiting", print_waiting},
     {"decision", print_approval},   {"signal", print_signal},     {"timer", print_timer},
-    {"paused", print_pause},        {"resumed", print_pause},
+    {"paused", print_pause},        {"resumed", print_pause},     {"reopened", print_again},
+    {"forked", print_again},
 };
 
 void lines_print(const lines_t *self, const value_t *event, FILE *stream)

@@ -37,6 +37,7 @@ enum long_only {
     FLAG_NOTE,
     FLAG_EDIT,
     FLAG_PAYLOAD,
+    FLAG_FROM,
 };
 
 static const struct option FLAGS[] = {
@@ -72,6 +73,7 @@ static const struct option FLAGS[] = {
     {"note", required_argument, NULL, FLAG_NOTE},
     {"edit", required_argument, NULL, FLAG_EDIT},
     {"payload", required_argument, NULL, FLAG_PAYLOAD},
+    {"from", required_argument, NULL, FLAG_FROM},
     {NULL, 0, NULL, 0},
 };
 
@@ -109,7 +111,8 @@ const char *option_bit_name(uint32_t bits)
                                         "--idempotency-key",
                                         "--no-input",
                                         "--note/--edit",
-                                        "--payload"};
+                                        "--payload",
+                                        "--from"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (bits & (1u << i))
             return names[i];
@@ -215,6 +218,7 @@ static int take(struct options *self, int flag, struct err *err)
     case FLAG_NOTE: return take_text(self, OPTION_DECISION, &self->note);
     case FLAG_EDIT: return take_text(self, OPTION_DECISION, &self->edit);
     case FLAG_PAYLOAD: return take_text(self, OPTION_PAYLOAD, &self->payload);
+    case FLAG_FROM: return take_text(self, OPTION_FROM, &self->from);
     case FLAG_KEY: return take_text(self, OPTION_KEY, &self->key);
     case FLAG_PIN: return take_text(self, OPTION_BENCH, &self->pin);
     case FLAG_AT: return take_number(self, OPTION_AT, "--at", &self->at, err);

@@ -140,7 +140,8 @@ static void note_event(struct follower *self, const value_t *item)
     const char *kind = value_get_string(item, "kind", "?");
     const char *step = value_get_string(item, "step_kind", "result");
     const char *path = value_get_string(item, "task", "");
-    self->ended = self->ended || strcmp(kind, "ended") == 0;
+    /* What has ended may go on, by a retry. */
+    self->ended = (self->ended && strcmp(kind, "reopened") != 0) || strcmp(kind, "ended") == 0;
     note_wait(self, kind, item);
     if (strcmp(kind, "delegated") == 0)
         note_running(self, value_get_string(item, "child", ""), true);
@@ -291,14 +292,15 @@ static int report(struct follower *self, int rc, struct err *err)
     return rc ? show_error(options, err) : EXIT_OK;
 }
 
-int follow_execution(struct context *context, const char *id, enum lines_detail detail,
-                     value_t **ret_execution)
+int follow_execution(struct context *context, const char *id, int64_t after,
+                     enum lines_detail detail, value_t **ret_execution)
 {
     int status = EXIT_ERROR;
     struct err err = {0};
     struct sigaction action = {.sa_handler = on_interrupt};
     struct follower self = {.context = context,
                             .id = id,
+                            .sequence = after,
                             .lines = lines_new(detail, context->options->node),
                             .detail = detail,
                             .asked = map_new(),
