@@ -170,6 +170,30 @@ def a_status_and_an_error_can_be_read(here):  # rule 4
     check(isinstance(output["code"], str) and output["code"], output)
 
 
+# --- inputs ---------------------------------------------------------------------------------------
+
+
+def inputs_have_schemas_and_defaults(here):
+    output = succeeded(here.run("schemas"))
+    check(output == {"code": "abc", "list": [0.25], "object": {"kind": "bee", "legs": 6}}, output)
+    output = succeeded(here.run("schemas", "-i", 'object={"legs":4}', "-i", "list=[0.5,0.75]"))
+    check(output == {"code": "abc", "list": [0.5, 0.75], "object": {"legs": 4, "kind": "bee"}}, output)
+    for given, place, words in (
+            ("code=a", "input.code", "at least 2 characters, not 1"),
+            ("code=abcde", "input.code", "at most 4 characters, not 5"),
+            ("list=[]", "input.list", "at least 1 items"),
+            ("list=[0.5,0.5,0.5]", "input.list", "at most 2 items"),
+            ("list=[0]", "input.list[0]", "greater than 0"),
+            ("list=[1]", "input.list[0]", "smaller than 1"),
+            ("list=[0.3]", "input.list[0]", "a multiple of 0.25"),
+            ('object={"kind":"wasp"}', "input.object.kind", 'must be "bee"'),
+            ('object={"wings":4}', "input.object", 'no member "wings"')):
+        done = here.try_ctl("run", "schemas", "-d", "-i", given)
+        check(done.returncode == 2 and not done.stdout, f"{given}: {done.returncode} {done.stderr}")
+        check(place in done.stderr and words in done.stderr, f"{given}: {done.stderr}")
+        check(len(done.stderr.strip().splitlines()) == 2, f"no remedy: {done.stderr}")
+
+
 # --- who goes first, and how many at a time -------------------------------------------------------
 
 
@@ -206,7 +230,8 @@ def limits_parallel_run_at_once(here):
 CASES = (a_command_has_its_environment, memory_is_limited, idle_processes_stop, an_answer_is_made_to_fit, tools_have_parameters_and_timeouts,
          errors_of_commands, errors_of_others, a_script_knows_its_attempt, cost_is_limited, tokens_are_limited, depth_is_limited,
          repeats_are_limited, a_disabled_node_is_skipped, pauses_have_a_cap,
-         a_status_and_an_error_can_be_read, higher_priorities_go_first,
+         a_status_and_an_error_can_be_read, inputs_have_schemas_and_defaults,
+         higher_priorities_go_first,
          process_parallel_times_instances_run_at_once, limits_parallel_run_at_once)
 
 
