@@ -257,6 +257,10 @@ static void test_waits_tell_for_whom(void **state)
              "{'kind': 'signal', 'signal': 'go', 'by': 'ann', 'payload': '7'}");
     PROGRESS("‖ paused by ann: lunch\n", "{'kind': 'paused', 'by': 'ann', 'why': 'lunch'}");
     PROGRESS("▶ resumed by ann\n", "{'kind': 'resumed', 'by': 'ann', 'why': ''}");
+    PROGRESS("↻ tried again by ann: it had failed\n",
+             "{'kind': 'reopened', 'by': 'ann', 'was': 'failed'}");
+    PROGRESS("⑂ forked by ann from exec_1 at draft\n",
+             "{'kind': 'forked', 'by': 'ann', 'from': 'exec_1', 'task': 'draft'}");
 }
 
 static void test_items_stand_below_their_node(void **state)
