@@ -113,6 +113,7 @@ static void print_counts(uint64_t seeds, const struct counts *counts)
            " histories fetched, %" PRIu64 " crashes of egresses\n",
            counts->turns, counts->delegations, counts->refusals, counts->provider_calls,
            counts->calls_again, counts->calls_late, counts->fetches, counts->egress_crashes);
+    printf("  %" PRIu64 " expressions, %" PRIu64 " items\n", counts->expressions, counts->items);
     printf("  %" PRIu64 " crashes, %" PRIu64 " batches torn off, %" PRIu64 " pauses, %" PRIu64
            " partitions, %" PRIu64 " broker crashes, %" PRIu64 " disk faults\n",
            counts->crashes, counts->torn, counts->pauses, counts->partitions,

@@ -12,7 +12,7 @@
 enum model_status {
     MODEL_PENDING,
     MODEL_ACTIVE,  /* may be given out */
-    MODEL_WAITING, /* for delegations */
+    MODEL_WAITING, /* for delegations or items */
     MODEL_SUCCEEDED,
     MODEL_FAILED,
     MODEL_SKIPPED,
@@ -34,6 +34,10 @@ struct model_call {
     uint32_t effect_attempt; /* from outside the journal: of the effect that ran last; 0: none */
 };
 
+/* What has to be told before a task may run, or its items' outputs are its own. */
+enum model_gate { MODEL_GATE_NONE, MODEL_GATE_IF, MODEL_GATE_FOR, MODEL_GATE_GATHER };
+enum model_told { MODEL_UNTOLD, MODEL_HOLDS, MODEL_HOLDS_NOT };
+
 /* A task of the workflow, or below one. */
 struct model_node {
     char path[PATH_BYTES];
@@ -46,6 +50,14 @@ struct model_node {
     struct run *steps; /* by number: whose it was */
     uint32_t steps_capacity;
     int64_t ended_us; /* the journal's time */
+    uint64_t ended_sequence;
+    struct buf output; /* of one that succeeded */
+    enum model_gate gate;
+    uint64_t gate_sequence; /* of the event that let its join hold */
+    enum model_told edges[NODES_MOST]; /* conditions of its sources' edges */
+    bool is_item;
+    uint32_t item;  /* its place in the list */
+    uint32_t owner; /* its parent, or the node whose item it is; NO_TASK: none */
     /* of a delegation */
     uint32_t parent, root, depth; /* NO_TASK, itself, 0: a node's own */
     uint32_t by_attempt, by_turn, by_call;
@@ -81,6 +93,7 @@ struct model {
     enum execution_status status;
     uint64_t sequence;
     int64_t time_us, deadline_us;
+    uint64_t seed;
     bool stop;
     struct model_node *nodes; /* of the workflow first; moves when one is added */
     uint32_t count, capacity;
@@ -97,14 +110,24 @@ bool model_node_ended(const struct model_node *node);
 /* Of the node's own, or those that all delegations follow. */
 const struct plan_node *model_rules(const struct model *self, const struct model_node *node);
 
+/* The item itself, of a list of numbers; false: it is something else. */
+bool model_item_number(const struct model *self, const struct model_node *item, int64_t *ret_number);
+
 /* When what waits for this task has no time any more; INT64_MAX: never. */
 int64_t model_deadline(const struct model *self, const struct model_node *node);
 
 struct model_sum model_sum_of(const struct usage *usage);
 bool model_sum_equal(const struct model_sum *sum, const struct usage *usage);
 
-/* --- between model.c and model_talk.c --- */
+/* --- between model.c, model_gates.c and model_talk.c --- */
 
+void model_begin_node(struct model_node *node); /* its first attempt is due */
+void model_settle(struct model *self); /* what follows from joins */
+const char *model_decided(struct model *self, const struct event_decided *decided,
+                          int *ret_invariant);
+void model_item_ended(struct model *self, uint32_t index);
+/* What is wrong with the step by which a node with items ends; NULL: nothing. */
+const char *model_gathered(struct model *self, uint32_t index, const struct event_step *step);
 struct model_node *model_add(struct model *self, const char *path, uint32_t agent);
 void model_void_runs(struct model_node *node, struct run run);
 void model_end_node(struct model *self, uint32_t index, enum model_status status);
@@ -115,6 +138,7 @@ const char *model_tool_result(struct model *self, uint32_t index, const struct e
 /* usage NULL: what its reservation was for counts as used. */
 void model_attempt_over(struct model *self, uint32_t index, const struct usage *usage);
 const char *model_call_event(struct model *self, const struct event *event, int *ret_invariant);
-void model_tell_parent(struct model *self, uint32_t child);
+/* A task ended by itself: who waits for it is told. */
+void model_tell_owner(struct model *self, uint32_t index);
 
 #endif

@@ -312,6 +312,20 @@ static const char *objection(const struct model *model, const struct model_node 
     return talk_objection(model, node, dispatch);
 }
 
+static void check_item(struct world *world, const struct model *model,
+                       const struct model_node *node, const struct wire_dispatch *dispatch)
+{
+    value_t *value = NULL;
+    int64_t number;
+    if (!node->is_item || value_from_msgpack(dispatch->message.inline_bytes, &value, NULL))
+        return;
+    if (value_get_int(value, "index", -1) != node->item ||
+        (model_item_number(model, node, &number) && value_get_int(value, "item", -1) != number))
+        world_fail(world, 3, "%s of %s is given out with another item", node->path,
+                   sim_uuid(model->execution));
+    value_destroy(&value);
+}
+
 void observer_dispatched(struct world *world, const char *address,
                          const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped)
 {
@@ -329,6 +343,7 @@ void observer_dispatched(struct world *world, const char *address,
     if (why)
         world_fail(world, node->results ? 4 : 3, "%s %s is given to %s, but %s",
                    sim_uuid(model->execution), dispatch->path, address, why);
+    check_item(world, model, node, dispatch);
     node->given = true;
     node->given_run = observer_run(dispatch->run);
     node->given_to = fleet_find(world, address);

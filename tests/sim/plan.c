@@ -109,9 +109,13 @@ static value_t *draw_message(const struct plan_workflow *workflow, const struct 
     value_set_string(message, "k", node->cannot_read ? "{{input.lacks}}" : "{{input.k}}");
     if (prng_chance(prng, 100))
         value_set_string(message, "all", "{{input}}");
+    if (node->items.reads != READS_NOTHING) {
+        value_set_string(message, "item", "{{item}}");
+        value_set_string(message, "index", "{{index}}");
+    }
     for (uint32_t i = 0; node->join == DAG_JOIN_ALL && i < node->sources_count; i++) {
         const struct plan_node *source = &workflow->nodes[node->sources[i]];
-        if (source->on_error == DAG_CONTINUE)
+        if (source->on_error == DAG_CONTINUE || source->items.reads != READS_NOTHING)
             continue;
         (void)snprintf(text, sizeof text, "{{%s.n}}", source->id);
         value_set_string(message, source->id, text);
@@ -123,19 +127,25 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
 {
     struct dag_node_spec specs[NODES_MOST] = {{0}};
     value_t *messages[NODES_MOST];
-    const char *after[NODES_MOST][NODES_MOST];
+    const char *after[NODES_MOST][NODES_MOST], *after_ifs[NODES_MOST][NODES_MOST];
     struct err err;
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         const struct plan_node *node = &workflow->nodes[i];
         messages[i] = draw_message(workflow, node, prng);
-        for (uint32_t s = 0; s < node->sources_count; s++)
+        for (uint32_t s = 0; s < node->sources_count; s++) {
             after[i][s] = workflow->nodes[node->sources[s]].id;
+            after_ifs[i][s] = plan_text(&node->edge_ifs[s]);
+        }
         specs[i] = (struct dag_node_spec){
             .id = node->id,
             .agent = plan->agents[node->agent].name,
             .message = messages[i],
             .after = after[i],
+            .after_ifs = after_ifs[i],
             .after_count = node->sources_count,
+            .condition = plan_text(&node->condition),
+            .items = plan_text(&node->items),
+            .items_parallel = node->items_parallel,
             .join = node->join,
             .retry = node->retry,
             .timeout_us = node->timeout_us,
@@ -175,6 +185,7 @@ static void draw_workflows(struct plan *plan, struct prng *prng)
         for (uint32_t n = 0; n < workflow->nodes_count; n++)
             draw_node(plan, &workflow->nodes[n], n, prng);
         draw_edges(workflow, prng);
+        plan_draw_rules(workflow, prng);
         workflow->parallel = prng_chance(prng, 400) ? (uint32_t)prng_between(prng, 1, 3) : 0;
         workflow->time_us = prng_chance(prng, 250) ? prng_between(prng, 1, 40) * SECOND : 0;
         workflow->output = prng_chance(prng, 100) ? "n0.n" : NULL;

@@ -20,6 +20,7 @@
 #define TOOLS_MOST      2
 #define ID_BYTES        16
 #define PATH_BYTES      80
+#define EXPRESSION_BYTES 64
 
 enum agent_kind { KIND_COMMAND, KIND_ECHO, KIND_SLEEP, KIND_MODEL };
 
@@ -44,11 +45,28 @@ struct plan_agent {
     struct plan_talk talk;
 };
 
+/* What an expression reads, of the input or of one node, and compares with what. */
+enum plan_reads {
+    READS_NOTHING, /* there is no expression */
+    READS_TRUE, READS_FALSE, READS_FLAG, READS_SIZE, READS_N, READS_STATUS, READS_NULL,
+    READS_NUMBER, READS_LACKING, /* fail */
+    READS_LIST, READS_NUMBERS, READS_EMPTY, READS_OUTPUT, /* of items */
+};
+struct plan_expression {
+    enum plan_reads reads;
+    bool negated;
+    uint32_t node, bound;
+    char text[EXPRESSION_BYTES];
+};
+
 struct plan_node {
     char id[ID_BYTES];
     uint32_t agent;
     uint32_t sources[NODES_MOST];
+    struct plan_expression edge_ifs[NODES_MOST]; /* of each source */
     uint32_t sources_count;
+    struct plan_expression condition, items;
+    uint32_t items_parallel; /* 0: all at a time */
     enum dag_join join;
     enum dag_on_error on_error;
     uint32_t fallback; /* agent */
@@ -107,6 +125,15 @@ struct plan {
 
 /* UINT32_MAX: there is none of that name. */
 uint32_t plan_agent_index(const struct plan *plan, const char *name);
+
+/* plan_rules.c: conditions and lists, when the edges are drawn. */
+void plan_draw_rules(struct plan_workflow *workflow, struct prng *prng);
+const char *plan_text(const struct plan_expression *self); /* NULL: there is none */
+bool plan_reads_node(const struct plan_expression *self);
+/* Of the input of the execution whose seed this is: its flag; its list holds so many numbers, from
+ * the seed on. */
+bool plan_input_flag(uint64_t k);
+uint32_t plan_input_size(uint64_t k);
 
 /* plan_models.c: agents that models answer, before instances and workflows are drawn. */
 void plan_draw_models(struct plan *plan, struct prng *prng);

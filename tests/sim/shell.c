@@ -53,8 +53,14 @@ static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
     for (uint32_t i = 0; i < plan->agents_count; i++)
         if (needs(workflow, i)) /* others are pinned when they are delegated to */
             pins[count++] = pin_of(&plan->agents[i]);
-    value_t *value = value_map();
+    value_t *value = value_map(), *list = value_list();
     value_set_int(value, "k", (int64_t)self->uuids);
+    value_set_bool(value, "flag", plan_input_flag(self->uuids));
+    for (uint32_t i = 0; i < plan_input_size(self->uuids); i++) {
+        value_t *number = value_int((int64_t)self->uuids + i);
+        value_append(list, &number);
+    }
+    value_set(value, "list", &list);
     if (plan->large_inputs && prng_chance(&self->world->prng, 300)) {
         char *text = xcalloc(1, LIMIT_INLINE_BYTES + 10);
         memset(text, 'x', LIMIT_INLINE_BYTES + 9);
