@@ -46,6 +46,7 @@ void model_release(struct model *self)
         buf_release(&self->nodes[i].output);
     }
     free(self->nodes);
+    free(self->kept);
 }
 
 /* --- ends ------------------------------------------------------------------------------------- */
@@ -184,6 +185,9 @@ static const char *apply_step(struct model *self, const struct event_step *step,
         return "a step from a run that is void";
     if (!own && (!node->given || run_compare(step->run, node->given_run) != 0))
         return "a step from another run than the current one";
+    const char *wrong = own && !gathers ? model_own_step(self, index, step) : NULL;
+    if (wrong)
+        return wrong;
     note_step(node, step);
     if (gathers)
         return apply_gathered(self, index, step);
@@ -264,6 +268,12 @@ static const char *apply_kind(struct model *self, const struct event *event, int
         }
         return NULL;
     case EVENT_DECIDED: return model_decided(self, &event->decided, ret_invariant);
+    case EVENT_WAITING:
+    case EVENT_DECISION:
+    case EVENT_TIMER:
+    case EVENT_SIGNAL:
+    case EVENT_PAUSED:
+    case EVENT_RESUMED: return model_wait_event(self, event, ret_invariant);
     case EVENT_ENDED: return apply_ended(self, &event->ended, ret_invariant);
     default: break;
     }

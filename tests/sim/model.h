@@ -38,6 +38,17 @@ struct model_call {
 enum model_gate { MODEL_GATE_NONE, MODEL_GATE_IF, MODEL_GATE_FOR, MODEL_GATE_GATHER };
 enum model_told { MODEL_UNTOLD, MODEL_HOLDS, MODEL_HOLDS_NOT };
 
+enum model_wait_end {
+    MODEL_WAIT_OPEN,
+    MODEL_WAIT_DECIDED,
+    MODEL_WAIT_SIGNALLED,
+    MODEL_WAIT_DUE,
+};
+struct model_signal {
+    const char *name;
+    int64_t payload;
+};
+
 /* A task of the workflow, or below one. */
 struct model_node {
     char path[PATH_BYTES];
@@ -55,6 +66,13 @@ struct model_node {
     enum model_gate gate;
     uint64_t gate_sequence; /* of the event that let its join hold */
     enum model_told edges[NODES_MOST]; /* conditions of its sources' edges */
+    /* of what waits for somebody outside, the last time */
+    uint32_t wait_attempt; /* 0: it has not yet */
+    enum model_wait_end wait_end;
+    uint64_t wait_sequence;
+    int64_t due_us;
+    bool approved;
+    int64_t payload;
     bool is_item;
     uint32_t item;  /* its place in the list */
     uint32_t owner; /* its parent, or the node whose item it is; NO_TASK: none */
@@ -94,7 +112,11 @@ struct model {
     uint64_t sequence;
     int64_t time_us, deadline_us;
     uint64_t seed;
-    bool stop;
+    bool stop, paused;
+    uint64_t paused_sequence; /* of the last event that paused it, or ended that */
+    uint32_t pauses, signals;
+    struct model_signal *kept; /* that nobody has waited for yet */
+    uint32_t kept_count;
     struct model_node *nodes; /* of the workflow first; moves when one is added */
     uint32_t count, capacity;
     struct model_sum used, reserved;
@@ -119,10 +141,16 @@ int64_t model_deadline(const struct model *self, const struct model_node *node);
 struct model_sum model_sum_of(const struct usage *usage);
 bool model_sum_equal(const struct model_sum *sum, const struct usage *usage);
 
-/* --- between model.c, model_gates.c and model_talk.c --- */
+/* Somebody outside may still end its wait. */
+bool model_wait_open(const struct model_node *node);
+
+/* --- between model.c, model_gates.c, model_talk.c and model_waits.c --- */
 
 void model_begin_node(struct model_node *node); /* its first attempt is due */
 void model_settle(struct model *self); /* what follows from joins */
+const char *model_wait_event(struct model *self, const struct event *event, int *ret_invariant);
+/* What is wrong with a step that the coordinator made by itself; NULL: nothing. */
+const char *model_own_step(const struct model *self, uint32_t index, const struct event_step *step);
 const char *model_decided(struct model *self, const struct event_decided *decided,
                           int *ret_invariant);
 void model_item_ended(struct model *self, uint32_t index);

@@ -149,6 +149,8 @@ static const char *apply_reserved(struct model *self, const struct event_reserve
         return "a reservation for an agent without a model";
     if (node->reserved_turn > 0 || reserved->turn != node->turn + 1 || !may_ask(node))
         return "a reservation for a turn that is not next";
+    if (self->paused && node->reserved_most.tokens == 0)
+        return "a turn that begins while the execution is paused";
     *ret_invariant = 6;
     if (reserved->turn > most)
         return "more turns than the limit";

@@ -65,6 +65,10 @@ static const char *path_of(const struct event *event)
     case EVENT_ANSWERED: return event->answered.by.path;
     case EVENT_PATCHED: return event->patched.by.path;
     case EVENT_DECIDED: return event->decided.path;
+    case EVENT_WAITING: return event->waiting.path;
+    case EVENT_DECISION: return event->decision.path;
+    case EVENT_TIMER: return event->timer.path;
+    case EVENT_SIGNAL: return event->signal.name;
     default: return "";
     }
 }
@@ -119,6 +123,10 @@ void observer_note_event(struct world *world, const struct event *event)
     counts->turns += event->kind == EVENT_STEP && event->step.kind == STEP_TURN;
     counts->delegations += event->kind == EVENT_DELEGATED;
     counts->expressions += event->kind == EVENT_DECIDED;
+    counts->waits += event->kind == EVENT_WAITING;
+    counts->decisions += event->kind == EVENT_DECISION;
+    counts->signals += event->kind == EVENT_SIGNAL;
+    counts->human_pauses += event->kind == EVENT_PAUSED;
     counts->items += event->kind == EVENT_DECIDED ? event->decided.items_count : 0;
     counts->refusals += event->kind == EVENT_REFUSED;
     trace_event(world, event);

@@ -1,5 +1,7 @@
 #include "tests/sim/plan.h"
 
+#include "base/limits.h"
+
 #include <stdio.h>
 
 /* Expressions of workflows, from a grammar so small that the model can tell what each comes to. */
@@ -99,11 +101,36 @@ static void draw_items(const struct plan_workflow *workflow, struct plan_node *n
     write_text(workflow, self);
 }
 
-void plan_draw_rules(struct plan_workflow *workflow, struct prng *prng)
+bool plan_waits(const struct plan_node *self)
+{
+    return self->kind == DAG_APPROVE || self->kind == DAG_WAIT || self->kind == DAG_SIGNAL;
+}
+
+bool plan_gives_n(const struct plan_node *self)
+{
+    return self->kind == DAG_AGENT && self->items.reads == READS_NOTHING;
+}
+
+static void draw_wait(struct plan_node *node, struct prng *prng)
+{
+    static const enum dag_kind kinds[] = {DAG_APPROVE, DAG_APPROVE, DAG_SIGNAL, DAG_WAIT};
+    node->kind = kinds[prng_between(prng, 0, 3)];
+    node->agent = node->fallback = 0;
+    node->on_error = node->on_error == DAG_FALLBACK ? DAG_CONTINUE : node->on_error;
+    node->wait_us = prng_skewed(prng, 1, 20 * LIMIT_SECOND_US);
+    node->signal = prng_chance(prng, 500) ? "go" : "now";
+    node->timeout_us = prng_chance(prng, 500) ? prng_skewed(prng, 1, 30 * LIMIT_SECOND_US) : 0;
+    node->on_expiry = prng_chance(prng, 400);
+}
+
+void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng)
 {
     bool conditions = prng_chance(prng, 500), maps = prng_chance(prng, 400);
+    bool waits = plan->people && prng_chance(prng, 700);
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         struct plan_node *node = &workflow->nodes[i];
+        if (waits && prng_chance(prng, 250))
+            draw_wait(node, prng);
         if (conditions && prng_chance(prng, 300))
             draw_condition(workflow, node, &node->condition, prng);
         for (uint32_t s = 0; conditions && s < node->sources_count; s++)
