@@ -156,6 +156,9 @@ static const char *apply_result(struct model *self, uint32_t index, const struct
     if (self->plan->agents[node->agent].kind == KIND_MODEL &&
         (node->turn == 0 || node->calls_count > 0 || node->corrected))
         return "a result of a model that has not given its last answer";
+    const char *wrong = model_set(self, index, step);
+    if (wrong)
+        return wrong;
     model_void_runs(node, step->run);
     node->results++;
     keep_output(node, step);

@@ -168,6 +168,17 @@ static void compare_status(struct world *world, const struct model *model)
                    model->paused ? "" : "not ");
 }
 
+static void compare_context(struct world *world, const struct model *model)
+{
+    value_t *there = engine_context(world->observer->twin, model->execution);
+    value_t *here = model_context_value(&model->context);
+    if (!there || !value_equal(there, here))
+        world_fail(world, 7, "the shared context of %s is another one in the fold",
+                   sim_uuid(model->execution));
+    value_destroy(&there);
+    value_destroy(&here);
+}
+
 static void compare_sums(struct world *world, const struct model *model)
 {
     struct execution_view view;
@@ -202,6 +213,7 @@ static void compare(struct world *world, const struct model *model)
     }
     compare_sums(world, model);
     compare_status(world, model);
+    compare_context(world, model);
 }
 
 static void check_end(struct world *world, const struct model *model)
@@ -329,6 +341,23 @@ static const char *objection(const struct model *model, const struct model_node 
     return talk_objection(model, node, dispatch);
 }
 
+/* What it is given to read of the shared context. */
+static void check_context(struct world *world, const struct model *model,
+                          const struct model_node *node, const struct wire_dispatch *dispatch)
+{
+    value_t *value = NULL;
+    if (node->depth > 0 || !model->workflow->nodes[node->root].reads_context ||
+        value_from_msgpack(dispatch->message.inline_bytes, &value, NULL))
+        return;
+    value_t *context = model_context_value(&node->context);
+    const value_t *said = value_get(value, "context");
+    if (!said || !value_equal(said, context))
+        world_fail(world, 3, "%s of %s is given another context than that of its start", node->path,
+                   sim_uuid(model->execution));
+    value_destroy(&value);
+    value_destroy(&context);
+}
+
 static void check_item(struct world *world, const struct model *model,
                        const struct model_node *node, const struct wire_dispatch *dispatch)
 {
@@ -361,6 +390,7 @@ void observer_dispatched(struct world *world, const char *address,
         world_fail(world, node->results ? 4 : 3, "%s %s is given to %s, but %s",
                    sim_uuid(model->execution), dispatch->path, address, why);
     check_item(world, model, node, dispatch);
+    check_context(world, model, node, dispatch);
     node->given = true;
     node->given_run = observer_run(dispatch->run);
     node->given_to = fleet_find(world, address);
