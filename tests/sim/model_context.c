@@ -79,6 +79,8 @@ static void add_member(value_t *patch, enum plan_member member, value_t **value_
 
 const char *model_set(struct model *self, uint32_t index, const struct event_step *step)
 {
+    while (self->nodes[index].depth > 0 && self->nodes[index].hand_off)
+        index = self->nodes[index].parent; /* which succeeds with it */
     const struct model_node *node = &self->nodes[index];
     const struct plan_node *plan = &self->workflow->nodes[node->root];
     struct model_context after = self->context;
