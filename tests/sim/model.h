@@ -58,6 +58,9 @@ struct model_context {
     bool has_m;
 };
 
+/* Why: by a condition or as disabled, since its sources did not do well, or with the execution. */
+enum model_skip { MODEL_SKIP_NOT, MODEL_SKIP_RULE, MODEL_SKIP_SOURCE, MODEL_SKIP_STOPPED };
+
 /* A task of the workflow, or below one. */
 struct model_node {
     char path[PATH_BYTES];
@@ -73,6 +76,7 @@ struct model_node {
     uint64_t ended_sequence;
     struct buf output; /* of one that succeeded */
     struct model_context context; /* as of its start */
+    enum model_skip skip;
     enum model_gate gate;
     uint64_t gate_sequence; /* of the event that let its join hold */
     enum model_told edges[NODES_MOST]; /* conditions of its sources' edges */
@@ -124,7 +128,7 @@ struct model {
     uint64_t seed;
     bool stop, paused;
     uint64_t paused_sequence; /* of the last event that paused it, or ended that */
-    uint32_t pauses, signals;
+    uint32_t pauses, signals, reopened;
     struct model_context context;
     struct model_signal *kept; /* that nobody has waited for yet */
     uint32_t kept_count;
@@ -156,7 +160,7 @@ value_t *model_context_value(const struct model_context *self); /* the caller's 
 /* Somebody outside may still end its wait. */
 bool model_wait_open(const struct model_node *node);
 
-/* --- between model.c, model_context.c, model_gates.c, model_talk.c, model_waits.c --- */
+/* --- between model.c, model_again.c, model_context.c, model_gates.c, model_talk.c, model_waits.c --- */
 
 void model_begin_node(struct model_node *node); /* its first attempt is due */
 void model_settle(struct model *self); /* what follows from joins */
@@ -168,6 +172,9 @@ const char *model_wait_event(struct model *self, const struct event *event, int 
 const char *model_own_step(const struct model *self, uint32_t index, const struct event_step *step);
 const char *model_decided(struct model *self, const struct event_decided *decided,
                           int *ret_invariant);
+const char *model_reopened(struct model *self, const struct event_reopened *reopened,
+                           int *ret_invariant);
+void model_items_again(struct model *self, uint32_t index); /* those that have not succeeded */
 void model_item_ended(struct model *self, uint32_t index);
 /* What is wrong with the step by which a node with items ends; NULL: nothing. */
 const char *model_gathered(struct model *self, uint32_t index, const struct event_step *step);

@@ -128,6 +128,18 @@ static void hold_join(struct model *self, uint32_t index)
         model_begin_node(node);
 }
 
+/* By an edge whose condition is false, or by a source that did not do well. */
+static void skip(struct model *self, uint32_t index)
+{
+    const struct plan_node *plan = &self->workflow->nodes[index];
+    struct model_node *node = &self->nodes[index];
+    node->skip = MODEL_SKIP_SOURCE;
+    for (uint32_t i = 0; plan->join == DAG_JOIN_ALL && i < plan->sources_count; i++)
+        if (node->edges[i] == MODEL_HOLDS_NOT)
+            node->skip = MODEL_SKIP_RULE;
+    model_end_node(self, index, MODEL_SKIPPED);
+}
+
 static void judge(struct model *self, uint32_t index)
 {
     const struct plan_node *plan = &self->workflow->nodes[index];
@@ -145,7 +157,7 @@ static void judge(struct model *self, uint32_t index)
     if (holds || plan->sources_count == 0)
         hold_join(self, index);
     else if (never)
-        model_end_node(self, index, MODEL_SKIPPED);
+        skip(self, index);
 }
 
 /* Sources stand before their targets in every workflow of a plan, so one walk is enough. */
@@ -205,6 +217,13 @@ bool model_item_number(const struct model *self, const struct model_node *item, 
     enum plan_reads reads = self->workflow->nodes[item->root].items.reads;
     *ret_number = (reads == READS_LIST ? (int64_t)self->seed : 7) + item->item;
     return reads == READS_LIST || reads == READS_NUMBERS;
+}
+
+void model_items_again(struct model *self, uint32_t index)
+{
+    model_begin_node(&self->nodes[index]);
+    self->nodes[index].status = MODEL_WAITING;
+    begin_items(self, index);
 }
 
 void model_item_ended(struct model *self, uint32_t index)

@@ -240,6 +240,7 @@ static void take_event(struct world *world, const struct event *event)
         return;
     }
     observer_note_reserved(world, event);
+    world->observer->open += event->kind == EVENT_REOPENED;
     const char *wrong = model_apply(model, event, &invariant);
     if (wrong) {
         world_fail(world, invariant, "the journal of %s holds, as event %llu (%s), %s",
@@ -460,7 +461,9 @@ void observer_start_answered(struct world *world, struct uuid execution)
 void observer_cancel_answered(struct world *world, struct uuid execution)
 {
     const struct model *model = observer_find(world, execution);
-    if (!model || (observer_runs(model) && model->status != EXECUTION_CANCELLING))
+    bool held = model && (!observer_runs(model) || model->status == EXECUTION_CANCELLING ||
+                          model->reopened > 0);
+    if (!held)
         world_fail(world, 5, "the cancel of %s was answered, but the disk does not hold it",
                    sim_uuid(execution));
 }
@@ -470,7 +473,8 @@ void observer_wish_answered(struct world *world, const struct shell_wish *wish)
     struct model *model = observer_find(world, wish->execution);
     const struct model_node *node =
         wish->kind == WISH_DECISION ? observer_find_node(model, wish->path) : NULL;
-    bool held = model && (wish->kind != WISH_PAUSE || model->pauses > 0) &&
+    bool held = model && (wish->kind != WISH_REOPEN || model->reopened > 0) &&
+                (wish->kind != WISH_PAUSE || model->pauses > 0) &&
                 (wish->kind != WISH_SIGNAL || model->signals > 0);
     if (wish->kind == WISH_DECISION)
         held = node && (node->wait_attempt > wish->attempt ||
@@ -535,6 +539,21 @@ bool observer_any_open(struct world *world, struct uuid *ret_execution)
         return true;
     }
     return false;
+}
+
+bool observer_any_ended(struct world *world, struct uuid *ret_execution)
+{
+    const struct observer *self = world->observer;
+    uint32_t count = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        const struct model *model = self->models[i];
+        if (observer_runs(model) ||
+            (model->status == EXECUTION_SUCCEEDED && !prng_chance(&world->prng, 100)))
+            continue;
+        if (prng_between(&world->prng, 0, count++) == 0)
+            *ret_execution = model->execution;
+    }
+    return count > 0;
 }
 
 bool observer_next_wait(const struct world *world, struct sim_place *place,

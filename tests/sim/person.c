@@ -81,6 +81,11 @@ static void wish_any(struct person *self)
         repeat(self);
         return;
     }
+    if (kind >= 90 && observer_any_ended(world, &wish.execution)) {
+        wish.kind = WISH_REOPEN;
+        ask(self, &wish);
+        return;
+    }
     if (!observer_any_open(world, &wish.execution))
         return;
     if (kind < 60) {
