@@ -11,6 +11,7 @@ static const char *reason_of(struct fixture *f, struct uuid id, const char *path
 
 /* --- if --------------------------------------------------------------------------------------- */
 
+/* Rule 3. */
 static void test_a_false_condition_skips(void **state)
 {
     (void)state;
@@ -53,6 +54,7 @@ static void expect_expression_failure(struct fixture *f, struct uuid id, const c
     assert_string_equal(status_of(f, id), "failed");
 }
 
+/* Rule 8. */
 static void test_a_condition_that_fails_fails_its_node(void **state)
 {
     (void)state;
@@ -91,6 +93,7 @@ static void test_a_failed_condition_may_be_tolerated(void **state)
         condition_text, NULL, NULL, NULL                                                           \
     }
 
+/* Rule 3. */
 static void test_branches_merge(void **state)
 {
     (void)state;
@@ -186,6 +189,7 @@ static void test_items_are_tasks_and_their_answers_a_list(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_an_empty_list_succeeds(void **state)
 {
     (void)state;
@@ -220,6 +224,7 @@ static void test_items_begin_in_order_so_many_at_a_time(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_a_failed_item_fails_its_node_and_cancels_the_others(void **state)
 {
     (void)state;
@@ -238,6 +243,7 @@ static void test_a_failed_item_fails_its_node_and_cancels_the_others(void **stat
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_a_tolerated_item_is_null(void **state)
 {
     (void)state;
@@ -253,6 +259,7 @@ static void test_a_tolerated_item_is_null(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_each_item_has_its_own_attempts(void **state)
 {
     (void)state;
@@ -273,6 +280,7 @@ static void test_each_item_has_its_own_attempts(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_what_is_no_list_fails(void **state)
 {
     (void)state;

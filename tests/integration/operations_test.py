@@ -64,7 +64,7 @@ def attempts(document):
     return {task["path"]: task["attempt"] for task in document["tasks"]}
 
 
-def a_retry_keeps_what_succeeded(here):
+def a_retry_keeps_what_succeeded(here):  # rule 16
     done, path = here.base / "done", here.base / "path"
     done.touch()
     document = here.run("chain", "-i", f"path={path}", "-i", f"done={done}")
@@ -100,7 +100,7 @@ def a_list_keeps_its_items(here):
     check(document["output"]["each"] == [str(path) for path in paths], document["output"])
 
 
-def a_cancelled_one_goes_on(here):
+def a_cancelled_one_goes_on(here):  # rule 16
     execution = here.start("slow")
     wait_until(lambda: statuses(here.show(execution)).get("b") == "running", 20, "b runs")
     here.ctl("executions", "cancel", execution)
@@ -139,7 +139,7 @@ def what_can_not_be_retried_is_refused(here):
     check(unknown.returncode == 3, unknown.stderr)
 
 
-def a_fork_goes_on_with_another_input(here):
+def a_fork_goes_on_with_another_input(here):  # rule 16
     document = here.run("two_steps", "-i", "word=bee")
     check(document["output"] == {"c": "bee bee!"}, document["output"])
     fork = here.json("executions", "fork", document["id"], "--from", "b", "-i", "word=wasp")
