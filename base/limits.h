@@ -158,6 +158,7 @@
 #define LIMIT_RETENTION_US      (30 * 86400 * LIMIT_SECOND_US)
 #define LIMIT_BATCH_EVENTS      4096          /* past them the loop takes in no more */
 #define LIMIT_BATCH_BYTES       (32u << 20)   /* the same, of one batch's writes */
+#define LIMIT_BATCH_STEPS       20000000      /* of expressions, in one decision, and those of one more */
 #define LIMIT_ROUND_MESSAGES    4096          /* taken in before the loop commits */
 #define LIMIT_DEFINITIONS       10000         /* names of agents, and of workflows */
 #define LIMIT_CACHED_DAGS       1024
