@@ -71,6 +71,50 @@ static void test_a_condition_that_fails_fails_its_node(void **state)
     }
 }
 
+/* A list of numbers that makes `list.all(a, list.all(b, ...))` take some 1.5 million steps. */
+static void put_dear_list(struct buf *out)
+{
+    buf_puts(out, "{\"list\": [0");
+    for (int i = 1; i < 500; i++)
+        buf_puts(out, ",1");
+    buf_puts(out, "]}");
+}
+
+/* Conditions that take long together are told in several calls, between which others have turns. */
+static void test_dear_conditions_hold_up_nobody(void **state)
+{
+    enum { DEAR = 18 };
+    (void)state;
+    struct node nodes[DEAR] = {0};
+    char ids[DEAR][8];
+    struct fixture *f = fixture_new();
+    for (int i = 0; i < DEAR; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "n%d", i);
+        nodes[i].spec.id = ids[i];
+        nodes[i].spec.condition = "input.list.all(a, input.list.all(b, a + b < 0 || a + b >= 0))";
+        nodes[i].say = "1";
+    }
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5}, nodes, DEAR);
+    WORKFLOW(f, "cheap", NODE("a", "1"));
+    up(f, 1, "echo");
+    struct buf text = {0};
+    put_dear_list(&text);
+    start_with(f, "w", buf_string(&text));
+    size_t told = count_events(f, EVENT_DECIDED);
+    assert_in_range(told, 1, DEAR - 1);
+    assert_int_equal(engine_deadline(f->engine), 0);
+    struct uuid cheap = start(f, "cheap");
+    told += count_events(f, EVENT_DECIDED);
+    assert_string_equal(task_status_of(f, cheap, "a"), "running");
+    for (int i = 0; i < 10 && told < DEAR; i++) {
+        tick(f, f->now);
+        told += count_events(f, EVENT_DECIDED);
+    }
+    assert_int_equal(told, DEAR);
+    buf_release(&text);
+    fixture_free(&f);
+}
+
 static void test_a_failed_condition_may_be_tolerated(void **state)
 {
     (void)state;
@@ -493,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_a_true_condition_runs),
         cmocka_unit_test(test_a_condition_that_fails_fails_its_node),
         cmocka_unit_test(test_a_failed_condition_may_be_tolerated),
+        cmocka_unit_test(test_dear_conditions_hold_up_nobody),
         cmocka_unit_test(test_branches_merge),
         cmocka_unit_test(test_an_edge_waits_for_what_it_reads),
         cmocka_unit_test(test_a_restart_asks_again),
