@@ -81,7 +81,7 @@ static void stop_tasks(struct model *self)
         const struct model_node *node = &self->nodes[i];
         if (model_node_ended(node) || self->workflow->nodes[node->root].join == DAG_JOIN_DONE)
             continue;
-        self->nodes[i].skip = MODEL_SKIP_STOPPED;
+        self->nodes[i].stopped = true;
         model_end_node(self, i, node->status == MODEL_PENDING ? MODEL_SKIPPED : MODEL_CANCELLED);
     }
 }

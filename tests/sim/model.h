@@ -58,9 +58,6 @@ struct model_context {
     bool has_m;
 };
 
-/* Why: by a condition or as disabled, since its sources did not do well, or with the execution. */
-enum model_skip { MODEL_SKIP_NOT, MODEL_SKIP_RULE, MODEL_SKIP_SOURCE, MODEL_SKIP_STOPPED };
-
 /* A task of the workflow, or below one. */
 struct model_node {
     char path[PATH_BYTES];
@@ -76,7 +73,7 @@ struct model_node {
     uint64_t ended_sequence;
     struct buf output; /* of one that succeeded */
     struct model_context context; /* as of its start */
-    enum model_skip skip;
+    bool stopped; /* it ended since the execution failed */
     enum model_gate gate;
     uint64_t gate_sequence; /* of the event that let its join hold */
     enum model_told edges[NODES_MOST]; /* conditions of its sources' edges */

@@ -8,7 +8,7 @@
 static bool is_marked(const struct model_node *node)
 {
     return node->status == MODEL_FAILED || node->status == MODEL_CANCELLED ||
-           (node->status == MODEL_SKIPPED && node->skip == MODEL_SKIP_STOPPED);
+           (node->status == MODEL_SKIPPED && node->stopped);
 }
 
 /* Sources stand before their targets: one walk is enough. */
@@ -18,8 +18,8 @@ static void mark(const struct model *self, bool *again)
         const struct plan_node *plan = &self->workflow->nodes[i];
         const struct model_node *node = &self->nodes[i];
         again[i] = is_marked(node);
-        bool by_source = node->status == MODEL_SKIPPED && node->skip == MODEL_SKIP_SOURCE;
-        for (uint32_t s = 0; by_source && s < plan->sources_count; s++)
+        bool skipped = node->status == MODEL_SKIPPED && !plan->disabled;
+        for (uint32_t s = 0; skipped && s < plan->sources_count; s++)
             again[i] |= again[plan->sources[s]];
     }
 }
@@ -29,7 +29,7 @@ static void reset(struct model *self, uint32_t index, struct run void_run)
     struct model_node *node = &self->nodes[index];
     node->status = MODEL_PENDING;
     node->gate = MODEL_GATE_NONE;
-    node->skip = MODEL_SKIP_NOT;
+    node->stopped = false;
     node->agent = self->workflow->nodes[node->root].agent;
     node->fallen_back = false;
     node->losses_row = 0;

@@ -128,18 +128,6 @@ static void hold_join(struct model *self, uint32_t index)
         model_begin_node(node);
 }
 
-/* By an edge whose condition is false, or by a source that did not do well. */
-static void skip(struct model *self, uint32_t index)
-{
-    const struct plan_node *plan = &self->workflow->nodes[index];
-    struct model_node *node = &self->nodes[index];
-    node->skip = MODEL_SKIP_SOURCE;
-    for (uint32_t i = 0; plan->join == DAG_JOIN_ALL && i < plan->sources_count; i++)
-        if (node->edges[i] == MODEL_HOLDS_NOT)
-            node->skip = MODEL_SKIP_RULE;
-    model_end_node(self, index, MODEL_SKIPPED);
-}
-
 static void judge(struct model *self, uint32_t index)
 {
     const struct plan_node *plan = &self->workflow->nodes[index];
@@ -157,7 +145,7 @@ static void judge(struct model *self, uint32_t index)
     if (holds || plan->sources_count == 0)
         hold_join(self, index);
     else if (never)
-        skip(self, index);
+        model_end_node(self, index, MODEL_SKIPPED);
 }
 
 /* Sources stand before their targets in every workflow of a plan, so one walk is enough. */
