@@ -255,7 +255,8 @@ static void keep_turn(struct call *call, const struct live *live, const struct e
     kept->usage = step->usage;
 }
 
-/* The task whose node succeeds with a result of this one: its own, or that of whoever handed off. */
+/* The task whose node succeeds with a result of this one: its own, or that of whoever handed off.
+ */
 static uint32_t who_succeeds(const struct exec *exec, uint32_t index)
 {
     while (index >= exec->nodes && exec->tasks[index].origin->hand_off)

@@ -155,7 +155,7 @@ void model_settle(struct model *self)
         const struct model_node *node = &self->nodes[i];
         if (node->status != MODEL_PENDING || node->gate != MODEL_GATE_NONE)
             continue;
-        if (self->workflow->nodes[i].disabled)
+        if (self->workflow->nodes[i].disabled || self->workflow->nodes[i].gone)
             model_end_node(self, i, MODEL_SKIPPED);
         else
             judge(self, i);
