@@ -71,6 +71,12 @@ static void wish_any(struct person *self)
     struct world *world = self->proc.world;
     struct sim_wait wait;
     struct shell_wish wish = {0};
+    if (prng_chance(&world->prng, world->plan->reopen_permille)) {
+        wish.kind = WISH_REOPEN;
+        if (observer_any_ended(world, &wish.execution))
+            ask(self, &wish);
+        return;
+    }
     int64_t kind = prng_between(&world->prng, 0, 99);
     if (kind < 34) {
         if (any_wait(world, &wait))
@@ -79,11 +85,6 @@ static void wish_any(struct person *self)
     }
     if (kind < 42) {
         repeat(self);
-        return;
-    }
-    if (kind >= 88 && observer_any_ended(world, &wish.execution)) {
-        wish.kind = WISH_REOPEN;
-        ask(self, &wish);
         return;
     }
     if (!observer_any_open(world, &wish.execution))

@@ -228,6 +228,7 @@ static void draw_faults(struct plan *plan, struct prng *prng)
     plan->hang_permille = maybe(prng, prng_chance(prng, 700) ? 50 : 400);
     plan->cancel_permille = maybe(prng, 500);
     plan->pause_permille = maybe(prng, 600);
+    plan->reopen_permille = prng_chance(prng, 300) ? 600 : 100;
     plan->crash_coordinator = maybe(prng, 10);
     plan->crash_instance = maybe(prng, 10);
     plan->pause_instance = maybe(prng, 10);

@@ -141,6 +141,7 @@ struct plan {
     int64_t late_permille, late_most_us, lost_permille, doubled_permille;
     int64_t commit_most_us;
     int64_t fail_permille, hang_permille, cancel_permille, pause_permille;
+    int64_t reopen_permille; /* of what people do */
     bool people; /* somebody decides, signals, pauses and resumes; without, nothing waits */
     /* Weights: how often each kind of fault is chosen. */
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,

@@ -36,6 +36,7 @@ static int64_t *fault_of(struct plan *plan, size_t index, const char **ret_name)
         {"hang", &plan->hang_permille},
         {"cancel", &plan->cancel_permille},
         {"pause", &plan->pause_permille},
+        {"reopen", &plan->reopen_permille},
     };
     if (index >= sizeof faults / sizeof faults[0])
         return NULL;
