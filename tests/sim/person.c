@@ -1,5 +1,6 @@
 #include "tests/sim/client.h"
 
+#include "tests/sim/chaos.h"
 #include "tests/sim/net.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/plan.h"
@@ -138,9 +139,13 @@ static void receive(struct person *self, const struct sim_message *message)
     bool kept = message->correlation + ASKS_MOST > self->asks_count;
     if (kept && message->kind == WIRE_REPLY &&
         wire_decode_body(&arena, WIRE_REPLY, buf_bytes(&message->body), &body, &err) == 0 &&
-        !*body.reply.error)
-        observer_wish_answered(self->proc.world,
-                               &self->asks[(message->correlation - 1) % ASKS_MOST]);
+        !*body.reply.error) {
+        const struct shell_wish *wish = &self->asks[(message->correlation - 1) % ASKS_MOST];
+        observer_wish_answered(self->proc.world, wish);
+        /* Who holds what the retry takes away may come back to a coordinator that knows nothing. */
+        if (wish->kind == WISH_REOPEN)
+            chaos_follow(self->proc.world);
+    }
     arena_release(&arena);
 }
 
