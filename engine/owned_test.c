@@ -1,0 +1,6 @@
+#include "engine/fixture.h"
+
+int main(void)
+{
+    return 0;
+}
