@@ -58,6 +58,8 @@ void fold_owned_left(struct exec *exec, struct task *task)
         return;
     child->parted = true;
     exec->leaving++;
+    if (exec_terminal(child))
+        return; /* its owner is to hear of that already */
     list_remove(&child->family);
     list_push_back(child->parted_subs, &child->family);
 }
