@@ -109,6 +109,7 @@
 #define LIMIT_DEPTH             8    /* of delegation; default */
 #define LIMIT_DEPTH_MAX         32
 #define LIMIT_FORK_EVENTS       100000 /* of another execution, that a fork begins with */
+#define LIMIT_FORK_BYTES        (64u << 20) /* of their records: they stand in one batch */
 #define LIMIT_DELEGATIONS       1000
 #define LIMIT_SAME_DELEGATION   2
 #define LIMIT_TURNS             100  /* of one attempt; default */
@@ -157,6 +158,7 @@
 #define LIMIT_RETENTION_US      (30 * 86400 * LIMIT_SECOND_US)
 #define LIMIT_BATCH_EVENTS      4096          /* past them the loop takes in no more */
 #define LIMIT_BATCH_BYTES       (32u << 20)   /* the same, of one batch's writes */
+#define LIMIT_BATCH_STEPS       20000000      /* of expressions, in one decision, and those of one more */
 #define LIMIT_ROUND_MESSAGES    4096          /* taken in before the loop commits */
 #define LIMIT_DEFINITIONS       10000         /* names of agents, and of workflows */
 #define LIMIT_CACHED_DAGS       1024

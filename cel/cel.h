@@ -59,6 +59,10 @@ typedef int (*cel_resolve_fn)(void *context, const char *name, value_t **ret_val
  * ERR_TOO_LARGE: too much memory; ERR_TOO_DEEP: lists and maps nested too deep. */
 int cel_eval(const cel_t *self, cel_resolve_fn resolve, void *context, value_t **ret_value,
              struct err *err) MUST_CHECK;
+/* cel_eval with what is left of a number of steps, for several expressions that share them, or to
+ * tell how many it took. */
+int cel_eval_within(const cel_t *self, cel_resolve_fn resolve, void *context, int64_t *steps,
+                    value_t **ret_value, struct err *err) MUST_CHECK;
 
 /* A template: either a text with {{…}} in it, or a literal value whose strings may hold {{…}} (for
  * `with`). A text that is nothing but one {{…}} keeps the value's type; elsewhere strings stand as
@@ -75,6 +79,8 @@ const char *cel_template_variable(const cel_template_t *self, size_t index);
 const char *cel_template_sole_variable(const cel_template_t *self);
 int cel_template_eval(const cel_template_t *self, cel_resolve_fn resolve, void *context,
                       value_t **ret_value, struct err *err) MUST_CHECK;
+int cel_template_eval_within(const cel_template_t *self, cel_resolve_fn resolve, void *context,
+                             int64_t *steps, value_t **ret_value, struct err *err) MUST_CHECK;
 /* The "}}" that closes an expression, which begins at text: not one within a literal. When there is
  * none but its literals are not closed, the first at all, so that the error is about what is
  * between. NULL: there is none. */

@@ -417,8 +417,8 @@ static int finish(struct eval *self, struct cell result, value_t **ret_value)
     return code;
 }
 
-int eval_within(const cel_t *self, cel_resolve_fn resolve, void *context, int64_t *steps,
-                value_t **ret_value, struct err *err)
+int cel_eval_within(const cel_t *self, cel_resolve_fn resolve, void *context, int64_t *steps,
+                    value_t **ret_value, struct err *err)
 {
     struct cell cells[NEAR_CELLS];
     struct slot slots[NEAR_SLOTS];
@@ -456,5 +456,5 @@ int cel_eval(const cel_t *self, cel_resolve_fn resolve, void *context, value_t *
              struct err *err)
 {
     int64_t steps = LIMIT_EXPRESSION_STEPS;
-    return eval_within(self, resolve, context, &steps, ret_value, err);
+    return cel_eval_within(self, resolve, context, &steps, ret_value, err);
 }

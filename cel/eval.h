@@ -70,10 +70,6 @@ struct eval {
     struct text pattern_text;
 };
 
-/* cel_eval with what is left of a number of steps, for several expressions that share them. */
-int eval_within(const cel_t *self, cel_resolve_fn resolve, void *context, int64_t *steps,
-                value_t **ret_value, struct err *err) MUST_CHECK;
-
 /* Uses up steps, or memory; false when the evaluation is over. */
 bool eval_charge(struct eval *self, size_t steps);
 bool eval_charge_bytes(struct eval *self, size_t bytes); /* read or written */

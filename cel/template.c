@@ -358,8 +358,8 @@ static size_t least_bytes(const value_t *value, size_t most)
 static int eval_part(const struct evaluation *self, const struct node *node,
                      const struct part *part, value_t **ret_value)
 {
-    int code =
-        eval_within(part->program, self->resolve, self->context, self->steps, ret_value, self->err);
+    int code = cel_eval_within(part->program, self->resolve, self->context, self->steps, ret_value,
+                               self->err);
     if (code)
         shift_column(self->err, value_as_string(node->literal), part->start);
     return code;
@@ -475,12 +475,11 @@ static int eval_node(const struct evaluation *self, const struct node *node,
 }
 
 /* Values that are each within the limits may pass them when they are put together. */
-int cel_template_eval(const cel_template_t *self, cel_resolve_fn resolve, void *context,
-                      value_t **ret_value, struct err *err)
+int cel_template_eval_within(const cel_template_t *self, cel_resolve_fn resolve, void *context,
+                             int64_t *steps, value_t **ret_value, struct err *err)
 {
-    int64_t steps = LIMIT_EXPRESSION_STEPS;
     size_t bytes = LIMIT_VALUE_BYTES;
-    struct evaluation evaluation = {resolve, context, err, &steps, &bytes};
+    struct evaluation evaluation = {resolve, context, err, steps, &bytes};
     value_t *value = NULL;
     int code = eval_node(&evaluation, &self->root, NULL, &value);
     if (code)
@@ -492,4 +491,11 @@ int cel_template_eval(const cel_template_t *self, cel_resolve_fn resolve, void *
     else
         *ret_value = value;
     return code;
+}
+
+int cel_template_eval(const cel_template_t *self, cel_resolve_fn resolve, void *context,
+                      value_t **ret_value, struct err *err)
+{
+    int64_t steps = LIMIT_EXPRESSION_STEPS;
+    return cel_template_eval_within(self, resolve, context, &steps, ret_value, err);
 }

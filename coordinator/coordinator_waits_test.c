@@ -13,7 +13,7 @@ static const char definitions[] =
     "{\"files\":[{\"name\":\"all.yaml\",\"text\":\""
     "workflow: each\\nnodes:\\n  ask: {approve: 'Take {{item}}?', for: input, show: index}\\n"
     "output: ask\\n---\\n"
-    "workflow: one\\nnodes:\\n  ask: {approve: 'ok?'}\\n"
+    "workflow: one\\nnodes:\\n  ask: {approve: 'ok?', set: {ok: '{{ask.approved}}'}}\\n"
     "  go: {wait: {signal: go}, after: [ask]}\\noutput: go\\n\"}]}";
 
 static void begin(struct harness *harness)
@@ -267,7 +267,7 @@ static void test_events(void **state)
     char id[128];
     (void)snprintf(id, sizeof id, "%s/ask", execution);
     done(decide(harness, id, "\"approved\":true"));
-    PUBLISHED("approval.resolved", "task.succeeded", "task.waiting");
+    PUBLISHED("approval.resolved", "task.succeeded", "context.changed", "task.waiting");
     free(execution);
     zmq_close(socket);
 }

@@ -293,6 +293,13 @@ void executions_document(const engine_t *engine, struct uuid id,
     executions_failure(doc, "failure", &view.failure);
     if (view.failure.code != NULL)
         doc_string(doc, "failed_path", view.failed_path);
+    if (view.reopened > 0)
+        doc_int(doc, "reopened", view.reopened);
+    if (view.forked_at > 0) {
+        char from[TYPEID_TEXT_SIZE];
+        doc_string(doc, "forked_from", typeid_text("exec", view.forked_from, from));
+        doc_int(doc, "forked_at", (int64_t)view.forked_at);
+    }
     doc_int(doc, "tasks_count", view.tasks);
     doc_int(doc, "delegations", view.delegations);
     doc_int(doc, "tokens", all_tokens(&view.used));

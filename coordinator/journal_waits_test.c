@@ -123,6 +123,32 @@ static void test_the_rest(void **state)
     assert_string_equal(round_trip(event).resumed.by, "client:3");
 }
 
+static void test_retries_and_forks(void **state)
+{
+    (void)state;
+    struct event event = {
+        .kind = EVENT_REOPENED,
+        .reopened = {"client:4", EXECUTION_FAILED, {3, 14}, INT64_C(1700000000000000)}};
+    struct event_reopened reopened = round_trip(event).reopened;
+    assert_string_equal(reopened.by, "client:4");
+    assert_int_equal(reopened.was, EXECUTION_FAILED);
+    assert_int_equal(reopened.run.counter, 14);
+    assert_true(reopened.deadline_us == event.reopened.deadline_us);
+    event = (struct event){.kind = EVENT_FORKED,
+                           .forked = {.from = {{1, 2, 3}},
+                                      .at = 17,
+                                      .node = "draft",
+                                      .input = datum_inline(bytes_of("\x07", 1)),
+                                      .by = "client:5"}};
+    struct event_forked forked = round_trip(event).forked;
+    assert_true(uuid_equal(forked.from, event.forked.from));
+    assert_int_equal(forked.at, 17);
+    assert_string_equal(forked.node, "draft");
+    assert_true(datum_equal(&forked.input, &event.forked.input));
+    event = (struct event){.kind = EVENT_REOPENED, .reopened = {"", EXECUTION_RUNNING, {0, 0}, 0}};
+    assert_damaged(event, "1 is no status that an execution ends with");
+}
+
 /* What no coordinator writes is not read either. */
 static void test_damaged(void **state)
 {
@@ -173,6 +199,7 @@ int main(void)
         cmocka_unit_test_teardown(test_waits, clean),
         cmocka_unit_test_teardown(test_decisions, clean),
         cmocka_unit_test_teardown(test_the_rest, clean),
+        cmocka_unit_test_teardown(test_retries_and_forks, clean),
         cmocka_unit_test_teardown(test_damaged, clean),
         cmocka_unit_test_teardown(test_names, clean),
     };

@@ -401,7 +401,8 @@ void check_value(struct check *self, const struct key *key, const struct node *n
     bool is_empty_map = value && value_type(value) == VALUE_MAP && value_size(value) == 0;
     /* Inputs that are empty say that there are none; a message may be an empty object. */
     bool has_meaning = key->type == TYPE_INPUTS || key->type == TYPE_ANYTHING ||
-                       key->type == TYPE_PARAMETERS || key->type == TYPE_EXPIRY;
+                       key->type == TYPE_PARAMETERS || key->type == TYPE_EXPIRY ||
+                       key->type == TYPE_VALUE;
     if (is_empty_map && !has_meaning)
         value_destroy(&value);
     if (value)

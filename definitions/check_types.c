@@ -90,7 +90,7 @@ value_t *check_choice(struct check *self, const struct key *key, const struct no
 
 static void report_range(struct check *self, const struct key *key, const struct node *node)
 {
-    check_error(self, node->place, "bad_value", NULL, "%s is not from %.0f to %.0f",
+    check_error(self, node->place, "bad_value", NULL, "%s is not from %.15g to %.15g",
                 check_shown(self, node->text), key->least, key->most);
 }
 

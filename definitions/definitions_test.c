@@ -626,6 +626,57 @@ static void test_inputs_are_checked(void **state)
     refuse("{\"topic\":\"a\",\"rows\":[{}]}", "input.rows[0]", "give it");
 }
 
+static void test_members_have_defaults(void **state)
+{
+    (void)state;
+    const char *definition =
+        "workflow: w\nnodes: {a: {agent: x}}\ninput:\n"
+        "  o: {type: object, default: {}, required: [n], properties: {n: {type: integer, default: "
+        "1},"
+        " in: {type: object, properties: {m: {default: [2]}}}}}\n"
+        "  l: {type: list, default: [], items: {type: object, properties: {k: {default: null}}}}\n";
+    accept(definition, "{}", "{\"o\":{\"n\":1},\"l\":[]}");
+    accept(definition, "{\"o\":{\"in\":{}},\"l\":[{},{\"k\":3}]}",
+           "{\"o\":{\"in\":{\"m\":[2]},\"n\":1},\"l\":[{\"k\":null},{\"k\":3}]}");
+}
+
+static void check_words(const char *schema, const char *good, const char *bad, const char *words)
+{
+    char definition[256], json[64];
+    struct buf text = {0};
+    struct err err = {0};
+    (void)snprintf(definition, sizeof definition,
+                   "workflow: w\ninput: {v: {%s}}\nnodes: {a: {agent: x}}", schema);
+    (void)snprintf(json, sizeof json, "{\"v\":%s}", good);
+    accept(definition, json, json);
+    (void)snprintf(json, sizeof json, "{\"v\":%s}", bad);
+    assert_int_equal(check_input(definition, json, &text, &err), ERR_INVALID);
+    assert_non_null(strstr(err.where, "input.v"));
+    if (!strstr(err.what, words))
+        fail_msg("%s: %s", schema, err.what);
+    assert_true(*err.fix);
+    buf_release(&text);
+}
+
+static void test_words_of_schemas(void **state)
+{
+    (void)state;
+    check_words("minLength: 2", "\"\u00e4\u00f6\"", "\"\u00e4\"", "at least 2 characters, not 1");
+    check_words("maxLength: 2", "\"\u00e4\u00f6\"", "\"abc\"", "at most 2 characters, not 3");
+    check_words("minItems: 1", "[1]", "[]", "at least 1 items, not 0");
+    check_words("maxItems: 1", "[1]", "[1,2]", "at most 1 items, not 2");
+    check_words("exclusiveMinimum: 1", "1.5", "1", "greater than 1");
+    check_words("exclusiveMaximum: 1", "0.5", "1", "smaller than 1");
+    check_words("multipleOf: 3", "-9", "10", "a multiple of 3");
+    check_words("multipleOf: 0.01", "0.07", "0.075", "a multiple of 0.01");
+    check_words("multipleOf: 3", "\"no number\"", "1", "a multiple of 3");
+    check_words("const: [1, a]", "[1,\"a\"]", "[1]", "must be [1,\"a\"]");
+    check_words("additionalProperties: false, properties: {a: {}}, title: V", "{\"a\":1}",
+                "{\"a\":1,\"b\":2}", "no member \"b\"");
+    check_words("additionalProperties: true, properties: {a: text}", "{\"b\":1}", "{\"a\":1}",
+                "text");
+}
+
 static void test_inputs_that_are_not_declared(void **state)
 {
     (void)state;
@@ -661,6 +712,8 @@ int main(void)
         cmocka_unit_test(test_workflow_defaults),
         cmocka_unit_test(test_foreign_canonical_forms_are_refused),
         cmocka_unit_test(test_inputs_are_checked),
+        cmocka_unit_test(test_members_have_defaults),
+        cmocka_unit_test(test_words_of_schemas),
         cmocka_unit_test(test_inputs_that_are_not_declared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

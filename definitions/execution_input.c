@@ -34,22 +34,15 @@ static int take_input(const char *name, const value_t *schema, const value_t *in
 {
     char path[LIMIT_NAME_BYTES + 16];
     const value_t *given = input ? value_get(input, name) : NULL;
-    if (!given) {
-        const value_t *fallback = value_get(schema, "default");
-        if (!fallback && value_get_bool(schema, "required", true))
-            return missing_input(schema, name, err);
-        if (fallback) {
-            value_t *copy = value_ref(fallback);
-            value_set(into, name, &copy);
-        }
-        return 0;
-    }
+    const value_t *from = given ? given : value_get(schema, "default");
+    if (!from)
+        return value_get_bool(schema, "required", true) ? missing_input(schema, name, err) : 0;
     (void)snprintf(path, sizeof path, "input.%.64s", name);
-    int code = instance_check_at(path, schema, given, err);
-    if (code == 0) {
-        value_t *copy = value_ref(given);
-        value_set(into, name, &copy);
-    }
+    value_t *taken = instance_with_defaults(schema, from);
+    int code = instance_check_at(path, schema, taken, err);
+    if (code == 0)
+        value_set(into, name, &taken);
+    value_destroy(&taken);
     return code;
 }
 

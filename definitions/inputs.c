@@ -75,7 +75,12 @@ static void check_example(struct check *self, const char *key, const struct node
                           const value_t *schema, const value_t *value)
 {
     struct err err = {0};
-    if (!node || node->kind == NODE_BAD || schema_check_value(schema, value, &err) == 0)
+    if (!node || node->kind == NODE_BAD)
+        return;
+    value_t *taken = instance_with_defaults(schema, value);
+    int code = schema_check_value(schema, taken, &err);
+    value_destroy(&taken);
+    if (code == 0)
         return;
     size_t before = check_enter(self, key);
     check_error(self, node->place, "bad_value", "make it fit the rest of this schema",
@@ -83,17 +88,37 @@ static void check_example(struct check *self, const char *key, const struct node
     check_leave(self, before);
 }
 
+/* Whether the pairs of bounds leave anything between them. */
+static bool check_bounds(struct check *self, const struct node *node, const value_t *schema)
+{
+    static const char *const PAIRS[][2] = {{"minimum", "maximum"},
+                                           {"exclusiveMinimum", "exclusiveMaximum"},
+                                           {"minLength", "maxLength"},
+                                           {"minItems", "maxItems"}};
+    bool holds = true;
+    for (size_t i = 0; i < sizeof PAIRS / sizeof PAIRS[0]; i++) {
+        const value_t *least = value_get(schema, PAIRS[i][0]);
+        const value_t *most = value_get(schema, PAIRS[i][1]);
+        if (!least || !most || value_as_double(least) <= value_as_double(most))
+            continue;
+        check_error(self, node_get(node, PAIRS[i][0])->place, "bad_value", "swap them",
+                    "the %s is above the %s", PAIRS[i][0], PAIRS[i][1]);
+        holds = false;
+    }
+    return holds;
+}
+
 /* What the parts of a schema say against each other. */
 static void check_agreement(struct check *self, const struct node *node, const value_t *schema)
 {
-    const value_t *least = value_get(schema, "minimum");
-    const value_t *most = value_get(schema, "maximum");
-    const value_t *fallback = value_get(schema, "default");
-    if (least && most && value_as_double(least) > value_as_double(most))
-        check_error(self, node_get(node, "minimum")->place, "bad_value", "swap them",
-                    "the minimum is above the maximum");
-    else if (fallback)
-        check_example(self, "default", node_get(node, "default"), schema, fallback);
+    static const char *const EXAMPLES[] = {"default", "const"};
+    if (!check_bounds(self, node, schema))
+        return;
+    for (size_t i = 0; i < sizeof EXAMPLES / sizeof EXAMPLES[0]; i++) {
+        const value_t *example = value_get(schema, EXAMPLES[i]);
+        if (example)
+            check_example(self, EXAMPLES[i], node_get(node, EXAMPLES[i]), schema, example);
+    }
 }
 
 value_t *check_schema(struct check *self, const struct node *node)

@@ -99,7 +99,7 @@ static bool is_number(const value_t *value)
     return value_type(value) == VALUE_INT || value_type(value) == VALUE_DOUBLE;
 }
 
-static int check_bound(struct instance *self, const value_t *bound, bool is_least,
+static int check_bound(struct instance *self, const char *word, const value_t *bound,
                        const value_t *value)
 {
     if (!is_number(bound))
@@ -107,11 +107,96 @@ static int check_bound(struct instance *self, const value_t *bound, bool is_leas
     if (!is_number(value))
         return 0;
     double limit = value_as_double(bound), number = value_as_double(value);
-    if (is_least ? number >= limit : number <= limit)
+    const char *must = NULL;
+    if (strcmp(word, "minimum") == 0)
+        must = number >= limit ? NULL : "at least";
+    else if (strcmp(word, "maximum") == 0)
+        must = number <= limit ? NULL : "at most";
+    else if (strcmp(word, "exclusiveMinimum") == 0)
+        must = number > limit ? NULL : "greater than";
+    else
+        must = number < limit ? NULL : "smaller than";
+    if (!must)
         return 0;
-    int code = err_set(self->err, ERR_INVALID, "must be at %s %g, not %g",
-                       is_least ? "least" : "most", limit, number);
+    int code = err_set(self->err, ERR_INVALID, "must be %s %g, not %g", must, limit, number);
     return refuse(self, code, "give a number within the limits");
+}
+
+/* Of two integers exactly; else within what doubles can tell, so that 0.07 is one of 0.01. */
+static bool is_multiple(const value_t *value, const value_t *step)
+{
+    if (value_type(value) == VALUE_INT && value_type(step) == VALUE_INT)
+        return value_as_int(value) % value_as_int(step) == 0;
+    double times = value_as_double(value) / value_as_double(step);
+    return fabs(times - nearbyint(times)) <= 1e-12 * fmax(1, fabs(times));
+}
+
+static int check_multiple(struct instance *self, const value_t *step, const value_t *value)
+{
+    if (!is_number(step) || value_as_double(step) <= 0)
+        return bad_schema(self);
+    if (!is_number(value) || is_multiple(value, step))
+        return 0;
+    int code = err_set(self->err, ERR_INVALID, "must be a multiple of %g, which %g is not",
+                       value_as_double(step), value_as_double(value));
+    return refuse(self, code, "give a multiple");
+}
+
+static int check_const(struct instance *self, const value_t *only, const value_t *value)
+{
+    if (value_equal(only, value))
+        return 0;
+    struct buf text = {0};
+    value_to_json(only, VALUE_JSON_COMPACT, &text);
+    int code = err_set(self->err, ERR_INVALID, "must be %.200s", buf_string(&text));
+    buf_release(&text);
+    return refuse(self, code, "give just that");
+}
+
+/* Texts are valid UTF-8: what is no byte of continuation begins a character. */
+static size_t characters_of(const value_t *text)
+{
+    const char *bytes = value_as_string(text);
+    size_t count = 0;
+    for (size_t i = 0; i < value_size(text); i++)
+        count += ((unsigned char)bytes[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* minLength, maxLength of texts; minItems, maxItems of lists. */
+static int check_size(struct instance *self, const char *word, const value_t *bound,
+                      const value_t *value)
+{
+    bool of_text = strcmp(word + 3, "Length") == 0, is_least = word[1] == 'i';
+    if (value_type(bound) != VALUE_INT || value_as_int(bound) < 0)
+        return bad_schema(self);
+    if (value_type(value) != (of_text ? VALUE_STRING : VALUE_LIST))
+        return 0;
+    size_t limit = (size_t)value_as_int(bound);
+    size_t size = of_text ? characters_of(value) : value_size(value);
+    if (is_least ? size >= limit : size <= limit)
+        return 0;
+    int code = err_set(self->err, ERR_INVALID, "must have at %s %zu %s, not %zu",
+                       is_least ? "least" : "most", limit, of_text ? "characters" : "items", size);
+    return refuse(self, code, is_least ? "give more" : "give less");
+}
+
+/* properties: of the same schema, or NULL. */
+static int check_no_others(struct instance *self, const value_t *allowed, const value_t *properties,
+                           const value_t *value)
+{
+    if (value_type(allowed) != VALUE_BOOL)
+        return bad_schema(self);
+    if (value_as_bool(allowed) || value_type(value) != VALUE_MAP)
+        return 0;
+    for (size_t i = 0; i < value_size(value); i++) {
+        const char *name = value_key_at(value, i, NULL);
+        if (properties && value_get(properties, name))
+            continue;
+        int code = err_set(self->err, ERR_INVALID, "has no member \"%.64s\"", name);
+        return refuse(self, code, "leave it out, or look at its spelling");
+    }
+    return 0;
 }
 
 static int check_items(struct instance *self, const value_t *items, const value_t *value)
@@ -165,22 +250,41 @@ static int check_properties(struct instance *self, const value_t *properties, co
     return code;
 }
 
-static int check_word(struct instance *self, const char *word, const value_t *rule,
-                      const value_t *value)
+static bool is_one_of(const char *word, const char *const *words)
 {
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words != NULL;
+}
+
+static int check_word(struct instance *self, const char *word, const value_t *schema,
+                      const value_t *rule, const value_t *value)
+{
+    static const char *const BOUNDS[] = {"minimum", "maximum", "exclusiveMinimum",
+                                         "exclusiveMaximum", NULL};
+    static const char *const SIZES[] = {"minLength", "maxLength", "minItems", "maxItems", NULL};
+    static const char *const NOTES[] = {"default", "description", "title", NULL};
     if (strcmp(word, "type") == 0)
         return check_type(self, rule, value);
     if (strcmp(word, "enum") == 0)
         return check_enum(self, rule, value);
-    if (strcmp(word, "minimum") == 0 || strcmp(word, "maximum") == 0)
-        return check_bound(self, rule, strcmp(word, "minimum") == 0, value);
+    if (strcmp(word, "const") == 0)
+        return check_const(self, rule, value);
+    if (is_one_of(word, BOUNDS))
+        return check_bound(self, word, rule, value);
+    if (strcmp(word, "multipleOf") == 0)
+        return check_multiple(self, rule, value);
+    if (is_one_of(word, SIZES))
+        return check_size(self, word, rule, value);
     if (strcmp(word, "items") == 0)
         return check_items(self, rule, value);
     if (strcmp(word, "required") == 0)
         return check_required_members(self, rule, value);
     if (strcmp(word, "properties") == 0)
         return check_properties(self, rule, value);
-    if (strcmp(word, "default") == 0 || strcmp(word, "description") == 0)
+    if (strcmp(word, "additionalProperties") == 0)
+        return check_no_others(self, rule, value_get(schema, "properties"), value);
+    if (is_one_of(word, NOTES))
         return 0;
     int code = err_set(self->err, ERR_UNSUPPORTED,
                        "the stored schema uses \"%.64s\", which this version does not run", word);
@@ -197,7 +301,8 @@ static int check(struct instance *self, const value_t *schema, const value_t *va
     int code = type ? check_type(self, type, value) : 0;
     self->depth++;
     for (size_t i = 0; code == 0 && i < value_size(schema); i++)
-        code = check_word(self, value_key_at(schema, i, NULL), value_member_at(schema, i), value);
+        code = check_word(self, value_key_at(schema, i, NULL), schema, value_member_at(schema, i),
+                          value);
     self->depth--;
     return code;
 }
@@ -215,4 +320,42 @@ int instance_check_at(const char *path, const value_t *schema, const value_t *va
 int schema_check_value(const value_t *schema, const value_t *value, struct err *err)
 {
     return instance_check_at("", schema, value, err);
+}
+
+/* --- defaults --------------------------------------------------------------------------------- */
+
+static value_t *members_with_defaults(const value_t *properties, const value_t *value)
+{
+    value_t *map = value_map();
+    for (size_t i = 0; i < value_size(value); i++) {
+        const char *name = value_key_at(value, i, NULL);
+        const value_t *schema = value_get(properties, name), *member = value_member_at(value, i);
+        value_t *taken = schema ? instance_with_defaults(schema, member) : value_ref(member);
+        value_set(map, name, &taken);
+    }
+    for (size_t i = 0; i < value_size(properties); i++) {
+        const char *name = value_key_at(properties, i, NULL);
+        const value_t *schema = value_member_at(properties, i);
+        const value_t *fallback = value_get(value, name) ? NULL : value_get(schema, "default");
+        value_t *taken = fallback ? instance_with_defaults(schema, fallback) : NULL;
+        if (taken)
+            value_set(map, name, &taken);
+    }
+    return map;
+}
+
+value_t *instance_with_defaults(const value_t *schema, const value_t *value)
+{
+    const value_t *properties = value_get(schema, "properties");
+    const value_t *items = value_get(schema, "items");
+    if (value_type(value) == VALUE_MAP && properties && value_type(properties) == VALUE_MAP)
+        return members_with_defaults(properties, value);
+    if (value_type(value) != VALUE_LIST || !items)
+        return value_ref(value);
+    value_t *list = value_list();
+    for (size_t i = 0; i < value_size(value); i++) {
+        value_t *item = instance_with_defaults(items, value_at(value, i));
+        value_append(list, &item);
+    }
+    return list;
 }

@@ -16,4 +16,8 @@ const char *type_for_people(const char *schema_name);
 int instance_check_at(const char *path, const value_t *schema, const value_t *value,
                       struct err *err) MUST_CHECK;
 
+/* The value, in which members that are not there have the defaults of their schemas, at any depth (of
+ * which there are LIMIT_VALUE_DEPTH at most, in schemas as in values). The caller's. */
+value_t *instance_with_defaults(const value_t *schema, const value_t *value);
+
 #endif

@@ -18,6 +18,8 @@ static const char *const TOOL_INPUTS[] = {"json", "stdin", "none", NULL};
 static const char *const REPEATS[] = {"safe", NULL};
 
 #define TOKENS  TYPE_INTEGER, .least = 1, .most = (double)LIMIT_USAGE
+#define BOUND   TYPE_NUMBER, .least = -1e300, .most = 1e300
+#define LENGTH  TYPE_INTEGER, .least = 0, .most = (double)LIMIT_VALUE_BYTES
 #define DOLLARS TYPE_DOLLARS, .least = 0.000001, .most = (double)LIMIT_USAGE / 1e6
 
 static const struct key AGENT[] = {
@@ -238,21 +240,22 @@ static const struct key INPUT[] = {
      .about = "Of an object: its members"},
     {"items", TYPE_SCHEMA, .child = OWNER_INPUT, .about = "Of a list: its items"},
     {"enum", TYPE_VALUES, .most = LIMIT_ENUM, .about = "The values that are allowed"},
-    {"minimum", TYPE_NUMBER, .least = -1e300, .most = 1e300, .about = "Of a number"},
-    {"maximum", TYPE_NUMBER, .least = -1e300, .most = 1e300, .about = "Of a number"},
-    {"title", LATER("text"), .about = "JSON Schema"},
-    {"const", LATER("value"), .about = "JSON Schema"},
+    {"const", TYPE_VALUE, .about = "The one value that is allowed"},
+    {"minimum", BOUND, .about = "Of a number"},
+    {"maximum", BOUND, .about = "Of a number"},
+    {"exclusiveMinimum", BOUND, .about = "Of a number, which must be greater"},
+    {"exclusiveMaximum", BOUND, .about = "Of a number, which must be smaller"},
+    {"multipleOf", TYPE_NUMBER, .least = 1e-9, .most = 1e15, .about = "Of a number"},
+    {"minLength", LENGTH, .about = "Of a text, in characters"},
+    {"maxLength", LENGTH, .about = "Of a text, in characters"},
+    {"minItems", LENGTH, .about = "Of a list"},
+    {"maxItems", LENGTH, .about = "Of a list"},
+    {"additionalProperties", TYPE_BOOLEAN, .fallback = "true",
+     .about = "Of an object: whether it may have members that `properties` doesn't name"},
+    {"title", TYPE_TEXT, .about = "For people", .fallback = "empty"},
     {"format", LATER("text"), .about = "JSON Schema"},
     {"pattern", LATER("text"), .about = "JSON Schema"},
-    {"minLength", LATER("integer"), .about = "JSON Schema"},
-    {"maxLength", LATER("integer"), .about = "JSON Schema"},
-    {"minItems", LATER("integer"), .about = "JSON Schema"},
-    {"maxItems", LATER("integer"), .about = "JSON Schema"},
     {"uniqueItems", LATER("boolean"), .about = "JSON Schema"},
-    {"exclusiveMinimum", LATER("number"), .about = "JSON Schema"},
-    {"exclusiveMaximum", LATER("number"), .about = "JSON Schema"},
-    {"multipleOf", LATER("number"), .about = "JSON Schema"},
-    {"additionalProperties", LATER("boolean or schema"), .about = "JSON Schema"},
     {"anyOf", LATER("list"), .about = "JSON Schema"},
     {"oneOf", LATER("list"), .about = "JSON Schema"},
     {"allOf", LATER("list"), .about = "JSON Schema"},

@@ -12,6 +12,7 @@ struct call {
     engine_t *engine;
     struct decisions *out;
     int64_t now_us;
+    int64_t steps; /* that its expressions took */
     bool waits; /* some execution of its events waits, or was said to */
 };
 

@@ -204,10 +204,12 @@ static struct instance *choose(const struct call *call, const struct agent *agen
     return (void *)heap_top(&agent->instances);
 }
 
-/* What one call renders for dispatches has a bound, since it is to be committed at once. */
+/* What one call renders for dispatches has a bound, since it is to be committed at once; and what
+ * it evaluates has one, since others wait for it. */
 static bool rendered_enough(const struct call *call, size_t begin)
 {
-    return call->out->arena.used_bytes - begin >= LIMIT_BATCH_BYTES;
+    return call->out->arena.used_bytes - begin >= LIMIT_BATCH_BYTES ||
+           call->steps >= LIMIT_BATCH_STEPS;
 }
 
 /* False when it stopped at the bound. */
@@ -237,6 +239,7 @@ static bool dispatch_agent(struct call *call, struct agent *agent, size_t begin)
 void dispatch_all(struct call *call)
 {
     engine_t *engine = call->engine;
+    call->steps = 0; /* dear conditions don't keep others from being given out */
     feed(call);
     size_t begin = call->out->arena.used_bytes, done = 0;
     bool more = true;

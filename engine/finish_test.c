@@ -145,6 +145,7 @@ static void failing_workflow(struct fixture *f, bool finish)
     workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .finish = finish}, nodes, 7);
 }
 
+/* Rule 5. */
 static void test_stop_cancels_all_but_done_nodes(void **state)
 {
     (void)state;
@@ -192,6 +193,7 @@ static void test_stop_does_not_wait_for_the_silent(void **state)
     fixture_free(&f);
 }
 
+/* Rule 5. */
 static void test_finish_lets_the_rest_go_on(void **state)
 {
     (void)state;
@@ -249,6 +251,7 @@ static void test_failing_over_a_restart(void **state)
     fixture_free(&f);
 }
 
+/* Rule 11. */
 static void test_cancel_while_failing(void **state)
 {
     (void)state;
@@ -276,6 +279,7 @@ static void limited(struct fixture *f, bool finish)
     workflow_full(f, options, nodes, 3);
 }
 
+/* Rule 10. */
 static void test_the_limit_of_time_leaves_done_nodes_their_grace(void **state)
 {
     (void)state;
@@ -404,6 +408,7 @@ static void test_the_limit_while_finishing(void **state)
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
+/* Rule 12. */
 static void test_an_output_expression(void **state)
 {
     (void)state;

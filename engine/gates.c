@@ -118,15 +118,22 @@ static void gather(struct call *call, struct exec *exec, uint32_t node)
     decoded_drop_list(call->engine, exec, node);
 }
 
+/* Past it, the engine is to be asked again, so that others have their turn. */
+static bool has_decided_enough(const struct call *call, size_t first_event)
+{
+    return call->out->events_count - first_event >= LIMIT_BATCH_EVENTS ||
+           call->steps >= LIMIT_BATCH_STEPS;
+}
+
 /* Those that can be told; what is more than a batch holds is asked again. */
 static void answer_edges(struct call *call, struct exec *exec, uint32_t node)
 {
     size_t begin = call->out->events_count;
     uint32_t count = dag_node(exec->dag, node)->sources_count;
     exec->tasks[node].asking = false;
-    for (uint32_t i = 0; i < count && call->out->events_count - begin < LIMIT_BATCH_EVENTS; i++)
+    for (uint32_t i = 0; i < count && !has_decided_enough(call, begin); i++)
         answer_edge(call, exec, node, i);
-    if (call->out->events_count - begin >= LIMIT_BATCH_EVENTS)
+    if (has_decided_enough(call, begin))
         fold_ask_edges(call->engine, exec, node);
 }
 
@@ -162,8 +169,7 @@ void answer_questions(struct call *call)
     engine_t *engine = call->engine;
     size_t begin = call->out->events_count;
     size_t bytes = call->out->arena.used_bytes;
-    while (engine->questions_first < engine->questions_count &&
-           call->out->events_count - begin < LIMIT_BATCH_EVENTS &&
+    while (engine->questions_first < engine->questions_count && !has_decided_enough(call, begin) &&
            call->out->arena.used_bytes - bytes < LIMIT_BATCH_BYTES) {
         const struct question question = engine->questions[engine->questions_first++];
         struct exec *exec = state_exec(engine, question.execution);

@@ -11,6 +11,7 @@ static const char *reason_of(struct fixture *f, struct uuid id, const char *path
 
 /* --- if --------------------------------------------------------------------------------------- */
 
+/* Rule 3. */
 static void test_a_false_condition_skips(void **state)
 {
     (void)state;
@@ -53,6 +54,7 @@ static void expect_expression_failure(struct fixture *f, struct uuid id, const c
     assert_string_equal(status_of(f, id), "failed");
 }
 
+/* Rule 8. */
 static void test_a_condition_that_fails_fails_its_node(void **state)
 {
     (void)state;
@@ -67,6 +69,50 @@ static void test_a_condition_that_fails_fails_its_node(void **state)
         expect_expression_failure(f, id, "a", parts[i]);
         fixture_free(&f);
     }
+}
+
+/* A list of numbers that makes `list.all(a, list.all(b, ...))` take some 1.5 million steps. */
+static void put_dear_list(struct buf *out)
+{
+    buf_puts(out, "{\"list\": [0");
+    for (int i = 1; i < 500; i++)
+        buf_puts(out, ",1");
+    buf_puts(out, "]}");
+}
+
+/* Conditions that take long together are told in several calls, between which others have turns. */
+static void test_dear_conditions_hold_up_nobody(void **state)
+{
+    enum { DEAR = 18 };
+    (void)state;
+    struct node nodes[DEAR] = {0};
+    char ids[DEAR][8];
+    struct fixture *f = fixture_new();
+    for (int i = 0; i < DEAR; i++) {
+        (void)snprintf(ids[i], sizeof ids[i], "n%d", i);
+        nodes[i].spec.id = ids[i];
+        nodes[i].spec.condition = "input.list.all(a, input.list.all(b, a + b < 0 || a + b >= 0))";
+        nodes[i].say = "1";
+    }
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5}, nodes, DEAR);
+    WORKFLOW(f, "cheap", NODE("a", "1"));
+    up(f, 1, "echo");
+    struct buf text = {0};
+    put_dear_list(&text);
+    start_with(f, "w", buf_string(&text));
+    size_t told = count_events(f, EVENT_DECIDED);
+    assert_in_range(told, 1, DEAR - 1);
+    assert_int_equal(engine_deadline(f->engine), 0);
+    struct uuid cheap = start(f, "cheap");
+    told += count_events(f, EVENT_DECIDED);
+    assert_string_equal(task_status_of(f, cheap, "a"), "running");
+    for (int i = 0; i < 10 && told < DEAR; i++) {
+        tick(f, f->now);
+        told += count_events(f, EVENT_DECIDED);
+    }
+    assert_int_equal(told, DEAR);
+    buf_release(&text);
+    fixture_free(&f);
 }
 
 static void test_a_failed_condition_may_be_tolerated(void **state)
@@ -91,6 +137,7 @@ static void test_a_failed_condition_may_be_tolerated(void **state)
         condition_text, NULL, NULL, NULL                                                           \
     }
 
+/* Rule 3. */
 static void test_branches_merge(void **state)
 {
     (void)state;
@@ -186,6 +233,7 @@ static void test_items_are_tasks_and_their_answers_a_list(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_an_empty_list_succeeds(void **state)
 {
     (void)state;
@@ -220,6 +268,7 @@ static void test_items_begin_in_order_so_many_at_a_time(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_a_failed_item_fails_its_node_and_cancels_the_others(void **state)
 {
     (void)state;
@@ -238,6 +287,7 @@ static void test_a_failed_item_fails_its_node_and_cancels_the_others(void **stat
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_a_tolerated_item_is_null(void **state)
 {
     (void)state;
@@ -253,6 +303,7 @@ static void test_a_tolerated_item_is_null(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_each_item_has_its_own_attempts(void **state)
 {
     (void)state;
@@ -273,6 +324,7 @@ static void test_each_item_has_its_own_attempts(void **state)
     fixture_free(&f);
 }
 
+/* Rule 7. */
 static void test_what_is_no_list_fails(void **state)
 {
     (void)state;
@@ -485,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_a_true_condition_runs),
         cmocka_unit_test(test_a_condition_that_fails_fails_its_node),
         cmocka_unit_test(test_a_failed_condition_may_be_tolerated),
+        cmocka_unit_test(test_dear_conditions_hold_up_nobody),
         cmocka_unit_test(test_branches_merge),
         cmocka_unit_test(test_an_edge_waits_for_what_it_reads),
         cmocka_unit_test(test_a_restart_asks_again),

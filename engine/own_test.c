@@ -41,6 +41,7 @@ static void a_task_sets_with_its_own_output(void **state)
     assert_string_equal(output_of(f, id), "{\"b\":\"wasps\"}");
 }
 
+/* Rule 14. */
 static void what_is_set_later_is_not_seen_by_who_was_ready_before(void **state)
 {
     struct fixture *f = *state;

@@ -271,13 +271,30 @@ static int store_value(struct call *call, value_t **value_p, struct datum *ret_d
     return r;
 }
 
+static int evaluate(struct scope *scope, const cel_t *program, value_t **ret_value, struct err *err)
+{
+    int64_t left = LIMIT_EXPRESSION_STEPS;
+    int r = cel_eval_within(program, resolve, scope, &left, ret_value, err);
+    scope->call->steps += LIMIT_EXPRESSION_STEPS - left;
+    return r;
+}
+
+static int evaluate_template(struct scope *scope, const cel_template_t *template,
+                             value_t **ret_value, struct err *err)
+{
+    int64_t left = LIMIT_EXPRESSION_STEPS;
+    int r = cel_template_eval_within(template, resolve, scope, &left, ret_value, err);
+    scope->call->steps += LIMIT_EXPRESSION_STEPS - left;
+    return r;
+}
+
 static int render_program(struct scope *scope, const cel_t *program, struct datum *ret_datum,
                           struct err *err)
 {
     value_t *value = NULL;
     if (pass_whole(scope, cel_sole_variable(program), ret_datum))
         return 0;
-    int r = cel_eval(program, resolve, scope, &value, err);
+    int r = evaluate(scope, program, &value, err);
     return r ? r : store_value(scope->call, &value, ret_datum, err);
 }
 
@@ -299,7 +316,7 @@ int render_message(struct call *call, struct exec *exec, uint32_t node, struct d
     if (pass_whole(&scope, cel_template_sole_variable(message), ret_datum))
         return 0;
     value_t *value = NULL;
-    int r = cel_template_eval(message, resolve, &scope, &value, err);
+    int r = evaluate_template(&scope, message, &value, err);
     return r ? r : store_value(call, &value, ret_datum, err);
 }
 
@@ -316,7 +333,7 @@ int render_condition(struct call *call, struct exec *exec, const cel_t *conditio
 {
     struct scope scope = node == NO_NODE ? scope_now(call, exec) : scope_of(call, exec, node);
     value_t *value = NULL;
-    int r = cel_eval(condition, resolve, &scope, &value, err);
+    int r = evaluate(&scope, condition, &value, err);
     if (!r && value_type(value) != VALUE_BOOL)
         r = err_set(err, ERR_INVALID, "`if` must give true or false, not a value of type %s",
                     value_type_name(value_type(value)));
@@ -331,7 +348,7 @@ int render_items(struct call *call, struct exec *exec, uint32_t node, struct dat
 {
     struct scope scope = scope_of(call, exec, node);
     value_t *value = NULL;
-    int r = cel_eval(dag_node(exec->dag, node)->items, resolve, &scope, &value, err);
+    int r = evaluate(&scope, dag_node(exec->dag, node)->items, &value, err);
     if (!r && value_type(value) != VALUE_LIST)
         r = err_set(err, ERR_INVALID, "`for` must give a list, not a value of type %s",
                     value_type_name(value_type(value)));
@@ -381,7 +398,7 @@ int render_set(struct call *call, struct exec *exec, uint32_t index, const struc
         scope.own = scope.item == NO_NODE ? index : task_owner(exec, index);
         scope.own_output = output;
     }
-    int r = cel_template_eval(set, resolve, &scope, &value, err);
+    int r = evaluate_template(&scope, set, &value, err);
     if (!r)
         r = check_context_patch(exec, value, &packed, err);
     if (!r)

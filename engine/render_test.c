@@ -25,6 +25,7 @@ static void test_templates_read_all_variables(void **state)
     fixture_free(&f);
 }
 
+/* Rule 4. */
 static void test_absent_values_are_null(void **state)
 {
     (void)state;
@@ -112,6 +113,7 @@ static void test_a_blob_that_is_missing_fails_its_reader(void **state)
     fixture_free(&f);
 }
 
+/* Rule 12. */
 static void test_outputs_of_many_last_nodes(void **state)
 {
     (void)state;

@@ -8,6 +8,7 @@ static void one(struct fixture *f, struct dag_retry retry)
     workflow_full(f, (struct dag_spec){.name = "one", .priority = 5}, nodes, 1);
 }
 
+/* Rule 9. */
 static void test_retries_pause_longer_and_longer(void **state)
 {
     (void)state;
@@ -51,6 +52,7 @@ static int64_t first_pause(struct fixture *f)
     return event_of(f, EVENT_STEP)->step.retry_at_us - f->now;
 }
 
+/* Rule 9. */
 static void test_jitter_comes_from_the_seed(void **state)
 {
     (void)state;
@@ -67,6 +69,7 @@ static void test_jitter_comes_from_the_seed(void **state)
     assert_true(pauses[0][0] != pauses[0][1] && pauses[0][1] != pauses[0][2]);
 }
 
+/* Rule 9. */
 static void test_permanent_failures_are_not_retried(void **state)
 {
     (void)state;
@@ -83,6 +86,7 @@ static void test_permanent_failures_are_not_retried(void **state)
     }
 }
 
+/* Rule 6. */
 static void test_a_fallback_gets_as_many_attempts_again(void **state)
 {
     (void)state;

@@ -88,6 +88,7 @@ static void test_clock_that_goes_back_fires_later(void **state)
 
 /* --- approvals -------------------------------------------------------------------------------- */
 
+/* Rule 15. */
 static void test_approval_gives_who_and_what(void **state)
 {
     struct fixture *f = *state;
@@ -116,6 +117,7 @@ static void test_approval_gives_who_and_what(void **state)
     crash_everywhere(f);
 }
 
+/* Rule 15. */
 static void test_rejection_is_an_output(void **state)
 {
     struct fixture *f = *state;
@@ -189,6 +191,7 @@ static void test_decision_is_bound_to_what_was_shown(void **state)
     assert_int_equal(decide(f, input), 0);
 }
 
+/* Rule 15. */
 static void test_expiry_fails(void **state)
 {
     struct fixture *f = *state;
@@ -222,6 +225,7 @@ static void test_expired_is_asked_again(void **state)
     crash_everywhere(f);
 }
 
+/* Rule 15. */
 static void test_expiry_gives_a_value(void **state)
 {
     struct fixture *f = *state;
@@ -309,6 +313,7 @@ static void test_failure_elsewhere_ends_waits(void **state)
 
 /* --- signals ---------------------------------------------------------------------------------- */
 
+/* Rule 15. */
 static void test_signal_gives_its_payload(void **state)
 {
     struct fixture *f = *state;

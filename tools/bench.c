@@ -12,7 +12,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define READY_MS 60000
+#define READY_MS  60000
+#define ANSWER_MS 600000 /* of one request */
 
 /* --- the installation ------------------------------------------------------------------------- */
 
@@ -101,6 +102,21 @@ int bench_wait_instances(struct bench *self, int64_t instances, struct err *err)
     }
 }
 
+int bench_call(struct bench *self, const char *method, value_t **params_p, value_t **ret_result,
+               struct err *err)
+{
+    int rc =
+        client_call(bench_client(self), method, *params_p, NULL, ANSWER_MS, ret_result, NULL, err);
+    value_destroy(params_p);
+    return rc;
+}
+
+int64_t bench_daemons_cpu_us(const struct bench *self)
+{
+    return process_cpu_us(stack_pid(self->daemons, STACK_BROKER)) +
+           process_cpu_us(stack_pid(self->daemons, STACK_COORDINATOR));
+}
+
 int bench_apply(struct bench *self, const char *text, int64_t instances, struct err *err)
 {
     value_t *params = value_map();
@@ -111,9 +127,7 @@ int bench_apply(struct bench *self, const char *text, int64_t instances, struct 
     value_set_string(file, "text", text);
     value_append(files, &file);
     value_set(params, "files", &files);
-    int rc = client_call(bench_client(self), "definitions.apply", params, NULL, READY_MS, &result,
-                         NULL, err);
-    value_destroy(&params);
+    int rc = bench_call(self, "definitions.apply", &params, &result, err);
     value_destroy(&result);
     return rc ? rc : bench_wait_instances(self, instances, err);
 }
@@ -256,6 +270,9 @@ static const struct {
     {"agents", bench_agents},
     {"delegations", bench_delegations},
     {"map", bench_map},
+    {"dag", bench_dag},
+    {"store", bench_store},
+    {"recovery", bench_recovery},
 };
 
 /* Everything started from here on shares the processors named: "0" or "0,1". */
@@ -320,6 +337,6 @@ int command_bench(struct context *context)
         return run_kind(context, i, &err) ? show_error(context->options, &err) : EXIT_OK;
     }
     err_set(&err, ERR_INVALID, "there is no bench \"%s\"", context->args[0]);
-    err_fix(&err, "there are: steps, fan, route, agents, delegations, map");
+    err_fix(&err, "there are: steps, fan, route, agents, delegations, map, dag, store, recovery");
     return show_error(context->options, &err);
 }

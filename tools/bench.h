@@ -22,6 +22,15 @@ void bench_close(struct bench *self);
 int bench_apply(struct bench *self, const char *text, int64_t instances, struct err *err) MUST_CHECK;
 /* Waits for so many instances, at most 60 s. */
 int bench_wait_instances(struct bench *self, int64_t instances, struct err *err) MUST_CHECK;
+/* client_call with a long patience; consumes params. */
+int bench_call(struct bench *self, const char *method, value_t **params_p, value_t **ret_result,
+               struct err *err) MUST_CHECK;
+/* CPU time that broker and coordinator have used. */
+int64_t bench_daemons_cpu_us(const struct bench *self);
+/* Runs executions of a workflow, so many at a time, until there were `count` or the time is over. */
+struct bench_executions { uint64_t count; double seconds; };
+int bench_executions(struct bench *self, const char *workflow, uint64_t in_flight, uint64_t count,
+                     int64_t most_us, struct bench_executions *ret, struct err *err) MUST_CHECK;
 client_t *bench_client(struct bench *self);
 
 value_t *bench_machine(void);
@@ -48,6 +57,9 @@ int bench_fan(struct bench *self, struct err *err) MUST_CHECK;
 int bench_route(struct bench *self, struct err *err) MUST_CHECK;
 int bench_agents(struct bench *self, struct err *err) MUST_CHECK;
 int bench_delegations(struct bench *self, struct err *err) MUST_CHECK;
+int bench_dag(struct bench *self, struct err *err) MUST_CHECK;
+int bench_store(struct bench *self, struct err *err) MUST_CHECK;
+int bench_recovery(struct bench *self, struct err *err) MUST_CHECK;
 int bench_map(struct bench *self, struct err *err) MUST_CHECK;
 
 #endif

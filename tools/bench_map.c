@@ -15,15 +15,6 @@ static const char DEFINITIONS[] =
     "workflow: some\ninput: {list: list}\nnodes:\n"
     "  m: {agent: echo, for: input.list, parallel: 100, say: \"{{item}}\"}\noutput: m\n";
 
-static int call(struct bench *self, const char *method, value_t **params_p, value_t **ret_result,
-                struct err *err)
-{
-    int rc =
-        client_call(bench_client(self), method, *params_p, NULL, ANSWER_MS, ret_result, NULL, err);
-    value_destroy(params_p);
-    return rc;
-}
-
 static int start(struct bench *self, const char *workflow, int64_t count, value_t **ret_started,
                  struct err *err)
 {
@@ -35,7 +26,7 @@ static int start(struct bench *self, const char *workflow, int64_t count, value_
     value_set(input, "list", &list);
     value_set_string(params, "workflow", workflow);
     value_set(params, "input", &input);
-    return call(self, "executions.start", &params, ret_started, err);
+    return bench_call(self, "executions.start", &params, ret_started, err);
 }
 
 static int wait_end(struct bench *self, const value_t *started, struct err *err)
@@ -44,17 +35,11 @@ static int wait_end(struct bench *self, const value_t *started, struct err *err)
     value_set_string(params, "id", value_get_string(started, "id", ""));
     value_set_int(params, "timeout_ms", ANSWER_MS);
     value_set_bool(params, "tasks", false);
-    int rc = call(self, "executions.wait", &params, &ended, err);
+    int rc = bench_call(self, "executions.wait", &params, &ended, err);
     if (rc == 0 && strcmp(value_get_string(ended, "status", ""), "succeeded") != 0)
         rc = err_set(err, ERR_FAILED, "the map did not succeed");
     value_destroy(&ended);
     return rc;
-}
-
-static int64_t daemons_cpu_us(struct bench *self)
-{
-    return process_cpu_us(stack_pid(self->daemons, STACK_BROKER)) +
-           process_cpu_us(stack_pid(self->daemons, STACK_COORDINATOR));
 }
 
 static int run(struct bench *self, const char *workflow, int64_t count, struct err *err)
@@ -63,7 +48,7 @@ static int run(struct bench *self, const char *workflow, int64_t count, struct e
     value_t *started = NULL;
     int64_t before_kb = process_status_kb(coordinator, "VmRSS:");
     process_reset_peak(coordinator);
-    int64_t cpu_us = daemons_cpu_us(self), begin_us = clock_monotonic_us();
+    int64_t cpu_us = bench_daemons_cpu_us(self), begin_us = clock_monotonic_us();
     int rc = start(self, workflow, count, &started, err);
     if (rc == 0)
         rc = wait_end(self, started, err);
@@ -76,7 +61,7 @@ static int run(struct bench *self, const char *workflow, int64_t count, struct e
         value_set_double(result, "seconds", seconds);
         value_set_double(result, "items_per_s", items / seconds);
         value_set_double(result, "broker_and_coordinator_cpu_us_each",
-                         (double)(daemons_cpu_us(self) - cpu_us) / items);
+                         (double)(bench_daemons_cpu_us(self) - cpu_us) / items);
         value_set_double(result, "coordinator_kb_each",
                          (double)(process_status_kb(coordinator, "VmHWM:") - before_kb) / items);
         value_append(self->results, &result);

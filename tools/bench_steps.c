@@ -20,7 +20,8 @@ struct measurement {
     client_t *client;
     const char *workflow;
     uint64_t in_flight;
-    int64_t until_us; /* no new starts after it */
+    int64_t until_us; /* no new starts after it, */
+    uint64_t left;    /* nor when so many were started */
     map_t *flights;   /* correlation -> struct flight */
     struct samples samples;
     uint64_t finished, failed;
@@ -47,6 +48,7 @@ static int start_one(struct measurement *self, struct flight *flight, struct err
     value_set(params, "input", &input);
     flight->sent_us = clock_monotonic_us();
     flight->waiting = false;
+    self->left--;
     return send_tracked(self, "executions.start", &params, flight, err);
 }
 
@@ -68,7 +70,7 @@ static int finish_one(struct measurement *self, const value_t *ended, struct fli
     samples_add(&self->samples, now - flight->sent_us);
     self->finished++;
     self->failed += strcmp(value_get_string(ended, "status", ""), "succeeded") != 0;
-    if (now < self->until_us)
+    if (now < self->until_us && self->left > 0)
         return start_one(self, flight, err);
     free(flight);
     return 0;
@@ -94,7 +96,7 @@ static int measure(struct measurement *self, struct err *err)
 {
     int rc = 0;
     self->flights = map_new();
-    for (uint64_t i = 0; rc == 0 && i < self->in_flight; i++)
+    for (uint64_t i = 0; rc == 0 && i < self->in_flight && self->left > 0; i++)
         rc = start_one(self, xcalloc(1, sizeof(struct flight)), err);
     while (rc == 0 && map_size(self->flights))
         rc = take_answer(self, err);
@@ -119,10 +121,20 @@ static int64_t commits(client_t *client)
     return count;
 }
 
-static int64_t daemons_cpu_us(struct bench *self)
+int bench_executions(struct bench *self, const char *workflow, uint64_t in_flight, uint64_t count,
+                     int64_t most_us, struct bench_executions *ret, struct err *err)
 {
-    return process_cpu_us(stack_pid(self->daemons, STACK_BROKER)) +
-           process_cpu_us(stack_pid(self->daemons, STACK_COORDINATOR));
+    int64_t start = clock_monotonic_us();
+    struct measurement m = {.client = bench_client(self),
+                            .workflow = workflow,
+                            .in_flight = in_flight,
+                            .until_us = start + most_us,
+                            .left = count};
+    int rc = measure(&m, err);
+    *ret = (struct bench_executions){.count = m.finished,
+                                     .seconds = (double)(clock_monotonic_us() - start) / 1e6};
+    samples_release(&m.samples);
+    return rc;
 }
 
 /* Runs at one number in flight and adds its result: {in_flight, tasks-a-second fields,
@@ -131,10 +143,12 @@ static int run(struct bench *self, const char *workflow, int64_t in_flight, int6
                const char *size_key, int64_t size, const char *rate_key, struct err *err)
 {
     int64_t seconds = self->context->options->seconds > 0 ? self->context->options->seconds : 5;
-    struct measurement m = {
-        .client = bench_client(self), .workflow = workflow, .in_flight = (uint64_t)in_flight};
+    struct measurement m = {.client = bench_client(self),
+                            .workflow = workflow,
+                            .in_flight = (uint64_t)in_flight,
+                            .left = UINT64_MAX};
     int64_t commits_before = commits(m.client);
-    int64_t cpu_before = daemons_cpu_us(self);
+    int64_t cpu_before = bench_daemons_cpu_us(self);
     int64_t start = clock_monotonic_us();
     m.until_us = start + seconds * 1000000;
     int rc = measure(&m, err);
@@ -151,7 +165,7 @@ static int run(struct bench *self, const char *workflow, int64_t in_flight, int6
         value_set_double(result, "commits_per_s",
                          (double)(commits(m.client) - commits_before) / took);
         value_set_double(result, "broker_and_coordinator_cpu_us_per_step",
-                         (double)(daemons_cpu_us(self) - cpu_before) / steps);
+                         (double)(bench_daemons_cpu_us(self) - cpu_before) / steps);
         value_append(self->results, &result);
     }
     samples_release(&m.samples);

@@ -338,6 +338,10 @@ static void print_execution(const struct options *options, const value_t *execut
            print_duration(time_between(value_get_string(execution, "started_at", NULL),
                                        value_get_string(execution, "ended_at", NULL)),
                           took));
+    const char *forked_from = value_get_string(execution, "forked_from", "");
+    if (*forked_from)
+        printf("fork      of %s, event %lld\n", forked_from,
+               (long long)value_get_int(execution, "forked_at", 0));
     describe_use(execution, &use);
     if (use.size && !options->tree)
         printf("used      %s\n", buf_string(&use));
@@ -428,10 +432,11 @@ static int changed_input(struct context *context, const char *id, value_t **ret_
     }
     const value_t *before = value_get(execution, "input");
     bool adds = before && !context->options->input_file && value_type(before) == VALUE_MAP;
-    input = value_ref(adds ? before : changes);
+    input = value_copy(adds ? before : changes);
     for (size_t i = 0; adds && i < value_size(changes); i++) {
-        value_t *value = value_ref(value_at(changes, i));
-        value_set(input, value_key_at(changes, i, NULL), &value);
+        const char *key = value_key_at(changes, i, NULL);
+        value_t *value = value_ref(value_get(changes, key));
+        value_set(input, key, &value);
     }
     value_destroy(&changes);
     value_destroy(&execution);

@@ -113,6 +113,38 @@ def repeats_are_limited(here):
     check(succeeded(here.run("repeats")) == "same_delegation", "the second message is refused")
 
 
+# --- which errors are tried again -----------------------------------------------------------------
+
+
+def attempts_of(here, workflow, code, *args):
+    """How many attempts were made of the node "it", whose failure has that code."""
+    execution = here.start(workflow, *args)
+    document = failed(here.wait(execution), code)
+    steps = here.steps(execution).get("it", [])
+    permanent = document["failure"]["permanent"]
+    check(permanent == (len([step for step in steps if step["step_kind"] == "failure"]) < 2),
+          f"{workflow}: permanent is {permanent}, {len(steps)} steps")
+    return len({step["attempt"] for step in steps})
+
+
+def errors_of_commands(here):  # rule 9
+    for status, attempts in ((1, 2), (63, 2), (64, 1), (65, 1), (75, 2), (78, 1), (79, 2)):
+        found = attempts_of(here, "ends", "exit", "-i", f'message={{"status": {status}}}')
+        check(found == attempts, f"{found} attempts after status {status}")
+    for workflow, code, attempts in (("ends_by_signal", "signal", 2), ("ends_with_bytes", "output", 1),
+                                     ("ends_late", "timeout", 2), ("ends_nowhere", "not_found", 1)):
+        found = attempts_of(here, workflow, code)
+        check(found == attempts, f"{found} attempts after {code}")
+
+
+def errors_of_others(here):  # rules 8 and 9
+    for workflow, code, attempts in (("ends_invalid", "invalid", 1), ("ends_mute", "no_rule", 1),
+                                     ("ends_endless", "limit", 1),
+                                     ("ends_in_an_expression", "expression", 1)):
+        found = attempts_of(here, workflow, code)
+        check(found <= attempts, f"{found} attempts after {code}")
+
+
 # --- nodes ----------------------------------------------------------------------------------------
 
 
@@ -136,6 +168,30 @@ def a_status_and_an_error_can_be_read(here):  # rule 4
     check(output == {"bad": "failed", "code": output["code"], "output": None, "never": "skipped",
                      "none": None, "execution": execution}, output)
     check(isinstance(output["code"], str) and output["code"], output)
+
+
+# --- inputs ---------------------------------------------------------------------------------------
+
+
+def inputs_have_schemas_and_defaults(here):
+    output = succeeded(here.run("schemas"))
+    check(output == {"code": "abc", "list": [0.25], "object": {"kind": "bee", "legs": 6}}, output)
+    output = succeeded(here.run("schemas", "-i", 'object={"legs":4}', "-i", "list=[0.5,0.75]"))
+    check(output == {"code": "abc", "list": [0.5, 0.75], "object": {"legs": 4, "kind": "bee"}}, output)
+    for given, place, words in (
+            ("code=a", "input.code", "at least 2 characters, not 1"),
+            ("code=abcde", "input.code", "at most 4 characters, not 5"),
+            ("list=[]", "input.list", "at least 1 items"),
+            ("list=[0.5,0.5,0.5]", "input.list", "at most 2 items"),
+            ("list=[0]", "input.list[0]", "greater than 0"),
+            ("list=[1]", "input.list[0]", "smaller than 1"),
+            ("list=[0.3]", "input.list[0]", "a multiple of 0.25"),
+            ('object={"kind":"wasp"}', "input.object.kind", 'must be "bee"'),
+            ('object={"wings":4}', "input.object", 'no member "wings"')):
+        done = here.try_ctl("run", "schemas", "-d", "-i", given)
+        check(done.returncode == 2 and not done.stdout, f"{given}: {done.returncode} {done.stderr}")
+        check(place in done.stderr and words in done.stderr, f"{given}: {done.stderr}")
+        check(len(done.stderr.strip().splitlines()) == 2, f"no remedy: {done.stderr}")
 
 
 # --- who goes first, and how many at a time -------------------------------------------------------
@@ -172,9 +228,10 @@ def limits_parallel_run_at_once(here):
 
 
 CASES = (a_command_has_its_environment, memory_is_limited, idle_processes_stop, an_answer_is_made_to_fit, tools_have_parameters_and_timeouts,
-         a_script_knows_its_attempt, cost_is_limited, tokens_are_limited, depth_is_limited,
+         errors_of_commands, errors_of_others, a_script_knows_its_attempt, cost_is_limited, tokens_are_limited, depth_is_limited,
          repeats_are_limited, a_disabled_node_is_skipped, pauses_have_a_cap,
-         a_status_and_an_error_can_be_read, higher_priorities_go_first,
+         a_status_and_an_error_can_be_read, inputs_have_schemas_and_defaults,
+         higher_priorities_go_first,
          process_parallel_times_instances_run_at_once, limits_parallel_run_at_once)
 
 

@@ -230,20 +230,20 @@ def failed(document, code):
 # --- order and joins ------------------------------------------------------------------------------
 
 
-def tasks_follow_each_other(here):
+def tasks_follow_each_other(here):  # rule 2
     document = here.run("linear", "-i", "word=zero")
     check(succeeded(document) == {"three": "zero one two three"}, document["output"])
     times = {task["path"]: task for task in document["tasks"]}
     check(times["one"]["ended_at"] <= times["two"]["queued_at"], "two was queued before one ended")
 
 
-def branches_join(here):
+def branches_join(here):  # rules 3 and 12
     output = succeeded(here.run("fan"))
     check(output == {"left": 1, "right": 2, "all": ["a b", "x"]}, output)
     check(list(output) == ["left", "right", "all"], "the order of keys changed")
 
 
-def any_goes_on_with_the_first(here):
+def any_goes_on_with_the_first(here):  # rules 3 and 4
     gate, execution = gated(here, "any")
     wait_until(lambda: "joined" in here.steps(execution), 30, "the join has run")
     check(here.show(execution)["status"] == "running", "slow has not ended yet")
@@ -254,7 +254,7 @@ def any_goes_on_with_the_first(here):
     check(order == ["quick", "joined", "slow"], order)
 
 
-def done_runs_after_failures(here):
+def done_runs_after_failures(here):  # rules 3 and 5
     document = failed(here.run("done"), "failed")
     check(statuses(document) == {"bad": "failed", "never": "skipped", "tidy": "succeeded"},
           statuses(document))
@@ -264,7 +264,7 @@ def done_runs_after_failures(here):
 # --- attempts -------------------------------------------------------------------------------------
 
 
-def attempts_back_off(here):
+def attempts_back_off(here):  # rule 9
     execution = here.start("retried")
     check(succeeded(here.wait(execution)) == 42, "the third attempt answers")
     steps = here.steps(execution)["flaky"]
@@ -278,20 +278,20 @@ def attempts_back_off(here):
         check(step["retry_at"] <= following["started_at"], "an attempt began before its time")
 
 
-def attempts_are_used_up(here):
+def attempts_are_used_up(here):  # rule 5
     execution = here.start("used_up")
     document = failed(here.wait(execution), "failed")
     check("always" in document["failure"]["message"], document["failure"])
     check(len(here.steps(execution)["bad"]) == 2, "two attempts")
 
 
-def permanent_errors_are_not_retried(here):
+def permanent_errors_are_not_retried(here):  # rule 9
     execution = here.start("permanent")
     failed(here.wait(execution), "failed")
     check(len(here.steps(execution)["bad"]) == 1, "one attempt")
 
 
-def timeout_ends_the_command(here):
+def timeout_ends_the_command(here):  # rule 10
     gate, execution = gated(here, "late")
     failed(here.wait(execution), "timeout")
     check(not commands_of(execution), "it ended before the command's processes")
@@ -300,13 +300,13 @@ def timeout_ends_the_command(here):
 # --- errors ---------------------------------------------------------------------------------------
 
 
-def on_error_continue_gives_null(here):
+def on_error_continue_gives_null(here):  # rules 2 and 4
     document = here.run("tolerant")
     check(succeeded(document) == {"after": {"bad": None, "fixed": 1}}, document["output"])
     check(statuses(document)["bad"] == "failed", statuses(document))
 
 
-def fallback_takes_over(here):
+def fallback_takes_over(here):  # rule 6
     execution = here.start("fallback")
     check(succeeded(here.wait(execution)) == {"main": "take this"}, "echo answers")
     steps = here.steps(execution)["main"]
@@ -314,7 +314,7 @@ def fallback_takes_over(here):
           == [(1, "failing"), (2, "failing"), (3, "echo")], steps)
 
 
-def failure_stops_the_rest(here):
+def failure_stops_the_rest(here):  # rules 1 and 5
     gate, execution = gated(here, "stop")
     document = failed(here.wait(execution), "failed")
     check(statuses(document) == {"bad": "failed", "other": "cancelled", "then": "skipped"},
@@ -322,7 +322,7 @@ def failure_stops_the_rest(here):
     check(not commands_of(execution), "it ended before the command's processes")
 
 
-def failure_lets_the_rest_finish(here):
+def failure_lets_the_rest_finish(here):  # rule 5
     gate, execution = gated(here, "finish")
     wait_until(lambda: here.show(execution)["status"] == "failing", 30, "it is failing")
     gate.open()
@@ -334,7 +334,7 @@ def failure_lets_the_rest_finish(here):
 # --- limits and cancel ----------------------------------------------------------------------------
 
 
-def time_is_limited(here):
+def time_is_limited(here):  # rule 10
     gate, execution = gated(here, "limited")
     failed(here.wait(execution), "limit")
     done = here.try_ctl("executions", "wait", execution)
@@ -359,7 +359,7 @@ def few_run_at_once(here):
     check(most <= 2, f"{most} ran at once")
 
 
-def cancel_ends_everything(here):
+def cancel_ends_everything(here):  # rule 11
     gate, execution = gated(here, "cancelled")
     wait_until(lambda: len(running(here, execution)) == 2, 30, "both commands run")
     wait_until(lambda: len(commands_of(execution)) >= 4, 30, "their processes are seen")

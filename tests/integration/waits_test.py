@@ -74,7 +74,7 @@ def task(document, path):
 # --- approval.yaml --------------------------------------------------------------------------------
 
 
-def approved(here):
+def approved(here):  # rule 15
     execution = here.start("notice", "-i", "text=Closed on Monday")
     asked = approval_of(here, execution)
     check(asked["id"] == f"{execution}/review", asked)
@@ -88,14 +88,14 @@ def approved(here):
     check(asked["id"] not in here.ctl("approvals"), "nothing waits any more")
 
 
-def edited(here):
+def edited(here):  # rule 15
     execution = here.start("notice", "-i", "text=x")
     asked = approval_of(here, execution)
     here.ctl("approvals", "approve", asked["id"], "--edit", '"Open on Monday"')
     check(here.wait(execution)["output"]["posted"] == "OPEN ON MONDAY", "the edited text is posted")
 
 
-def rejected_is_no_failure(here):
+def rejected_is_no_failure(here):  # rule 15
     execution = here.start("notice", "-i", "text=x")
     asked = approval_of(here, execution)
     here.ctl("approvals", "reject", asked["id"], "--note", "no")
@@ -145,7 +145,7 @@ def one_for_each_item(here):
     check([item["approved"] for item in here.wait(execution)["output"]] == [False, True], "in order")
 
 
-def nobody_decides(here):
+def nobody_decides(here):  # rule 15
     document = here.run("expires")
     check(document["status"] == "failed" and document["failure"]["code"] == "expired", document)
     check(here.run("instead")["output"] == {"approved": False}, "the value that was written for it")
@@ -164,7 +164,7 @@ def a_timer(here):
     check(task(document, "pause")["output"] is None, document)
 
 
-def a_signal(here):
+def a_signal(here):  # rule 15
     execution = here.start("parcel", "-i", "to=Ann")
     waiting(here, execution)
     done = here.try_ctl("executions", "signal", execution, "delivred")
@@ -185,7 +185,7 @@ def signals_are_kept(here):
 # --- pauses ---------------------------------------------------------------------------------------
 
 
-def a_pause(here):
+def a_pause(here):  # rule 1
     execution = here.start("steps", "-i", "seconds=1")
     wait_until(lambda: task(here.show(execution), "a")["status"] == "running", 20, "a runs")
     here.ctl("executions", "pause", execution, "--why", "lunch")

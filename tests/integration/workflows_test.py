@@ -74,7 +74,7 @@ def decisions(here, document):
 # --- condition.yaml -------------------------------------------------------------------------------
 
 
-def a_false_condition_skips(here):
+def a_false_condition_skips(here):  # rule 3
     document = here.run("letter", "-i", "text=Bees make honey")
     tasks = succeeded(document)
     check(statuses(tasks) == {"measure": "succeeded", "shorten": "skipped", "file": "succeeded"},
@@ -94,7 +94,7 @@ def a_true_condition_runs(here):
 # --- branches.yaml --------------------------------------------------------------------------------
 
 
-def one_branch_is_taken(here):
+def one_branch_is_taken(here):  # rules 2 and 3
     for text, taken, other, how in (
             ("The server is on fire", "page", "queue", "A person is called"),
             ("A typo on page 3", "queue", "page", "It waits for its turn")):
@@ -141,13 +141,13 @@ def each_item_is_a_task(here):
     check(document["output"] == {"words": 9, "counted": 5, "of": 5}, document["output"])
 
 
-def the_output_is_the_list_in_order(here):
+def the_output_is_the_list_in_order(here):  # rule 7
     document, tasks = count_words(here, ["a b c", "", "d"])
     check(tasks["count"]["output"] == [3, None, 1], tasks["count"])
     check(document["output"] == {"words": 4, "counted": 2, "of": 3}, document["output"])
 
 
-def an_item_fails_alone(here):
+def an_item_fails_alone(here):  # rule 7
     _, tasks = count_words(here, ["a", "", "b"])
     check(statuses(tasks) == {"count": "succeeded", "count[0]": "succeeded", "count[1]": "failed",
                               "count[2]": "succeeded", "total": "succeeded"}, statuses(tasks))
@@ -155,7 +155,7 @@ def an_item_fails_alone(here):
     check("text 1 is empty" in tasks["count[1]"]["failure"]["message"], tasks["count[1]"])
 
 
-def an_empty_list_is_no_failure(here):
+def an_empty_list_is_no_failure(here):  # rule 7
     document, tasks = count_words(here, [])
     check(set(tasks) == {"count", "total"}, tasks)
     check(document["output"] == {"words": 0, "counted": 0, "of": 0}, document["output"])
@@ -164,7 +164,7 @@ def an_empty_list_is_no_failure(here):
 # --- shared_context.yaml --------------------------------------------------------------------------
 
 
-def nodes_write_the_shared_context(here):
+def nodes_write_the_shared_context(here):  # rule 14
     document = here.run("longest", "-i", 'texts=["a b c", "d"]')
     tasks = succeeded(document)
     check(statuses(tasks) == {"begin": "succeeded", "count": "succeeded", "count[0]": "succeeded",
@@ -177,10 +177,48 @@ def nodes_write_the_shared_context(here):
     check(patches[0][1] == {"done": 0, "unit": "words"}, patches)
 
 
+# --- outcome.yaml, retry.yaml ---------------------------------------------------------------------
+
+
+def a_node_tells_what_became_of_it(here):  # rule 4
+    document = here.run("outcome", "-i", "text=a b")
+    succeeded(document)
+    check(document["output"] == {"execution": document["id"], "status": "succeeded", "why": None,
+                                 "words": 2}, document["output"])
+    document = here.run("outcome", "-i", "text=")
+    output = document["output"]
+    check(output["status"] == "failed" and output["words"] == 0, output)
+    check("text 0 is empty" in output["why"], output)
+
+
+def what_may_go_well_is_tried_again(here):  # rule 9
+    execution = here.start("visit")
+    check(here.wait(execution)["output"] == "opened at knock 3", here.show(execution))
+    steps = here.steps(execution)["knock"]
+    for step, least in zip(steps, (0.1, 0.3)):
+        pause = rfc3339(step["retry_at"]) - rfc3339(step["ended_at"])
+        check(0.99 * least <= pause <= 1.21 * least, f"{pause} s after attempt {step['attempt']}")
+
+
+def what_cannot_is_not(here):  # rule 9
+    execution = here.start("visit", "-i", "door=wall")
+    failure = here.wait(execution)["failure"]
+    check(failure["code"] == "exit" and failure["permanent"], failure)
+    check("no door" in failure["message"] and len(here.steps(execution)["knock"]) == 1, failure)
+
+
+def an_input_that_does_not_fit_starts_nothing(here):
+    for given, words in (("dor=front", 'no input "dor"'), ("door=side", 'one of ["front","back","wall"]')):
+        done = here.try_ctl("run", "visit", "-i", given)
+        check(done.returncode == 2 and words in done.stderr, f"{done.returncode} {done.stderr}")
+        if given == "dor=front":
+            check(done.stderr in DOCUMENT.read_text(encoding="utf-8"), f"not on the page: {done.stderr}")
+
+
 # --- what fails -----------------------------------------------------------------------------------
 
 
-def an_expression_that_fails_fails_its_node(here):
+def an_expression_that_fails_fails_its_node(here):  # rule 8
     for workflow, words in (("no_boolean", "must give true or false"), ("no_list", "must give a list"),
                             ("no_field", '"m"')):
         document = here.run(workflow)
@@ -193,7 +231,7 @@ def an_expression_that_fails_fails_its_node(here):
     check(document["output"] == {"b": None}, document["output"])
 
 
-def an_item_fails_its_node(here):
+def an_item_fails_its_node(here):  # rule 7
     document = here.run("item_fails", "-i", 'list=["x","y"]')
     tasks = {task["path"]: task["status"] for task in document["tasks"]}
     check(document["status"] == "failed" and document["failed_path"] in ("each", "each[0]"), document)
@@ -238,7 +276,8 @@ def the_page_tells_true_mistakes(here):
 
 
 CASES = (a_false_condition_skips, a_true_condition_runs, one_branch_is_taken, each_item_is_a_task,
-         nodes_write_the_shared_context, the_output_is_the_list_in_order, an_item_fails_alone,
+         a_node_tells_what_became_of_it, what_may_go_well_is_tried_again, what_cannot_is_not,
+         an_input_that_does_not_fit_starts_nothing, nodes_write_the_shared_context, the_output_is_the_list_in_order, an_item_fails_alone,
          an_empty_list_is_no_failure, an_expression_that_fails_fails_its_node, an_item_fails_its_node,
          the_page_shows_the_examples, the_page_tells_true_mistakes)
 
