@@ -56,7 +56,8 @@ static const struct {
     unsigned kinds;
     const char *fix;
 } RULES[] = {
-    {"say", KIND_AGENT, "take it out; the input of a workflow is with: {...}"},
+    {"say", KIND_AGENT | KIND_WORKFLOW, "take it out"},
+    {"say", ~(unsigned)KIND_WORKFLOW, "write with: {name: value}, which is its input"},
     {"with", KIND_AGENT | KIND_WORKFLOW, "take it out"},
     {"retry", KIND_AGENT | KIND_WORKFLOW, "take it out"},
     {"allow_again", KIND_AGENT, "take it out"},

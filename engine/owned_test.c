@@ -1,7 +1,7 @@
 #include "engine/fixture.h"
 #include <stdlib.h>
 
-/* Sub-workflows. */
+/* Sub-workflows: rule 13. */
 
 #define SUB(name, other, text, ...)                                                                \
     NODE(name, text, .kind = DAG_WORKFLOW, .workflow = (other), __VA_ARGS__)

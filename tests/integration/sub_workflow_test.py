@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Workflows as nodes of others: what they give, how they fail, what goes down to them, and what a
+"""Workflows as nodes of others (rule 13): what they give, how they fail, what goes down to them, and what a
 coordinator that is killed meanwhile makes of them: nothing."""
 import pathlib
 import sys
