@@ -77,10 +77,10 @@ static bool deep_enough(const struct exec *exec, uint32_t *ret_limit)
 }
 
 static void fail(struct call *call, struct exec *exec, uint32_t index, const char *code,
-                 const struct err *err)
+                 const struct err *err, bool permanent)
 {
     const struct failure failure = {
-        .code = code, .message = err->what, .detail = err->fix, .permanent = true};
+        .code = code, .message = err->what, .detail = err->fix, .permanent = permanent};
     struct arena *arena = &call->out->arena;
     struct failure kept = failure;
     if (*err->where)
@@ -182,14 +182,19 @@ void owned_begin(struct call *call, struct exec *exec, uint32_t index)
     if (!deep_enough(exec, &limit)) {
         (void)err_set(&err, ERR_LIMIT,
                       "workflows within workflows are deeper than %u, limits.depth", limit);
-        fail(call, exec, index, "limit", &err);
+        fail(call, exec, index, "limit", &err, true);
+        return;
+    }
+    if (call->engine->active >= LIMIT_ACTIVE_EXECUTIONS) {
+        (void)err_set(&err, ERR_LIMIT, "%d executions run already", LIMIT_ACTIVE_EXECUTIONS);
+        fail(call, exec, index, "limit", &err, false);
         return;
     }
     int r = fill_start(call, exec, index, &in, &err);
     if (!r)
         r = start_exec(call, &in, &child, &err);
     if (r)
-        fail(call, exec, index, r == ERR_AGAIN ? "expression" : "invalid", &err);
+        fail(call, exec, index, r == ERR_AGAIN ? "expression" : "invalid", &err, true);
     else
         own(call, exec, index, child);
 }
@@ -304,7 +309,8 @@ void owned_due(struct call *call)
 
 /* --- after a restart -------------------------------------------------------------------------- */
 
-/* One that ended in the last batch but one is not in memory, and its owner has heard of it. */
+/* One that has ended is in memory only if its owner's side of the end was lost: it hears of it now.
+ */
 static void relink(struct call *call, struct exec *child)
 {
     engine_t *engine = call->engine;

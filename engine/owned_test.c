@@ -267,6 +267,48 @@ static void test_usage_counts_when_nobody_waits(void **state)
     assert_int_equal(execution(f, id).used.output_tokens, 500);
 }
 
+static void test_fork_starts_its_own(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", SUB("sub", "child", "x"), NODE("a", "y", .agent = "other"),
+             NODE("then", "{{a}}", .agent = "other"));
+    up(f, 1, "echo");
+    up(f, 2, "other");
+    struct uuid id = start(f, "w"), other = id;
+    struct uuid child = child_of(f, id, "sub");
+    result(f, dispatch_of(f, "a"), "1");
+    other.bytes[15] ^= 0x55;
+    copy_journal(f, id, task(f, id, "then").ready_sequence, other);
+    struct input input = {.kind = INPUT_FORK,
+                          .fork = {.execution = other, .from = id, .node = "then", .by = "me"}};
+    assert_int_equal(decide(f, input), 0);
+    struct uuid second = child_of(f, other, "sub");
+    assert_false(uuid_equal(second, child));
+    assert_true(uuid_equal(execution(f, second).owner, other));
+    result(f, dispatch_of(f, "then"), "2");
+    cancel(f, id);
+    assert_string_equal(status_of(f, second), "running");
+    assert_string_equal(status_of(f, child), "cancelling");
+}
+
+static void test_fork_of_an_owned_one_is_nobodys(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", SUB("sub", "child", "x"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    struct uuid child = child_of(f, id, "sub"), other = child;
+    other.bytes[15] ^= 0x55;
+    copy_journal(f, child, 1, other);
+    struct input input = {.kind = INPUT_FORK,
+                          .fork = {.execution = other, .from = child, .node = "work", .by = "me"}};
+    assert_int_equal(decide(f, input), 0);
+    assert_true(uuid_is_nil(execution(f, other).owner));
+    result(f, dispatch_of(f, "work"), "1");
+    assert_string_equal(status_of(f, other), "succeeded");
+    assert_string_equal(status_of(f, id), "running");
+}
+
 static void test_restart_goes_on(void **state)
 {
     struct fixture *f = *state;
@@ -296,6 +338,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pause_goes_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ledger_is_the_roots, setup, teardown),
         cmocka_unit_test_setup_teardown(test_usage_counts_when_nobody_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fork_starts_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_fork_of_an_owned_one_is_nobodys, setup, teardown),
         cmocka_unit_test_setup_teardown(test_restart_goes_on, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
