@@ -79,6 +79,8 @@ def it_gives_its_output(here):
     check(child["output"]["words"] == 3 and child["workflow"] == "count_words", child)
     check(child["parent"] == document["id"] and child["parent_task"] == "first", child)
     check(child["id"] not in listed(here) and document["id"] in listed(here), "owned ones are hidden")
+    check(child["id"] in listed(here, "--all", "--workflow", "count_words"), "but with --all")
+    check(len(listed(here, "--parent", document["id"])) == 2, "or by their owner")
     text = here.ctl("logs", document["id"])
     check("workflow count_words" in text and child["id"] in text, text)
 
