@@ -85,6 +85,9 @@ static int decide_start(struct coordinator *self, const struct request *request,
 
     int rc =
         catalog_pin(self, dag, pipeline_arena(self), &started->agents, &started->agents_count, err);
+    if (rc == 0)
+        rc = catalog_pin_workflows(self, dag, pipeline_arena(self), &started->workflows,
+                                   &started->workflows_count, err);
     if (rc < 0)
         return rc;
     randombytes_buf(&started->seed, sizeof started->seed);

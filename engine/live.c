@@ -230,6 +230,8 @@ static void leave_starved(engine_t *self, struct live *live)
     struct exec *exec = live->exec;
     list_remove(&live->link);
     pin_of(live)->agent->starved--;
+    if (list_empty(&exec->starved))
+        list_remove(&exec->starving);
     if (!list_empty(&exec->starved) && list_empty(&exec->fed))
         list_push_back(&self->fed, &exec->fed);
 }
@@ -319,6 +321,8 @@ void live_starve(engine_t *self, struct live *live, struct list *list, int64_t t
     live->again = true;
     pin_of(live)->agent->starved++;
     list_push_back(list, &live->link);
+    if (list == &live->exec->starved && list_empty(&live->exec->starving))
+        list_push_back(&self->starving, &live->exec->starving);
 }
 
 void live_park(engine_t *self, struct live *live, int64_t timeout_at_us)
