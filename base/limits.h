@@ -114,6 +114,7 @@
 #define LIMIT_DEPTH             8    /* of delegation; default */
 #define LIMIT_DEPTH_MAX         32
 #define LIMIT_FORK_EVENTS       100000 /* of another execution, that a fork begins with */
+#define LIMIT_FORK_BYTES        (64u << 20) /* of their records: they stand in one batch */
 #define LIMIT_DELEGATIONS       1000
 #define LIMIT_SAME_DELEGATION   2
 #define LIMIT_TURNS             100  /* of one attempt; default */

@@ -167,6 +167,35 @@ static void test_old_executions_are_removed(void **state)
     assert_true(in_store(harness, TABLE_JOURNAL, key_journal(recent, 1, key)));
 }
 
+/* What the present batch may be removing can't go on. The sweep stops at what started within the
+ * retention, so that this one stays for the test. */
+static void test_what_is_to_be_removed_is_not_retried(void **state)
+{
+    struct harness *harness = *state;
+    struct uuid id = {{3}};
+    char text[TYPEID_TEXT_SIZE], params[128];
+    struct buf record = {0};
+    int64_t now_us = clock_utc_us();
+    struct summary summary = {.workflow = "chain",
+                              .workflow_version = 1,
+                              .status = EXECUTION_FAILED,
+                              .started_us = now_us,
+                              .ended_us = now_us - LIMIT_RETENTION_US - LIMIT_SECOND_US};
+    struct err err;
+    store_t *store = open_store_of(harness);
+    store_batch_t *batch = store_batch_new();
+    summary_encode(&summary, &record);
+    store_batch_put(batch, TABLE_EXECUTIONS, key_uuid(&id), buf_bytes(&record));
+    assert_int_equal(store_apply(store, batch, &err), 0);
+    store_batch_destroy(&batch);
+    store_close(&store);
+    buf_release(&record);
+
+    harness_start(harness, NULL);
+    snprintf(params, sizeof params, "{\"id\":\"%s\"}", typeid_text("exec", id, text));
+    harness_refused(harness, "executions.retry", params, "conflict");
+}
+
 /* --- blobs -------------------------------------------------------------------------------------
  */
 
@@ -356,6 +385,7 @@ int main(void)
         TEST(test_failed_commit_ends_it),
         TEST(test_full_store),
         TEST(test_old_executions_are_removed),
+        TEST(test_what_is_to_be_removed_is_not_retried),
         TEST(test_blobs),
         TEST(test_large_values_go_by_reference),
         TEST(test_decisions_survive_a_restart),

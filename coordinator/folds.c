@@ -24,6 +24,8 @@ struct fold {
     engine_t *engine;
     uint64_t sequence; /* folded so far */
     bool ready;
+    bool busy;      /* what waited for it is being run: it stays until that is done */
+    bool gone;      /* while busy: it is nobody's any more */
     struct err err; /* code 0: none */
     uint64_t used;  /* the larger, the later */
     struct deferred *first, **last;
@@ -77,7 +79,8 @@ void folds_destroy(struct folds **self_p)
 static struct fold *find(const struct folds *self, struct uuid execution)
 {
     for (size_t i = 0; i < LIMIT_FOLDS_KEPT; i++)
-        if (self->list[i] != NULL && uuid_equal(self->list[i]->execution, execution))
+        if (self->list[i] != NULL && !self->list[i]->gone &&
+            uuid_equal(self->list[i]->execution, execution))
             return self->list[i];
     return NULL;
 }
@@ -90,7 +93,7 @@ static struct fold **find_place(struct folds *self)
         struct fold **place = &self->list[i];
         if (*place == NULL)
             return place;
-        if ((*place)->ready && (best == NULL || (*place)->used < (*best)->used))
+        if ((*place)->ready && !(*place)->busy && (best == NULL || (*place)->used < (*best)->used))
             best = place;
     }
     return best;
@@ -144,18 +147,33 @@ void folds_defer(struct coordinator *self, struct uuid execution, const char *fr
     self->folds->waiting++;
 }
 
+static void let_go(struct folds *self, struct fold *fold)
+{
+    fold->gone = true;
+    for (size_t i = 0; i < LIMIT_FOLDS_KEPT && !fold->busy; i++) {
+        if (self->list[i] != fold)
+            continue;
+        self->list[i] = NULL;
+        fold_destroy(fold);
+        return;
+    }
+}
+
 int folds_take(struct coordinator *self, struct uuid execution, struct err *err)
 {
-    for (size_t i = 0; i < LIMIT_FOLDS_KEPT; i++) {
-        struct fold **place = &self->folds->list[i];
-        if (*place == NULL || !uuid_equal((*place)->execution, execution))
-            continue;
-        int rc = engine_adopt(self->engine, (*place)->engine, execution, err);
-        fold_destroy(*place);
-        *place = NULL;
-        return rc;
-    }
-    return err_set(err, ERR_NOT_FOUND, "there is no such fold");
+    struct fold *fold = find(self->folds, execution);
+    if (fold == NULL || !fold->ready)
+        return err_set(err, ERR_NOT_FOUND, "there is no such fold");
+    int rc = engine_adopt(self->engine, fold->engine, execution, err);
+    let_go(self->folds, fold);
+    return rc;
+}
+
+void folds_forget(struct coordinator *self, struct uuid execution)
+{
+    struct fold *fold = find(self->folds, execution);
+    if (fold != NULL && fold->ready)
+        let_go(self->folds, fold);
 }
 
 bool folds_working(const struct coordinator *self)
@@ -204,12 +222,11 @@ static bool fold_is_whole(const struct fold *fold)
 }
 
 /* Runs what waited for this fold, which stays only when it is the last word. */
-static void finish(struct coordinator *self, struct fold **place)
+static void finish(struct coordinator *self, struct fold *fold)
 {
-    struct fold *fold = *place;
     struct deferred *deferred = fold->first, *next;
 
-    fold->ready = true;
+    fold->ready = fold->busy = true;
     fold->first = NULL;
     fold->last = &fold->first;
     for (; deferred != NULL; deferred = next) {
@@ -219,15 +236,13 @@ static void finish(struct coordinator *self, struct fold **place)
                      buf_bytes(&deferred->payload));
         deferred_destroy(deferred);
     }
-    if (!fold_is_whole(fold)) {
-        *place = NULL;
-        fold_destroy(fold);
-    }
+    fold->busy = false;
+    if (fold->gone || !fold_is_whole(fold))
+        let_go(self->folds, fold);
 }
 
-static void step_one(struct coordinator *self, struct fold **place)
+static void step_one(struct coordinator *self, struct fold *fold)
 {
-    struct fold *fold = *place;
     struct execution_view view;
     store_snapshot_t *snapshot = NULL;
     int rc = store_snapshot(self->store, &snapshot, &fold->err);
@@ -241,12 +256,12 @@ static void step_one(struct coordinator *self, struct fold **place)
             rc = err_set(&fold->err, ERR_CORRUPT, "the execution has no journal");
     }
     if (rc < 0)
-        finish(self, place);
+        finish(self, fold);
 }
 
 void folds_step(struct coordinator *self)
 {
     for (size_t i = 0; i < LIMIT_FOLDS_KEPT; i++)
         if (self->folds->list[i] != NULL && !self->folds->list[i]->ready)
-            step_one(self, &self->folds->list[i]);
+            step_one(self, self->folds->list[i]);
 }

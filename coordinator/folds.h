@@ -19,6 +19,8 @@ void folds_defer(struct coordinator *self, struct uuid execution, const char *fr
                  struct bytes payload);
 /* Gives a fold that folds_get has just given to the coordinator's own engine: it goes on from there. */
 int folds_take(struct coordinator *self, struct uuid execution, struct err *err) MUST_CHECK;
+/* The execution has ended once more: a fold that ends before is not the last word. */
+void folds_forget(struct coordinator *self, struct uuid execution);
 bool folds_working(const struct coordinator *self);
 void folds_step(struct coordinator *self); /* one slice */
 size_t folds_waiting(const struct coordinator *self); /* requests deferred */

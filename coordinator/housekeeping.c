@@ -46,9 +46,10 @@ static void remove_summary(struct coordinator *self, struct uuid id, const struc
     buf_release(&key);
 }
 
-static bool is_old(const struct summary *summary, int64_t before_us)
+bool housekeeping_removes(const struct coordinator *self, const struct summary *summary)
 {
-    return execution_status_terminal(summary->status) && summary->ended_us < before_us;
+    return execution_status_terminal(summary->status) &&
+           summary->ended_us < self->utc_us - LIMIT_RETENTION_US;
 }
 
 /* A retry that is not on disk yet. */
@@ -79,7 +80,7 @@ static void remove_old(struct coordinator *self, store_snapshot_t *snapshot, sto
             break;
         }
         self->swept = key_last_uuid(key);
-        if (readable && is_old(&summary, before_us) && !is_reopened(self, self->swept) &&
+        if (readable && housekeeping_removes(self, &summary) && !is_reopened(self, self->swept) &&
             remove_journal(self, snapshot, self->swept, &budget))
             remove_summary(self, self->swept, &summary);
         arena_clear(&arena);

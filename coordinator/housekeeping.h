@@ -4,7 +4,10 @@
 #define AF_COORDINATOR_HOUSEKEEPING_H
 
 #include "coordinator/coordinator.h"
+#include "coordinator/record.h"
 
+/* It ended before its retention began: the next sweep removes it, or one has begun to. */
+bool housekeeping_removes(const struct coordinator *self, const struct summary *summary);
 void housekeeping_tick(struct coordinator *self);
 int64_t housekeeping_deadline(const struct coordinator *self); /* monotonic */
 

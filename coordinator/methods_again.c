@@ -4,6 +4,7 @@
 #include "coordinator/catalog.h"
 #include "coordinator/executions.h"
 #include "coordinator/folds.h"
+#include "coordinator/housekeeping.h"
 #include "coordinator/journal.h"
 #include "coordinator/methods.h"
 #include "coordinator/pipeline.h"
@@ -47,7 +48,8 @@ static void put_running(struct coordinator *self, struct uuid id, uint64_t after
 
 /* --- retry ------------------------------------------------------------------------------------ */
 
-/* Only what has ended can be retried, and its end must be on disk. */
+/* Only what has ended can be retried, and its end must be on disk. What is past its retention may
+ * be among what the present batch removes. */
 static int check_retry(struct coordinator *self, struct uuid id, struct err *err)
 {
     struct arena arena = {0};
@@ -67,6 +69,9 @@ static int check_retry(struct coordinator *self, struct uuid id, struct err *err
     if (rc == 0 && summary.status == EXECUTION_SUCCEEDED) {
         rc = err_set(err, ERR_CONFLICT, "the execution has succeeded: nothing of it failed");
         err_fix(err, "start it anew, or fork it from a node");
+    } else if (rc == 0 && housekeeping_removes(self, &summary)) {
+        rc = err_set(err, ERR_CONFLICT, "the execution ended so long ago that it is being removed");
+        err_fix(err, "start it anew");
     }
     arena_release(&arena);
     return rc;
@@ -102,6 +107,7 @@ struct fork {
     struct uuid from, to;
     const char *node;
     uint64_t until;   /* the last event that both have */
+    uint64_t bytes;   /* of the records of these events */
     engine_t *engine; /* which folds them */
     struct buf input; /* packed; empty: as it was */
 };
@@ -134,20 +140,17 @@ static int find_event(const engine_t *engine, struct fork *fork, struct err *err
 }
 
 /* Visits the events that both have. The store may not have the last of them yet. */
-static int each_event(struct coordinator *self, const struct fork *fork,
-                      int (*visit)(struct coordinator *self, const struct fork *fork,
-                                   uint64_t sequence, struct bytes record, struct err *err),
+static int each_event(struct coordinator *self, store_snapshot_t *snapshot, struct fork *fork,
+                      int (*visit)(struct coordinator *self, struct fork *fork, uint64_t sequence,
+                                   struct bytes record, struct err *err),
                       struct err *err)
 {
     struct store_range range = {.prefix = key_uuid(&fork->from)};
-    store_snapshot_t *snapshot = NULL;
     store_scan_t *scan = NULL;
     struct bytes key, value;
     uint64_t sequence = 0;
 
-    int rc = store_snapshot(self->store, &snapshot, err);
-    if (rc == 0)
-        rc = store_scan(snapshot, TABLE_JOURNAL, &range, &scan, err);
+    int rc = store_scan(snapshot, TABLE_JOURNAL, &range, &scan, err);
     while (rc == 0 && sequence < fork->until) {
         rc = store_scan_next(scan, &key, &value, err);
         if (rc < 0)
@@ -156,23 +159,29 @@ static int each_event(struct coordinator *self, const struct fork *fork,
         rc = visit(self, fork, sequence, value, err);
     }
     store_scan_close(&scan);
-    store_snapshot_close(&snapshot);
     if (rc == ERR_NOT_FOUND)
         return err_set(err, ERR_BUSY, "the events before it are not on disk yet: ask again");
     return rc;
 }
 
-static int fold_event(struct coordinator *self, const struct fork *fork, uint64_t sequence,
+static int fold_event(struct coordinator *self, struct fork *fork, uint64_t sequence,
                       struct bytes record, struct err *err)
 {
     struct arena arena = {0};
+    fork->bytes += record.size;
+    if (fork->bytes > LIMIT_FORK_BYTES) {
+        err_set(err, ERR_TOO_LARGE, "the events before that node have more than %u bytes",
+                LIMIT_FORK_BYTES);
+        err_fix(err, "fork from an earlier node, or start the workflow anew");
+        return ERR_TOO_LARGE;
+    }
     int rc = journal_fold(fork->engine, &arena, fork->to, sequence - 1, sequence, record, err);
     blobs_end_reads(self);
     arena_release(&arena);
     return rc;
 }
 
-static int copy_event(struct coordinator *self, const struct fork *fork, uint64_t sequence,
+static int copy_event(struct coordinator *self, struct fork *fork, uint64_t sequence,
                       struct bytes record, struct err *err)
 {
     uint8_t key[KEY_JOURNAL_BYTES];
@@ -210,6 +219,23 @@ static int check_input(struct coordinator *self, const struct request *request, 
     return rc;
 }
 
+/* Both times from one snapshot: what could be folded is copied whole, whatever is removed
+ * meanwhile, and nothing is in the batch of a fork that is refused. */
+static int copy_prefix(struct coordinator *self, const struct request *request, struct fork *fork,
+                       struct err *err)
+{
+    store_snapshot_t *snapshot = NULL;
+    int rc = store_snapshot(self->store, &snapshot, err);
+    if (rc == 0)
+        rc = each_event(self, snapshot, fork, fold_event, err);
+    if (rc == 0)
+        rc = check_input(self, request, fork, err);
+    if (rc == 0)
+        rc = each_event(self, snapshot, fork, copy_event, err);
+    store_snapshot_close(&snapshot);
+    return rc;
+}
+
 /* All in one batch: a crash leaves the whole fork or nothing of it. */
 static int make_fork(struct coordinator *self, const struct request *request, struct fork *fork,
                      struct err *err)
@@ -218,11 +244,7 @@ static int make_fork(struct coordinator *self, const struct request *request, st
         .kind = INPUT_FORK,
         .fork = {
             .execution = fork->to, .from = fork->from, .node = fork->node, .by = request->from}};
-    int rc = each_event(self, fork, fold_event, err);
-    if (rc == 0)
-        rc = check_input(self, request, fork, err);
-    if (rc == 0)
-        rc = each_event(self, fork, copy_event, err);
+    int rc = copy_prefix(self, request, fork, err);
     if (rc == 0)
         rc = engine_adopt(self->engine, fork->engine, fork->to, err);
     if (rc < 0)

@@ -4,6 +4,7 @@
 #include "coordinator/blobs.h"
 #include "coordinator/executions.h"
 #include "coordinator/fleet.h"
+#include "coordinator/folds.h"
 #include "coordinator/journal.h"
 #include "coordinator/links.h"
 #include "coordinator/publisher.h"
@@ -267,6 +268,7 @@ static void release_ends(struct coordinator *self, const struct decisions *decis
             continue;
         self->counters.ended++;
         waiters_answer(self, event->execution);
+        folds_forget(self, event->execution);
         engine_forget(self->engine, event->execution);
     }
 }

@@ -148,6 +148,49 @@ static void what_an_if_skipped_stays_skipped(void **state)
     restart(f);
 }
 
+/* Conditions that were decided on what has failed are decided anew with it, and only those. */
+static void what_a_failure_decided_is_decided_anew(void **state)
+{
+    struct fixture *f = *state;
+    const char *const ok[] = {"nodes.a.status == 'succeeded'"};
+    WORKFLOW(f, "w", NODE("a", "1", .on_error = DAG_CONTINUE),
+             NODE("edge", "2", AFTER("a"), .after_ifs = ok), NODE("behind", "{{edge}}"),
+             NODE("gate", "3", AFTER("a"), .join = DAG_JOIN_DONE, .condition = ok[0]),
+             NODE("no", "4", .condition = "input == 1"), NODE("bad", "5"));
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    struct effect_dispatch bad = *dispatch_of(f, "bad");
+    failure(f, dispatch_of(f, "a"), "exit", true);
+    assert_string_equal(task_status_of(f, id, "edge"), "skipped");
+    assert_string_equal(task_status_of(f, id, "gate"), "skipped");
+    failure(f, &bad, "exit", true);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_int_equal(reopen(f, id), 0);
+    assert_string_equal(task_status_of(f, id, "edge"), "pending");
+    assert_string_equal(task_status_of(f, id, "no"), "skipped");
+    echo_all(f);
+    assert_string_equal(status_of(f, id), "succeeded");
+    assert_string_equal(task_status_of(f, id, "behind"), "succeeded");
+    assert_string_equal(task_status_of(f, id, "gate"), "succeeded");
+    restart(f);
+}
+
+/* No node is to run again: the output is asked for once more, and the execution ends. */
+static void what_failed_by_its_output_ends_again(void **state)
+{
+    struct fixture *f = *state;
+    const struct node node = NODE("a", "1");
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .output = "a.x"}, &node, 1);
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    echo_all(f);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_int_equal(reopen(f, id), 0);
+    assert_null(dispatch_of(f, "a"));
+    assert_string_equal(status_of(f, id), "failed");
+    assert_int_equal(execution(f, id).reopened, 1);
+}
+
 /* A fork as the shell makes it: the other one's first events, copied under a new id. */
 static struct uuid fork_of(struct fixture *f, struct uuid from, const char *node, const char *input)
 {
@@ -201,6 +244,37 @@ static void what_was_under_way_goes_on_in_a_fork_too(void **state)
     assert_string_equal(output_of(f, id), "{\"sum\":\"3 2\"}");
 }
 
+/* The call in flight is the other one's, which pays for it; the fork asks for the turn anew. */
+static void a_turn_in_flight_is_asked_anew_by_a_fork(void **state)
+{
+    struct fixture *f = *state;
+    model(f, (struct pinned_agent){.name = "lead"});
+    WORKFLOW(f, "w", NODE("m", "1", .agent = "lead"), NODE("a", "2"), NODE("b", "{{a}}"));
+    egress_up(f, 50, 1, NULL, 0);
+    up(f, 1, "lead");
+    up(f, 2, "echo");
+    struct uuid id = start(f, "w");
+    struct effect_dispatch m = *dispatch_of(f, "m");
+    assert_int_equal(m.turn, 1);
+    result(f, dispatch_of(f, "a"), "2");
+    uint64_t reserved = execution(f, id).tokens_reserved;
+    struct uuid other = fork_of(f, id, "b", NULL);
+    const struct effect_dispatch *again = dispatch_of(f, "m");
+    assert_non_null(again);
+    assert_int_equal(again->turn, 1);
+    assert_true(uuid_equal(grant_of(f, "m")->key.execution, other));
+    assert_true(execution(f, other).tokens_reserved == reserved);
+    assert_true(execution(f, other).used.output_tokens == 0);
+    assert_true(execution(f, id).tokens_reserved == reserved);
+    struct effect_dispatch theirs = *again;
+    turn(f, &theirs, 1, 1, 70, NULL);
+    assert_true(execution(f, other).tokens_reserved == 0);
+    assert_true(execution(f, other).used.output_tokens == 70);
+    turn(f, &m, 1, 1, 30, NULL);
+    assert_true(execution(f, id).used.output_tokens == 30);
+    restart(f);
+}
+
 static int set_up(void **state)
 {
     *state = fixture_new();
@@ -226,8 +300,11 @@ int main(void)
         TEST(an_old_run_is_void_after_a_restart_too),
         TEST(a_list_keeps_what_its_items_gave),
         TEST(what_an_if_skipped_stays_skipped),
+        TEST(what_a_failure_decided_is_decided_anew),
+        TEST(what_failed_by_its_output_ends_again),
         TEST(a_fork_goes_on_from_a_node_with_another_input),
         TEST(what_was_under_way_goes_on_in_a_fork_too),
+        TEST(a_turn_in_flight_is_asked_anew_by_a_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,15 +12,19 @@
 /* --- which tasks ------------------------------------------------------------------------------ */
 
 /* Skipped because something else failed, or because the execution was stopped. Whether its sources
- * will let it run is judged anew. */
-static bool skipped_thereby(const struct task *task, bool source_again)
+ * will let it run is judged anew. source: one of them that runs again; NO_NODE: none is known. A
+ * condition that was decided after it may have read what it came to, and is decided anew with it.
+ */
+static bool skipped_thereby(const struct task *task, uint32_t source)
 {
     switch ((enum reason)task->reason) {
     case REASON_FAILED:
     case REASON_CANCELLED:
     case REASON_ENDED: return true;
     case REASON_SOURCE:
-    case REASON_NO_SOURCE: return source_again;
+    case REASON_NO_SOURCE:
+    case REASON_IF: return source != NO_NODE;
+    case REASON_EDGE: return source != NO_NODE && source == task->reason_node;
     default: return false;
     }
 }
@@ -33,7 +37,7 @@ static void mark_nodes(const struct exec *exec, bool *again)
     for (uint32_t i = 0; i < exec->nodes; i++) {
         const struct task *task = &exec->tasks[i];
         again[i] = task->status == TASK_FAILED || task->status == TASK_CANCELLED ||
-                   (task->status == TASK_SKIPPED && skipped_thereby(task, false));
+                   (task->status == TASK_SKIPPED && skipped_thereby(task, NO_NODE));
         if (again[i])
             work[count++] = i;
     }
@@ -42,7 +46,7 @@ static void mark_nodes(const struct exec *exec, bool *again)
         for (uint32_t t = 0; t < node->targets_count; t++) {
             uint32_t target = node->targets[t];
             const struct task *task = &exec->tasks[target];
-            if (again[target] || task->status != TASK_SKIPPED || !skipped_thereby(task, true))
+            if (again[target] || task->status != TASK_SKIPPED || !skipped_thereby(task, work[at]))
                 continue;
             again[target] = true;
             work[count++] = target;

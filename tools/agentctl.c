@@ -47,9 +47,12 @@ static const struct command COMMANDS[] = {
     {"logs", command_logs, OPTION_FOLLOW | OPTION_NODE, 1, 1, "logs [-f] ID [--node N]",
      "the journal of an execution as lines"},
     {"hosts", command_hosts, 0, 0, 1, "hosts [ls]", "hosts and the agent processes on them"},
+    {"graph", command_graph, OPTION_FORMAT, 1, 1, "graph WORKFLOW|FILE|ID [--format text|dot|svg]",
+     "the graph of a workflow, or of an execution with its states"},
     {"replay", command_replay, OPTION_AT, 1, 1, "replay ID [--at SEQ]",
      "fold a journal here and show the state that it gives"},
-    {"bench", command_bench, OPTION_BENCH, 1, 1, "bench steps|fan|route|agents|delegations|map|dag|store|recovery",
+    {"bench", command_bench, OPTION_BENCH, 1, 1,
+     "bench steps|fan|route|agents|delegations|map|dag|store|recovery",
      "measure this installation in a directory of its own"},
 };
 #define COMMANDS_COUNT (sizeof COMMANDS / sizeof *COMMANDS)

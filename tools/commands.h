@@ -39,6 +39,7 @@ int command_executions(struct context *context);
 int command_approvals(struct context *context);
 int command_logs(struct context *context);
 int command_hosts(struct context *context);
+int command_graph(struct context *context);
 int command_replay(struct context *context);
 int command_bench(struct context *context);
 

@@ -53,8 +53,10 @@ static int read_text(int fd, struct buf *text, struct err *err)
     if (size < 0)
         return err_set(err, ERR_IO, "%s", strerror(errno));
     if (text->size > LIMIT_DEFINITION_BYTES)
-        return err_set(err, ERR_TOO_LARGE, "it is larger than a definition may be (%u bytes)",
-                       LIMIT_DEFINITION_BYTES);
+        return err_set(
+            err, ERR_TOO_LARGE,
+            "it is larger than a definition may be (%u bytes): split it into several files",
+            LIMIT_DEFINITION_BYTES);
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #define INDENT_MOST 16 /* of steps: deeper ones stand no further in */
 #define WORDS_WIDTH 60 /* of a message's first words */
 #define NAMES_SHOWN 6  /* tools that one turn calls */
+#define ITEMS_SHOWN 50 /* of one node: where it has more, progress tells tenths of them */
 #define WHY_WIDTH                                                                                  \
     200 /* of a failure's message: an attempt's, a task's and an execution's repeat it */
 
@@ -21,10 +22,17 @@ struct turn {
     value_t *calls;
 };
 
+/* A node with many items. */
+struct crowd {
+    int64_t items, succeeded;
+};
+
 struct lines {
     enum lines_detail detail;
     char *node;
-    map_t *turns; /* task path -> heap struct turn */
+    map_t *turns;              /* task path -> heap struct turn */
+    map_t *crowds;             /* node -> heap struct crowd */
+    const struct crowd *tenth; /* the event just taken stands for so many of these */
 };
 
 lines_t *lines_new(enum lines_detail detail, const char *node)
@@ -33,6 +41,7 @@ lines_t *lines_new(enum lines_detail detail, const char *node)
     self->detail = detail;
     self->node = node ? xstrdup(node) : NULL;
     self->turns = map_new();
+    self->crowds = map_new();
     return self;
 }
 
@@ -53,6 +62,11 @@ void lines_destroy(lines_t **self_p)
     while ((turn = map_next(self->turns, &position, NULL)))
         turn_destroy(turn);
     map_destroy(&self->turns);
+    position = 0;
+    void *crowd;
+    while ((crowd = map_next(self->crowds, &position, NULL)))
+        free(crowd);
+    map_destroy(&self->crowds);
     free(self->node);
     free(self);
     *self_p = NULL;
@@ -93,11 +107,51 @@ static bool went_on(const value_t *event)
            value_get_bool(event, "holds", false);
 }
 
+static void note_list(lines_t *self, const value_t *event)
+{
+    const char *node = value_get_string(event, "task", "");
+    int64_t items = value_get_int(event, "items_count", 0);
+    if (items <= ITEMS_SHOWN)
+        return;
+    struct crowd *crowd = xcalloc(1, sizeof *crowd);
+    crowd->items = items;
+    free(map_put(self->crowds, node, strlen(node), crowd));
+}
+
+/* The node of which it is the success of one of many items; NULL: it is none. */
+static struct crowd *crowd_of(const lines_t *self, const value_t *event)
+{
+    const char *path = value_get_string(event, "task", "");
+    const char *bracket = strchr(path, '[');
+    if (!bracket || strchr(bracket, '/') || value_get(event, "patch") ||
+        strcmp(value_get_string(event, "step_kind", ""), "result") != 0)
+        return NULL;
+    return map_get(self->crowds, path, (size_t)(bracket - path));
+}
+
+/* Whether the event completes another tenth of its many items, or is of none such. */
+static bool take_item(lines_t *self, const value_t *event)
+{
+    struct crowd *crowd = crowd_of(self, event);
+    self->tenth = NULL;
+    if (!crowd)
+        return true;
+    crowd->succeeded++;
+    if (crowd->succeeded * 10 / crowd->items == (crowd->succeeded - 1) * 10 / crowd->items)
+        return false;
+    self->tenth = crowd;
+    return true;
+}
+
 bool lines_take(lines_t *self, const value_t *event)
 {
     const char *kind = value_get_string(event, "kind", "");
     if (strcmp(kind, "step") == 0)
         note_step(self, event);
+    else if (strcmp(kind, "decided") == 0)
+        note_list(self, event);
+    if (self->detail == LINES_PROGRESS && !take_item(self, event))
+        return false;
     if (self->detail == LINES_PROGRESS &&
         (strcmp(kind, "reserved") == 0 || strcmp(kind, "settled") == 0 || went_on(event)))
         return false;
@@ -346,6 +400,15 @@ static void print_step(const lines_t *self, const value_t *event, FILE *stream)
         print_patched(event, stream);
 }
 
+static void print_tenth(const struct crowd *crowd, const char *path, FILE *stream)
+{
+    char node[PATH_WIDTH + 1];
+    snprintf(node, sizeof node, "%.*s", (int)strcspn(path, "["), path);
+    print_path("◦", TONE_PLAIN, node, stream);
+    fprintf(stream, "%lld of %lld items succeeded\n", (long long)crowd->succeeded,
+            (long long)crowd->items);
+}
+
 /* --- delegations and the ledger --------------------------------------------------------------- */
 
 static void print_delegated(const value_t *event, FILE *stream)
@@ -582,6 +645,10 @@ static const struct {
 void lines_print(const lines_t *self, const value_t *event, FILE *stream)
 {
     const char *kind = value_get_string(event, "kind", "?");
+    if (self->tenth) {
+        print_tenth(self->tenth, value_get_string(event, "task", "?"), stream);
+        return;
+    }
     if (strcmp(kind, "step") == 0) {
         print_step(self, event, stream);
         return;

@@ -286,6 +286,22 @@ static void test_what_is_not_known_is_shown_by_its_name(void **state)
     PROGRESS("↳ ? → ?\n", "{'kind': 'delegated'}");
 }
 
+static void test_many_items_are_told_by_tenths(void **state)
+{
+    (void)state;
+    const char *const list = "{'kind': 'decided', 'task': 'm', 'what': 'for', 'items_count': 100}";
+    const char *events[14] = {list};
+    for (size_t i = 1; i <= 10; i++)
+        events[i] = STEP("m[7]", "result") "'output': 1}";
+    LINES(LINES_ALL, "  ✔ m[7]               succeeded in 1.5 s  inst_1\n", list,
+          STEP("m[7]", "result") "'output': 1}");
+    PROGRESS("", list, STEP("m[7]", "result") "'output': 1}");
+    assert_line("◦ m                    10 of 100 items succeeded\n", LINES_PROGRESS, NULL, events);
+    PROGRESS("  ✔ m[7]               succeeded in 1.5 s  inst_1\n",
+             "{'kind': 'decided', 'task': 'm', 'what': 'for', 'items_count': 10}",
+             STEP("m[7]", "result") "'output': 1}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_waits_tell_for_whom),
         cmocka_unit_test(test_items_stand_below_their_node),
         cmocka_unit_test(test_what_is_not_known_is_shown_by_its_name),
+        cmocka_unit_test(test_many_items_are_told_by_tenths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

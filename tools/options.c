@@ -38,6 +38,7 @@ enum long_only {
     FLAG_EDIT,
     FLAG_PAYLOAD,
     FLAG_FROM,
+    FLAG_FORMAT,
 };
 
 static const struct option FLAGS[] = {
@@ -74,6 +75,7 @@ static const struct option FLAGS[] = {
     {"edit", required_argument, NULL, FLAG_EDIT},
     {"payload", required_argument, NULL, FLAG_PAYLOAD},
     {"from", required_argument, NULL, FLAG_FROM},
+    {"format", required_argument, NULL, FLAG_FORMAT},
     {NULL, 0, NULL, 0},
 };
 
@@ -112,7 +114,8 @@ const char *option_bit_name(uint32_t bits)
                                         "--no-input",
                                         "--note/--edit",
                                         "--payload",
-                                        "--from"};
+                                        "--from",
+                                        "--format"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (bits & (1u << i))
             return names[i];
@@ -218,6 +221,7 @@ static int take(struct options *self, int flag, struct err *err)
     case FLAG_NOTE: return take_text(self, OPTION_DECISION, &self->note);
     case FLAG_EDIT: return take_text(self, OPTION_DECISION, &self->edit);
     case FLAG_PAYLOAD: return take_text(self, OPTION_PAYLOAD, &self->payload);
+    case FLAG_FORMAT: return take_text(self, OPTION_FORMAT, &self->format);
     case FLAG_FROM: return take_text(self, OPTION_FROM, &self->from);
     case FLAG_KEY: return take_text(self, OPTION_KEY, &self->key);
     case FLAG_PIN: return take_text(self, OPTION_BENCH, &self->pin);

@@ -46,12 +46,13 @@ enum option_bit {
     OPTION_DECISION = 1 << 14, /* --note TEXT, --edit JSON */
     OPTION_PAYLOAD = 1 << 15, /* --payload JSON */
     OPTION_FROM = 1 << 16,    /* --from NODE */
+    OPTION_FORMAT = 1 << 17,  /* --format NAME */
 };
 
 struct options {
     bool json, quiet, help, version, detach, follow, tree, dry_run, no_input;
     const char *broker, *dir, *apply, *agents, *input_file, *node, *status, *workflow, *agent,
-        *cursor, *why, *key, *pin, *note, *edit, *payload, *from;
+        *cursor, *why, *key, *pin, *note, *edit, *payload, *from, *format;
     int64_t timeout_us; /* 0: not given */
     int64_t at, limit, in_flight, count, seconds, outstanding; /* -1: not given */
     const char **inputs; /* key=value */

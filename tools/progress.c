@@ -34,6 +34,7 @@ struct follower {
     enum lines_detail detail;
     map_t *asked;   /* task path -> heap name of the approval that waits for a person */
     map_t *running; /* task path -> heap int64_t: when it started, monotonic */
+    map_t *askers;  /* task path -> itself: it has delegated */
 };
 
 /* --- the live line ---------------------------------------------------------------------------- */
@@ -101,9 +102,21 @@ static void forget_below(map_t *map, const char *path)
     }
 }
 
-/* With a task ends everything that it has delegated, and with a node its items. */
+static void note_asker(struct follower *self, const char *path)
+{
+    (void)map_put(self->askers, path, strlen(path), self);
+}
+
+/* With a task ends everything that it has delegated, and with a node its items. Below an item that
+ * delegated nothing there is nothing to look for, among what may be many. */
 static void note_ended(struct follower *self, const char *path)
 {
+    bool is_item = strchr(path, '[') && !strchr(path, '/');
+    if (is_item && !map_get(self->askers, path, strlen(path))) {
+        free(map_remove(self->running, path, strlen(path)));
+        free(map_remove(self->asked, path, strlen(path)));
+        return;
+    }
     forget_below(self->running, path);
     forget_below(self->asked, path);
 }
@@ -143,9 +156,10 @@ static void note_event(struct follower *self, const value_t *item)
     /* What has ended may go on, by a retry. */
     self->ended = (self->ended && strcmp(kind, "reopened") != 0) || strcmp(kind, "ended") == 0;
     note_wait(self, kind, item);
-    if (strcmp(kind, "delegated") == 0)
+    if (strcmp(kind, "delegated") == 0) {
+        note_asker(self, path);
         note_running(self, value_get_string(item, "child", ""), true);
-    else if (strcmp(kind, "lost") == 0)
+    } else if (strcmp(kind, "lost") == 0)
         note_running(self, path, false);
     else if (strcmp(kind, "step") == 0 && strcmp(step, "turn") == 0)
         note_running(self, path, true);
@@ -190,9 +204,10 @@ static bool note_hint(struct follower *self, const value_t *event)
         note_running(self, path, true);
         return false;
     }
-    if (strcmp(type, "delegation.started") == 0)
+    if (strcmp(type, "delegation.started") == 0) {
+        note_asker(self, path);
         note_running(self, value_get_string(event, "child", "?"), true);
-    else if (strcmp(type, "delegation.finished") == 0)
+    } else if (strcmp(type, "delegation.finished") == 0)
         note_ended(self, path);
     return true;
 }
@@ -305,6 +320,7 @@ int follow_execution(struct context *context, const char *id, int64_t after,
                             .detail = detail,
                             .asked = map_new(),
                             .running = map_new(),
+                            .askers = map_new(),
                             .live = isatty(STDERR_FILENO) && !context->options->quiet};
     self.client = context_client(context, &status);
     if (self.client) {
@@ -315,6 +331,7 @@ int follow_execution(struct context *context, const char *id, int64_t after,
     }
     note_ended(&self, "");
     map_destroy(&self.running);
+    map_destroy(&self.askers);
     map_destroy(&self.asked);
     lines_destroy(&self.lines);
     return status;

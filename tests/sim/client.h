@@ -10,4 +10,9 @@ struct clients *clients_new(struct world *world);
 void clients_destroy(struct clients **self_p);
 bool clients_done(const struct world *world); /* all was asked and answered */
 
+/* person.c: somebody who decides, signals, pauses and resumes while faults last, as the plan says,
+ * often twice or too late, and gives all that waits its answer when they are over. */
+struct person *person_new(struct world *world);
+void person_destroy(struct person **self_p);
+
 #endif

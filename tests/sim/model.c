@@ -22,8 +22,7 @@ uint32_t model_find(const struct model *self, const char *path)
 const struct plan_node *model_rules(const struct model *self, const struct model_node *node)
 {
     static const struct plan_node delegation = {.on_error = DAG_CONTINUE, .retry = {.attempts = 1}};
-    size_t index = (size_t)(node - self->nodes);
-    return node->depth > 0 ? &delegation : &self->workflow->nodes[index];
+    return node->depth > 0 ? &delegation : &self->workflow->nodes[node->root];
 }
 
 struct model_node *model_add(struct model *self, const char *path, uint32_t agent)
@@ -33,7 +32,8 @@ struct model_node *model_add(struct model *self, const char *path, uint32_t agen
         self->nodes = xrealloc(self->nodes, self->capacity * sizeof *self->nodes);
     }
     struct model_node *node = &self->nodes[self->count++];
-    *node = (struct model_node){.agent = agent, .parent = NO_TASK, .root = self->count - 1};
+    *node = (struct model_node){
+        .agent = agent, .parent = NO_TASK, .owner = NO_TASK, .root = self->count - 1};
     (void)snprintf(node->path, sizeof node->path, "%s", path);
     return node;
 }
@@ -43,62 +43,26 @@ void model_release(struct model *self)
     for (uint32_t i = 0; i < self->count; i++) {
         free(self->nodes[i].steps);
         free(self->nodes[i].calls);
+        buf_release(&self->nodes[i].output);
     }
     free(self->nodes);
-}
-
-/* --- readiness -------------------------------------------------------------------------------- */
-
-static bool edge_taken(const struct model *self, uint32_t source)
-{
-    enum model_status status = self->nodes[source].status;
-    return status == MODEL_SUCCEEDED ||
-           (status == MODEL_FAILED && self->workflow->nodes[source].on_error == DAG_CONTINUE);
-}
-
-static enum model_status judge(const struct model *self, const struct plan_node *node)
-{
-    uint32_t taken = 0, ended = 0;
-    for (uint32_t i = 0; i < node->sources_count; i++) {
-        ended += model_node_ended(&self->nodes[node->sources[i]]);
-        taken += edge_taken(self, node->sources[i]);
-    }
-    if (node->sources_count == 0)
-        return MODEL_ACTIVE;
-    bool all = ended == node->sources_count;
-    switch (node->join) {
-    case DAG_JOIN_ALL:
-        if (taken < ended)
-            return MODEL_SKIPPED;
-        return all ? MODEL_ACTIVE : MODEL_PENDING;
-    case DAG_JOIN_ANY:
-        if (taken > 0)
-            return MODEL_ACTIVE;
-        return all ? MODEL_SKIPPED : MODEL_PENDING;
-    case DAG_JOIN_DONE: return all ? MODEL_ACTIVE : MODEL_PENDING;
-    }
-    return MODEL_PENDING;
-}
-
-/* Sources stand before their targets in every workflow of a plan, so one walk is enough. */
-static void settle(struct model *self)
-{
-    for (uint32_t i = 0; i < self->workflow->nodes_count; i++) {
-        struct model_node *node = &self->nodes[i];
-        if (node->status != MODEL_PENDING)
-            continue;
-        node->status = self->workflow->nodes[i].disabled ? MODEL_SKIPPED
-                                                         : judge(self, &self->workflow->nodes[i]);
-        if (node->status == MODEL_ACTIVE)
-            node->attempt = node->first_attempt = 1;
-    }
+    free(self->kept);
 }
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
+void model_begin_node(struct model_node *node)
+{
+    node->gate = MODEL_GATE_NONE;
+    node->status = MODEL_ACTIVE;
+    node->first_attempt = ++node->attempt;
+}
+
 void model_end_node(struct model *self, uint32_t index, enum model_status status)
 {
+    self->nodes[index].gate = MODEL_GATE_NONE;
     self->nodes[index].status = status;
+    self->nodes[index].ended_sequence = self->sequence;
     self->nodes[index].ended_us = self->time_us;
     model_attempt_over(self, index, NULL);
 }
@@ -110,9 +74,10 @@ static void cancel_all(struct model *self)
             model_end_node(self, i, MODEL_CANCELLED);
 }
 
+/* Items before their nodes: those that have not begun are skipped, too. */
 static void stop_tasks(struct model *self)
 {
-    for (uint32_t i = 0; i < self->count; i++) {
+    for (uint32_t i = self->count; i-- > 0;) {
         const struct model_node *node = &self->nodes[i];
         if (model_node_ended(node) || self->workflow->nodes[node->root].join == DAG_JOIN_DONE)
             continue;
@@ -150,7 +115,7 @@ static const char *apply_failure(struct model *self, uint32_t index, const struc
     model_attempt_over(self, index, step->turn > 0 ? &step->usage : NULL);
     if (step->retry_at_us == 0) {
         model_end_node(self, index, MODEL_FAILED);
-        model_tell_parent(self, index);
+        model_tell_owner(self, index);
         return NULL;
     }
     if (step->failure.permanent || used) {
@@ -166,6 +131,25 @@ static const char *apply_failure(struct model *self, uint32_t index, const struc
     return NULL;
 }
 
+static void keep_output(struct model_node *node, const struct event_step *step)
+{
+    buf_clear(&node->output);
+    buf_append_bytes(&node->output, step->output.inline_bytes);
+}
+
+/* The outputs of its items are that of the node. */
+static const char *apply_gathered(struct model *self, uint32_t index, const struct event_step *step)
+{
+    struct model_node *node = &self->nodes[index];
+    const char *wrong = model_gathered(self, index, step);
+    if (wrong)
+        return wrong;
+    node->results++;
+    keep_output(node, step);
+    model_end_node(self, index, MODEL_SUCCEEDED);
+    return NULL;
+}
+
 static const char *apply_result(struct model *self, uint32_t index, const struct event_step *step)
 {
     struct model_node *node = &self->nodes[index];
@@ -174,8 +158,9 @@ static const char *apply_result(struct model *self, uint32_t index, const struct
         return "a result of a model that has not given its last answer";
     model_void_runs(node, step->run);
     node->results++;
+    keep_output(node, step);
     model_end_node(self, index, MODEL_SUCCEEDED);
-    model_tell_parent(self, index);
+    model_tell_owner(self, index);
     return NULL;
 }
 
@@ -186,10 +171,10 @@ static const char *apply_step(struct model *self, const struct event_step *step,
     if (index == NO_TASK)
         return "a step of a task that does not exist";
     struct model_node *node = &self->nodes[index];
-    bool own = !*step->instance;
+    bool own = !*step->instance, gathers = own && node->gate == MODEL_GATE_GATHER;
     if (node->results > 0)
         return "a step after the recorded result";
-    if (node->status != MODEL_ACTIVE &&
+    if (node->status != MODEL_ACTIVE && !gathers &&
         (node->status != MODEL_WAITING || !own || step->kind != STEP_FAILURE))
         return "a step of a task that is not under way";
     if (step->number != node->step + 1)
@@ -200,7 +185,12 @@ static const char *apply_step(struct model *self, const struct event_step *step,
         return "a step from a run that is void";
     if (!own && (!node->given || run_compare(step->run, node->given_run) != 0))
         return "a step from another run than the current one";
+    const char *wrong = own && !gathers ? model_own_step(self, index, step) : NULL;
+    if (wrong)
+        return wrong;
     note_step(node, step);
+    if (gathers)
+        return apply_gathered(self, index, step);
     switch (step->kind) {
     case STEP_TURN: return model_turn(self, index, step, ret_invariant);
     case STEP_TOOL_RESULT: return model_tool_result(self, index, step, ret_invariant);
@@ -230,6 +220,7 @@ static const char *apply_lost(struct model *self, const struct event_lost *lost,
 static void begin(struct model *self, const struct event_started *started)
 {
     self->status = EXECUTION_RUNNING;
+    self->seed = started->seed;
     self->deadline_us = started->deadline_us;
     for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
         (void)model_add(self, self->workflow->nodes[i].id, self->workflow->nodes[i].agent);
@@ -276,6 +267,13 @@ static const char *apply_kind(struct model *self, const struct event *event, int
             stop_tasks(self);
         }
         return NULL;
+    case EVENT_DECIDED: return model_decided(self, &event->decided, ret_invariant);
+    case EVENT_WAITING:
+    case EVENT_DECISION:
+    case EVENT_TIMER:
+    case EVENT_SIGNAL:
+    case EVENT_PAUSED:
+    case EVENT_RESUMED: return model_wait_event(self, event, ret_invariant);
     case EVENT_ENDED: return apply_ended(self, &event->ended, ret_invariant);
     default: break;
     }
@@ -299,6 +297,6 @@ const char *model_apply(struct model *self, const struct event *event, int *ret_
     self->time_us = event->time_us;
     const char *wrong = apply_kind(self, event, ret_invariant);
     if (!wrong && !execution_status_terminal(self->status))
-        settle(self);
+        model_settle(self);
     return wrong;
 }

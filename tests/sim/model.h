@@ -12,7 +12,7 @@
 enum model_status {
     MODEL_PENDING,
     MODEL_ACTIVE,  /* may be given out */
-    MODEL_WAITING, /* for delegations */
+    MODEL_WAITING, /* for delegations or items */
     MODEL_SUCCEEDED,
     MODEL_FAILED,
     MODEL_SKIPPED,
@@ -34,6 +34,21 @@ struct model_call {
     uint32_t effect_attempt; /* from outside the journal: of the effect that ran last; 0: none */
 };
 
+/* What has to be told before a task may run, or its items' outputs are its own. */
+enum model_gate { MODEL_GATE_NONE, MODEL_GATE_IF, MODEL_GATE_FOR, MODEL_GATE_GATHER };
+enum model_told { MODEL_UNTOLD, MODEL_HOLDS, MODEL_HOLDS_NOT };
+
+enum model_wait_end {
+    MODEL_WAIT_OPEN,
+    MODEL_WAIT_DECIDED,
+    MODEL_WAIT_SIGNALLED,
+    MODEL_WAIT_DUE,
+};
+struct model_signal {
+    const char *name;
+    int64_t payload;
+};
+
 /* A task of the workflow, or below one. */
 struct model_node {
     char path[PATH_BYTES];
@@ -46,6 +61,21 @@ struct model_node {
     struct run *steps; /* by number: whose it was */
     uint32_t steps_capacity;
     int64_t ended_us; /* the journal's time */
+    uint64_t ended_sequence;
+    struct buf output; /* of one that succeeded */
+    enum model_gate gate;
+    uint64_t gate_sequence; /* of the event that let its join hold */
+    enum model_told edges[NODES_MOST]; /* conditions of its sources' edges */
+    /* of what waits for somebody outside, the last time */
+    uint32_t wait_attempt; /* 0: it has not yet */
+    enum model_wait_end wait_end;
+    uint64_t wait_sequence;
+    int64_t due_us;
+    bool approved;
+    int64_t payload;
+    bool is_item;
+    uint32_t item;  /* its place in the list */
+    uint32_t owner; /* its parent, or the node whose item it is; NO_TASK: none */
     /* of a delegation */
     uint32_t parent, root, depth; /* NO_TASK, itself, 0: a node's own */
     uint32_t by_attempt, by_turn, by_call;
@@ -81,7 +111,12 @@ struct model {
     enum execution_status status;
     uint64_t sequence;
     int64_t time_us, deadline_us;
-    bool stop;
+    uint64_t seed;
+    bool stop, paused;
+    uint64_t paused_sequence; /* of the last event that paused it, or ended that */
+    uint32_t pauses, signals;
+    struct model_signal *kept; /* that nobody has waited for yet */
+    uint32_t kept_count;
     struct model_node *nodes; /* of the workflow first; moves when one is added */
     uint32_t count, capacity;
     struct model_sum used, reserved;
@@ -97,14 +132,30 @@ bool model_node_ended(const struct model_node *node);
 /* Of the node's own, or those that all delegations follow. */
 const struct plan_node *model_rules(const struct model *self, const struct model_node *node);
 
+/* The item itself, of a list of numbers; false: it is something else. */
+bool model_item_number(const struct model *self, const struct model_node *item, int64_t *ret_number);
+
 /* When what waits for this task has no time any more; INT64_MAX: never. */
 int64_t model_deadline(const struct model *self, const struct model_node *node);
 
 struct model_sum model_sum_of(const struct usage *usage);
 bool model_sum_equal(const struct model_sum *sum, const struct usage *usage);
 
-/* --- between model.c and model_talk.c --- */
+/* Somebody outside may still end its wait. */
+bool model_wait_open(const struct model_node *node);
 
+/* --- between model.c, model_gates.c, model_talk.c and model_waits.c --- */
+
+void model_begin_node(struct model_node *node); /* its first attempt is due */
+void model_settle(struct model *self); /* what follows from joins */
+const char *model_wait_event(struct model *self, const struct event *event, int *ret_invariant);
+/* What is wrong with a step that the coordinator made by itself; NULL: nothing. */
+const char *model_own_step(const struct model *self, uint32_t index, const struct event_step *step);
+const char *model_decided(struct model *self, const struct event_decided *decided,
+                          int *ret_invariant);
+void model_item_ended(struct model *self, uint32_t index);
+/* What is wrong with the step by which a node with items ends; NULL: nothing. */
+const char *model_gathered(struct model *self, uint32_t index, const struct event_step *step);
 struct model_node *model_add(struct model *self, const char *path, uint32_t agent);
 void model_void_runs(struct model_node *node, struct run run);
 void model_end_node(struct model *self, uint32_t index, enum model_status status);
@@ -115,6 +166,7 @@ const char *model_tool_result(struct model *self, uint32_t index, const struct e
 /* usage NULL: what its reservation was for counts as used. */
 void model_attempt_over(struct model *self, uint32_t index, const struct usage *usage);
 const char *model_call_event(struct model *self, const struct event *event, int *ret_invariant);
-void model_tell_parent(struct model *self, uint32_t child);
+/* A task ended by itself: who waits for it is told. */
+void model_tell_owner(struct model *self, uint32_t index);
 
 #endif

@@ -57,7 +57,7 @@ static void take(struct model_sum *sum, struct model_sum less)
 static void spend(struct model *self, uint32_t index, struct model_sum sum)
 {
     add(&self->nodes[index].used, sum);
-    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
+    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].owner)
         add(&self->nodes[at].used_below, sum);
     add(&self->used, sum);
 }
@@ -74,7 +74,7 @@ static void reserve(struct model *self, uint32_t index, uint32_t turn, struct mo
     node->reserved = sum;
     node->reserved_most.tokens = greater(sum.tokens, node->reserved_most.tokens);
     node->reserved_most.cost = greater(sum.cost, node->reserved_most.cost);
-    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
+    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].owner)
         add(&self->nodes[at].reserved_below, sum);
     add(&self->reserved, sum);
 }
@@ -82,7 +82,7 @@ static void reserve(struct model *self, uint32_t index, uint32_t turn, struct mo
 static void unreserve(struct model *self, uint32_t index)
 {
     const struct model_sum sum = self->nodes[index].reserved;
-    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent)
+    for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].owner)
         take(&self->nodes[at].reserved_below, sum);
     take(&self->reserved, sum);
     self->nodes[index].reserved_turn = 0;
@@ -149,6 +149,8 @@ static const char *apply_reserved(struct model *self, const struct event_reserve
         return "a reservation for an agent without a model";
     if (node->reserved_turn > 0 || reserved->turn != node->turn + 1 || !may_ask(node))
         return "a reservation for a turn that is not next";
+    if (self->paused && node->reserved_most.tokens == 0)
+        return "a turn that begins while the execution is paused";
     *ret_invariant = 6;
     if (reserved->turn > most)
         return "more turns than the limit";
@@ -186,7 +188,7 @@ void model_attempt_over(struct model *self, uint32_t index, const struct usage *
     node->until_us = 0;
     node->ours = node->corrected = false;
     for (uint32_t i = index + 1; i < self->count; i++)
-        if (self->nodes[i].parent == index && !model_node_ended(&self->nodes[i]))
+        if (self->nodes[i].owner == index && !model_node_ended(&self->nodes[i]))
             model_end_node(self, i, MODEL_CANCELLED);
 }
 
@@ -392,7 +394,7 @@ static const char *apply_delegated(struct model *self, const struct event_delega
     struct model_node *child = model_add(self, path, agent);
     child->status = MODEL_ACTIVE;
     child->attempt = child->first_attempt = 1;
-    child->parent = index;
+    child->parent = child->owner = index;
     child->root = root;
     child->depth = depth;
     child->by_attempt = delegated->by.attempt;
@@ -442,7 +444,7 @@ static const char *apply_answered(struct model *self, const struct call_place *b
 }
 
 /* The end of a delegation is the result of a call, if its parent still waits for it. */
-void model_tell_parent(struct model *self, uint32_t index)
+static void tell_parent(struct model *self, uint32_t index)
 {
     const struct model_node *child = &self->nodes[index];
     struct model_node *parent = child->parent == NO_TASK ? NULL : &self->nodes[child->parent];
@@ -453,11 +455,21 @@ void model_tell_parent(struct model *self, uint32_t index)
     if (child->hand_off && child->status == MODEL_SUCCEEDED) {
         uint32_t place = child->parent;
         parent->results++;
+        buf_clear(&parent->output);
+        buf_append_bytes(&parent->output, buf_bytes(&child->output));
         model_end_node(self, place, MODEL_SUCCEEDED);
-        model_tell_parent(self, place);
+        model_tell_owner(self, place);
     } else if (parent->status == MODEL_WAITING && all_done(parent)) {
         parent->status = MODEL_ACTIVE;
     }
+}
+
+void model_tell_owner(struct model *self, uint32_t index)
+{
+    if (self->nodes[index].is_item)
+        model_item_ended(self, index);
+    else
+        tell_parent(self, index);
 }
 
 const char *model_call_event(struct model *self, const struct event *event, int *ret_invariant)

@@ -156,6 +156,18 @@ static bool same_talk(const struct task_view *view, const struct model_node *nod
            model_sum_equal(&node->used_below, &view->subtree);
 }
 
+static void compare_status(struct world *world, const struct model *model)
+{
+    struct execution_view view;
+    if (engine_execution(world->observer->twin, model->execution, &view))
+        return;
+    bool paused = view.status == EXECUTION_PAUSED;
+    if (paused != (model->status == EXECUTION_RUNNING && model->paused))
+        world_fail(world, 3, "%s is %s in the fold, but %spaused by the rules",
+                   sim_uuid(model->execution), execution_status_name(view.status),
+                   model->paused ? "" : "not ");
+}
+
 static void compare_sums(struct world *world, const struct model *model)
 {
     struct execution_view view;
@@ -189,6 +201,7 @@ static void compare(struct world *world, const struct model *model)
                        sim_uuid(model->execution), node->path);
     }
     compare_sums(world, model);
+    compare_status(world, model);
 }
 
 static void check_end(struct world *world, const struct model *model)
@@ -293,6 +306,10 @@ static const char *objection(const struct model *model, const struct model_node 
         return "the disk does not hold the reason yet";
     if (node->status == MODEL_PENDING)
         return "its join is not satisfied";
+    if (model->paused && sequence >= model->paused_sequence)
+        return "the execution is paused";
+    if (node->depth == 0 && model->workflow->nodes[node->root].kind != DAG_AGENT)
+        return "no agent does it";
     if (dispatch->attempt > node->attempt || dispatch->journaled_step > node->step)
         return "the disk does not know of its attempt or steps yet";
     if (node->given && (run_compare(run, node->given_run) <= 0 ||
@@ -312,6 +329,20 @@ static const char *objection(const struct model *model, const struct model_node 
     return talk_objection(model, node, dispatch);
 }
 
+static void check_item(struct world *world, const struct model *model,
+                       const struct model_node *node, const struct wire_dispatch *dispatch)
+{
+    value_t *value = NULL;
+    int64_t number;
+    if (!node->is_item || value_from_msgpack(dispatch->message.inline_bytes, &value, NULL))
+        return;
+    if (value_get_int(value, "index", -1) != node->item ||
+        (model_item_number(model, node, &number) && value_get_int(value, "item", -1) != number))
+        world_fail(world, 3, "%s of %s is given out with another item", node->path,
+                   sim_uuid(model->execution));
+    value_destroy(&value);
+}
+
 void observer_dispatched(struct world *world, const char *address,
                          const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped)
 {
@@ -329,6 +360,7 @@ void observer_dispatched(struct world *world, const char *address,
     if (why)
         world_fail(world, node->results ? 4 : 3, "%s %s is given to %s, but %s",
                    sim_uuid(model->execution), dispatch->path, address, why);
+    check_item(world, model, node, dispatch);
     node->given = true;
     node->given_run = observer_run(dispatch->run);
     node->given_to = fleet_find(world, address);
@@ -403,6 +435,24 @@ void observer_cancel_answered(struct world *world, struct uuid execution)
                    sim_uuid(execution));
 }
 
+void observer_wish_answered(struct world *world, const struct shell_wish *wish)
+{
+    struct model *model = observer_find(world, wish->execution);
+    const struct model_node *node =
+        wish->kind == WISH_DECISION ? observer_find_node(model, wish->path) : NULL;
+    bool held = model && (wish->kind != WISH_PAUSE || model->pauses > 0) &&
+                (wish->kind != WISH_SIGNAL || model->signals > 0);
+    if (wish->kind == WISH_DECISION)
+        held = node && (node->wait_attempt > wish->attempt ||
+                        (node->wait_attempt == wish->attempt &&
+                         node->wait_end == MODEL_WAIT_DECIDED && node->approved == wish->yes));
+    if (!held)
+        world_fail(world, 5,
+                   "what a person wished of %s %s was answered, but the disk does not "
+                   "hold it",
+                   sim_uuid(wish->execution), wish->path);
+}
+
 /* --- questions -------------------------------------------------------------------------------- */
 
 bool observer_any_given(struct world *world, size_t other_than, struct sim_task *ret_what,
@@ -452,6 +502,42 @@ bool observer_any_open(struct world *world, struct uuid *ret_execution)
         if (!observer_runs(self->models[i]) || !prng_chance(&world->prng, 500))
             continue;
         *ret_execution = self->models[i]->execution;
+        return true;
+    }
+    return false;
+}
+
+bool observer_next_wait(const struct world *world, struct sim_place *place,
+                        struct sim_wait *ret_wait)
+{
+    const struct observer *self = world->observer;
+    for (; place->model < self->count; place->model++, place->node = 0) {
+        const struct model *model = self->models[place->model];
+        while (observer_runs(model) && place->node < model->count) {
+            const struct model_node *node = &model->nodes[place->node++];
+            if (!model_wait_open(node))
+                continue;
+            const struct plan_node *plan = &model->workflow->nodes[node->root];
+            *ret_wait = (struct sim_wait){.execution = model->execution,
+                                          .attempt = node->attempt,
+                                          .kind = plan->kind,
+                                          .signal = plan->signal};
+            memcpy(ret_wait->path, node->path, PATH_BYTES);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool observer_next_paused(const struct world *world, struct sim_place *place,
+                          struct uuid *ret_execution)
+{
+    const struct observer *self = world->observer;
+    while (place->model < self->count) {
+        const struct model *model = self->models[place->model++];
+        if (!observer_runs(model) || !model->paused)
+            continue;
+        *ret_execution = model->execution;
         return true;
     }
     return false;

@@ -61,6 +61,9 @@ void observer_call_replied(struct world *world, const char *to,
 /* The coordinator lets one of these out: a grant, a leave to ask for a turn, a forget, a drop. */
 void observer_told(struct world *world, const char *address, const struct wire_item *item);
 
+/* A person was told that this was done. */
+struct shell_wish;
+void observer_wish_answered(struct world *world, const struct shell_wish *wish);
 /* Clients were told that this was started, or that its cancel was taken. */
 void observer_start_answered(struct world *world, struct uuid execution);
 void observer_cancel_answered(struct world *world, struct uuid execution);
@@ -74,6 +77,23 @@ bool observer_last_turn(struct world *world, const struct sim_task *what, uint32
                         uint32_t *ret_calls);
 /* An execution that is under way as far as the disk knows; false: none. */
 bool observer_any_open(struct world *world, struct uuid *ret_execution);
+
+/* What waits, as far as the disk knows, from a zeroed place on; false at the end. */
+struct sim_place {
+    size_t model;
+    uint32_t node;
+};
+struct sim_wait {
+    struct uuid execution;
+    char path[PATH_BYTES];
+    uint32_t attempt;
+    enum dag_kind kind;
+    const char *signal;
+};
+bool observer_next_wait(const struct world *world, struct sim_place *place,
+                        struct sim_wait *ret_wait);
+bool observer_next_paused(const struct world *world, struct sim_place *place,
+                          struct uuid *ret_execution);
 
 bool observer_satisfied(struct world *world); /* all has ended, a while ago */
 void observer_end(struct world *world);       /* what must hold then */

@@ -64,6 +64,11 @@ static const char *path_of(const struct event *event)
     case EVENT_REFUSED: return event->refused.by.path;
     case EVENT_ANSWERED: return event->answered.by.path;
     case EVENT_PATCHED: return event->patched.by.path;
+    case EVENT_DECIDED: return event->decided.path;
+    case EVENT_WAITING: return event->waiting.path;
+    case EVENT_DECISION: return event->decision.path;
+    case EVENT_TIMER: return event->timer.path;
+    case EVENT_SIGNAL: return event->signal.name;
     default: return "";
     }
 }
@@ -92,6 +97,16 @@ static void trace_event(const struct world *world, const struct event *event)
                        event->delegated.by.call, event->delegated.child,
                        event->delegated.agent.name,
                        event->delegated.hand_off ? ", handed off" : "");
+    else if (event->kind == EVENT_DECIDED)
+        (void)snprintf(text, sizeof text, "%s%s: %s, %u items",
+                       event->decided.what == DECIDED_FOR  ? "for"
+                       : event->decided.what == DECIDED_IF ? "if"
+                                                           : "if after ",
+                       event->decided.source,
+                       event->decided.failure.code ? "fails"
+                       : event->decided.holds      ? "true"
+                                                   : "false",
+                       event->decided.items_count);
     else if (event->kind == EVENT_REFUSED)
         what = event->refused.failure.code;
     TRACE(world, "disk: %s %llu %s %s %s%s", sim_uuid(event->execution),
@@ -107,6 +122,12 @@ void observer_note_event(struct world *world, const struct event *event)
     counts->retries += event->kind == EVENT_STEP && event->step.retry_at_us > 0;
     counts->turns += event->kind == EVENT_STEP && event->step.kind == STEP_TURN;
     counts->delegations += event->kind == EVENT_DELEGATED;
+    counts->expressions += event->kind == EVENT_DECIDED;
+    counts->waits += event->kind == EVENT_WAITING;
+    counts->decisions += event->kind == EVENT_DECISION;
+    counts->signals += event->kind == EVENT_SIGNAL;
+    counts->human_pauses += event->kind == EVENT_PAUSED;
+    counts->items += event->kind == EVENT_DECIDED ? event->decided.items_count : 0;
     counts->refusals += event->kind == EVENT_REFUSED;
     trace_event(world, event);
 }

@@ -109,9 +109,13 @@ static value_t *draw_message(const struct plan_workflow *workflow, const struct 
     value_set_string(message, "k", node->cannot_read ? "{{input.lacks}}" : "{{input.k}}");
     if (prng_chance(prng, 100))
         value_set_string(message, "all", "{{input}}");
+    if (node->items.reads != READS_NOTHING) {
+        value_set_string(message, "item", "{{item}}");
+        value_set_string(message, "index", "{{index}}");
+    }
     for (uint32_t i = 0; node->join == DAG_JOIN_ALL && i < node->sources_count; i++) {
         const struct plan_node *source = &workflow->nodes[node->sources[i]];
-        if (source->on_error == DAG_CONTINUE)
+        if (source->on_error == DAG_CONTINUE || !plan_gives_n(source))
             continue;
         (void)snprintf(text, sizeof text, "{{%s.n}}", source->id);
         value_set_string(message, source->id, text);
@@ -122,20 +126,30 @@ static value_t *draw_message(const struct plan_workflow *workflow, const struct 
 static void compile(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng)
 {
     struct dag_node_spec specs[NODES_MOST] = {{0}};
-    value_t *messages[NODES_MOST];
-    const char *after[NODES_MOST][NODES_MOST];
+    value_t *messages[NODES_MOST], *expired = value_string(EXPIRED);
+    const char *after[NODES_MOST][NODES_MOST], *after_ifs[NODES_MOST][NODES_MOST];
     struct err err;
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         const struct plan_node *node = &workflow->nodes[i];
         messages[i] = draw_message(workflow, node, prng);
-        for (uint32_t s = 0; s < node->sources_count; s++)
+        for (uint32_t s = 0; s < node->sources_count; s++) {
             after[i][s] = workflow->nodes[node->sources[s]].id;
+            after_ifs[i][s] = plan_text(&node->edge_ifs[s]);
+        }
         specs[i] = (struct dag_node_spec){
             .id = node->id,
-            .agent = plan->agents[node->agent].name,
+            .kind = node->kind,
+            .agent = node->kind == DAG_AGENT ? plan->agents[node->agent].name : NULL,
             .message = messages[i],
+            .wait_us = node->wait_us,
+            .signal = node->signal,
+            .on_expiry = node->on_expiry ? expired : NULL,
             .after = after[i],
+            .after_ifs = after_ifs[i],
             .after_count = node->sources_count,
+            .condition = plan_text(&node->condition),
+            .items = plan_text(&node->items),
+            .items_parallel = node->items_parallel,
             .join = node->join,
             .retry = node->retry,
             .timeout_us = node->timeout_us,
@@ -160,6 +174,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
         check_failed(__FILE__, __LINE__, __func__, err.what);
     for (uint32_t i = 0; i < workflow->nodes_count; i++)
         value_destroy(&messages[i]);
+    value_destroy(&expired);
 }
 
 static void draw_workflows(struct plan *plan, struct prng *prng)
@@ -175,6 +190,7 @@ static void draw_workflows(struct plan *plan, struct prng *prng)
         for (uint32_t n = 0; n < workflow->nodes_count; n++)
             draw_node(plan, &workflow->nodes[n], n, prng);
         draw_edges(workflow, prng);
+        plan_draw_rules(plan, workflow, prng);
         workflow->parallel = prng_chance(prng, 400) ? (uint32_t)prng_between(prng, 1, 3) : 0;
         workflow->time_us = prng_chance(prng, 250) ? prng_between(prng, 1, 40) * SECOND : 0;
         workflow->output = prng_chance(prng, 100) ? "n0.n" : NULL;
@@ -206,6 +222,7 @@ static void draw_faults(struct plan *plan, struct prng *prng)
     plan->fail_permille = maybe(prng, 600);
     plan->hang_permille = maybe(prng, prng_chance(prng, 700) ? 50 : 400);
     plan->cancel_permille = maybe(prng, 500);
+    plan->pause_permille = maybe(prng, 600);
     plan->crash_coordinator = maybe(prng, 10);
     plan->crash_instance = maybe(prng, 10);
     plan->pause_instance = maybe(prng, 10);
@@ -235,6 +252,7 @@ struct plan *plan_new(struct prng *prng)
     if (prng_chance(prng, 500))
         plan_draw_models(plan, prng);
     draw_instances(plan, prng);
+    plan->people = prng_chance(prng, 500);
     draw_workflows(plan, prng);
     draw_faults(plan, prng);
     plan->executions =

@@ -20,6 +20,8 @@
 #define TOOLS_MOST      2
 #define ID_BYTES        16
 #define PATH_BYTES      80
+#define EXPRESSION_BYTES 64
+#define EXPIRED "expired"
 
 enum agent_kind { KIND_COMMAND, KIND_ECHO, KIND_SLEEP, KIND_MODEL };
 
@@ -44,16 +46,37 @@ struct plan_agent {
     struct plan_talk talk;
 };
 
+/* What an expression reads, of the input or of one node, and compares with what. */
+enum plan_reads {
+    READS_NOTHING, /* there is no expression */
+    READS_TRUE, READS_FALSE, READS_FLAG, READS_SIZE, READS_N, READS_STATUS, READS_NULL,
+    READS_NUMBER, READS_LACKING, /* fail */
+    READS_LIST, READS_NUMBERS, READS_EMPTY, READS_OUTPUT, /* of items */
+};
+struct plan_expression {
+    enum plan_reads reads;
+    bool negated;
+    uint32_t node, bound;
+    char text[EXPRESSION_BYTES];
+};
+
 struct plan_node {
     char id[ID_BYTES];
-    uint32_t agent;
+    enum dag_kind kind;
+    uint32_t agent; /* with DAG_AGENT alone */
     uint32_t sources[NODES_MOST];
+    struct plan_expression edge_ifs[NODES_MOST]; /* of each source */
     uint32_t sources_count;
+    struct plan_expression condition, items;
+    uint32_t items_parallel; /* 0: all at a time */
     enum dag_join join;
     enum dag_on_error on_error;
     uint32_t fallback; /* agent */
     struct dag_retry retry;
     int64_t timeout_us;
+    int64_t wait_us;    /* DAG_WAIT */
+    const char *signal; /* DAG_SIGNAL: "go" or "now" */
+    bool on_expiry;     /* gives EXPIRED, or it fails */
     bool disabled;
     bool cannot_read; /* its message names what the input lacks: it fails before it starts */
     bool allow_again;
@@ -92,7 +115,8 @@ struct plan {
     int64_t fault_every_us;
     int64_t late_permille, late_most_us, lost_permille, doubled_permille;
     int64_t commit_most_us;
-    int64_t fail_permille, hang_permille, cancel_permille;
+    int64_t fail_permille, hang_permille, cancel_permille, pause_permille;
+    bool people; /* somebody decides, signals, pauses and resumes; without, nothing waits */
     /* Weights: how often each kind of fault is chosen. */
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
         partition, disk_full, disk_error, drain_instance;
@@ -107,6 +131,17 @@ struct plan {
 
 /* UINT32_MAX: there is none of that name. */
 uint32_t plan_agent_index(const struct plan *plan, const char *name);
+
+/* plan_rules.c: conditions, lists and waits, when the edges are drawn. */
+void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng);
+bool plan_waits(const struct plan_node *self); /* for a person, a time or a signal */
+bool plan_gives_n(const struct plan_node *self); /* its output has an integer n */
+const char *plan_text(const struct plan_expression *self); /* NULL: there is none */
+bool plan_reads_node(const struct plan_expression *self);
+/* Of the input of the execution whose seed this is: its flag; its list holds so many numbers, from
+ * the seed on. */
+bool plan_input_flag(uint64_t k);
+uint32_t plan_input_size(uint64_t k);
 
 /* plan_models.c: agents that models answer, before instances and workflows are drawn. */
 void plan_draw_models(struct plan *plan, struct prng *prng);

@@ -32,11 +32,60 @@ static struct pinned_agent pin_of(const struct plan_agent *agent)
                                  .output_price = talk->output_price};
 }
 
+static int take_signal(struct shell *self, const struct shell_wish *wish, struct err *err)
+{
+    struct buf packed = {0};
+    value_t *number = value_int(wish->number);
+    value_to_msgpack(number, &packed);
+    value_destroy(&number);
+    struct input input = {.kind = INPUT_SIGNAL,
+                          .signal = {.execution = wish->execution,
+                                     .name = wish->path,
+                                     .payload = datum_inline(buf_bytes(&packed)),
+                                     .by = "person"}};
+    int r = shell_decide(self, &input, err);
+    buf_release(&packed);
+    return r;
+}
+
+static int take_wish(struct shell *self, const struct shell_wish *wish, struct err *err)
+{
+    struct input input = {0};
+    switch (wish->kind) {
+    case WISH_SIGNAL: return take_signal(self, wish, err);
+    case WISH_DECISION:
+        input.kind = INPUT_DECISION;
+        input.decision = (struct input_decision){.execution = wish->execution,
+                                                 .path = wish->path,
+                                                 .attempt = wish->attempt,
+                                                 .approved = wish->yes,
+                                                 .by = "person",
+                                                 .note = ""};
+        break;
+    case WISH_PAUSE:
+    case WISH_GO_ON:
+        input.kind = wish->kind == WISH_PAUSE ? INPUT_PAUSE : INPUT_GO_ON;
+        input.pause = (struct input_pause){wish->execution, "person", ""};
+        break;
+    }
+    return shell_decide(self, &input, err);
+}
+
+static void receive_wish(struct shell *self, const struct sim_message *message)
+{
+    struct shell_wish wish;
+    struct err err;
+    memcpy(&wish, message->payload.data, sizeof wish);
+    int r = take_wish(self, &wish, &err);
+    shell_answer(self, message->from, message->correlation, r, wish.execution);
+}
+
 static bool needs(const struct plan_workflow *workflow, uint32_t agent)
 {
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         const struct plan_node *node = &workflow->nodes[i];
-        if (node->agent == agent || (node->on_error == DAG_FALLBACK && node->fallback == agent))
+        if ((node->kind == DAG_AGENT && node->agent == agent) ||
+            (node->on_error == DAG_FALLBACK && node->fallback == agent))
             return true;
     }
     return false;
@@ -53,8 +102,14 @@ static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
     for (uint32_t i = 0; i < plan->agents_count; i++)
         if (needs(workflow, i)) /* others are pinned when they are delegated to */
             pins[count++] = pin_of(&plan->agents[i]);
-    value_t *value = value_map();
+    value_t *value = value_map(), *list = value_list();
     value_set_int(value, "k", (int64_t)self->uuids);
+    value_set_bool(value, "flag", plan_input_flag(self->uuids));
+    for (uint32_t i = 0; i < plan_input_size(self->uuids); i++) {
+        value_t *number = value_int((int64_t)self->uuids + i);
+        value_append(list, &number);
+    }
+    value_set(value, "list", &list);
     if (plan->large_inputs && prng_chance(&self->world->prng, 300)) {
         char *text = xcalloc(1, LIMIT_INLINE_BYTES + 10);
         memset(text, 'x', LIMIT_INLINE_BYTES + 9);
@@ -161,6 +216,8 @@ static void receive_request(struct shell *self, const struct sim_message *messag
         receive_start(self, message, strtoull(request->idempotency_key, NULL, 10));
     else if (strcmp(request->method, METHOD_CANCEL) == 0)
         receive_cancel(self, message);
+    else if (strcmp(request->method, METHOD_WISH) == 0)
+        receive_wish(self, message);
     else if (strcmp(request->method, METHOD_HISTORY) == 0)
         receive_history(self, message);
     else

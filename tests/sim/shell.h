@@ -22,6 +22,17 @@ struct shell_history {
     char path[PATH_BYTES];
     uint32_t attempt, from;
 };
+/* What a person wants of an execution: struct shell_wish. */
+#define METHOD_WISH "wish"
+enum shell_wish_kind { WISH_DECISION, WISH_SIGNAL, WISH_PAUSE, WISH_GO_ON };
+struct shell_wish {
+    enum shell_wish_kind kind;
+    struct uuid execution;
+    char path[PATH_BYTES]; /* or the name of a signal */
+    uint32_t attempt;
+    bool yes;       /* WISH_DECISION: approved */
+    int64_t number; /* WISH_SIGNAL: its payload */
+};
 struct shell_ended {
     char address[40]; /* of the instance */
     uint64_t boot;

@@ -272,6 +272,7 @@ static void build(struct world *world)
     world->fleet = fleet_new(world);
     world->egresses = egresses_new(world);
     world->clients = clients_new(world);
+    world->person = person_new(world);
     chaos_begin(world);
 }
 
@@ -287,6 +288,7 @@ static void drop_rest(struct world *world)
 static void take_down(struct world *world)
 {
     clients_destroy(&world->clients);
+    person_destroy(&world->person);
     fleet_destroy(&world->fleet);
     egresses_destroy(&world->egresses);
     shell_destroy(&world->shell);

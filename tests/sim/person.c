@@ -1,0 +1,174 @@
+#include "tests/sim/client.h"
+
+#include "tests/sim/net.h"
+#include "tests/sim/observer.h"
+#include "tests/sim/plan.h"
+#include "tests/sim/shell.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Asked are remembered for a while: some are asked again, or otherwise. */
+#define ASKS_MOST 64
+
+struct person {
+    struct proc proc;
+    struct shell_wish asks[ASKS_MOST];
+    uint64_t asks_count;
+};
+
+static void ask(struct person *self, const struct shell_wish *wish)
+{
+    struct wire_body body = {.kind = WIRE_REQUEST, .request = {.method = METHOD_WISH}};
+    self->asks[self->asks_count % ASKS_MOST] = *wish;
+    net_send(&self->proc, SHELL_NAME, ++self->asks_count, &body, bytes_of(wish, sizeof *wish));
+}
+
+/* --- what is wished --------------------------------------------------------------------------- */
+
+static void answer_wait(struct person *self, const struct sim_wait *wait)
+{
+    struct prng *prng = &self->proc.world->prng;
+    struct shell_wish wish = {.execution = wait->execution, .attempt = wait->attempt};
+    memcpy(wish.path, wait->path, sizeof wish.path);
+    if (wait->kind == DAG_APPROVE) {
+        wish.kind = WISH_DECISION;
+        wish.yes = prng_chance(prng, 700);
+    } else {
+        wish.kind = WISH_SIGNAL;
+        wish.number = (int64_t)self->asks_count;
+        (void)snprintf(wish.path, sizeof wish.path, "%s", wait->signal);
+    }
+    ask(self, &wish);
+}
+
+static bool any_wait(struct world *world, struct sim_wait *ret_wait)
+{
+    struct sim_place place = {0};
+    struct sim_wait wait;
+    uint32_t count = 0;
+    while (observer_next_wait(world, &place, &wait))
+        if (wait.kind != DAG_WAIT && prng_between(&world->prng, 0, count++) == 0)
+            *ret_wait = wait;
+    return count > 0;
+}
+
+static void repeat(struct person *self)
+{
+    struct prng *prng = &self->proc.world->prng;
+    if (self->asks_count == 0)
+        return;
+    uint64_t most = self->asks_count < ASKS_MOST ? self->asks_count : ASKS_MOST;
+    struct shell_wish wish = self->asks[prng_between(prng, 0, (int64_t)most - 1)];
+    if (prng_chance(prng, 500))
+        wish.yes = !wish.yes;
+    ask(self, &wish);
+}
+
+static void wish_any(struct person *self)
+{
+    struct world *world = self->proc.world;
+    struct sim_wait wait;
+    struct shell_wish wish = {0};
+    int64_t kind = prng_between(&world->prng, 0, 99);
+    if (kind < 40) {
+        if (any_wait(world, &wait))
+            answer_wait(self, &wait);
+        return;
+    }
+    if (kind < 50) {
+        repeat(self);
+        return;
+    }
+    if (!observer_any_open(world, &wish.execution))
+        return;
+    if (kind < 60) {
+        wish.kind = WISH_SIGNAL;
+        wish.number = (int64_t)self->asks_count;
+        (void)snprintf(wish.path, sizeof wish.path, "%s",
+                       prng_chance(&world->prng, 500) ? "go" : "now");
+    } else {
+        bool pauses = prng_chance(&world->prng, world->plan->pause_permille);
+        wish.kind = pauses ? WISH_PAUSE : WISH_GO_ON;
+    }
+    ask(self, &wish);
+}
+
+/* When the faults are over all gets its answer. */
+static void wish_all(struct person *self)
+{
+    struct world *world = self->proc.world;
+    struct sim_place place = {0};
+    struct sim_wait wait;
+    struct shell_wish wish = {.kind = WISH_GO_ON};
+    while (observer_next_paused(world, &place, &wish.execution))
+        ask(self, &wish);
+    place = (struct sim_place){0};
+    while (observer_next_wait(world, &place, &wait))
+        if (wait.kind != DAG_WAIT)
+            answer_wait(self, &wait);
+}
+
+static void tick(struct world *world, void *context, uint64_t number)
+{
+    struct person *self = context;
+    int64_t most_us = world->calm ? 2 * SECOND : 600 * MS;
+    if (world->calm)
+        wish_all(self);
+    else
+        wish_any(self);
+    world_at(world, world->now_us + prng_between(&world->prng, 50 * MS, most_us), tick, self,
+             number);
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void receive(struct person *self, const struct sim_message *message)
+{
+    struct arena arena = {0};
+    struct wire_body body;
+    struct err err;
+    bool kept = message->correlation + ASKS_MOST > self->asks_count;
+    if (kept && message->kind == WIRE_REPLY &&
+        wire_decode_body(&arena, WIRE_REPLY, buf_bytes(&message->body), &body, &err) == 0 &&
+        !*body.reply.error)
+        observer_wish_answered(self->proc.world,
+                               &self->asks[(message->correlation - 1) % ASKS_MOST]);
+    arena_release(&arena);
+}
+
+static void round_of(struct proc *proc)
+{
+    struct sim_message *message;
+    while ((message = proc_take(proc))) {
+        receive((struct person *)proc, message);
+        sim_message_free(&message);
+    }
+}
+
+static void die(struct proc *proc)
+{
+    (void)proc;
+}
+
+struct person *person_new(struct world *world)
+{
+    struct person *self = xcalloc(1, sizeof *self);
+    self->proc = (struct proc){.world = world, .name = "client:2", .round = round_of, .die = die};
+    net_join(world, &self->proc);
+    proc_start(&self->proc);
+    if (world->plan->people)
+        world_at(world, world->now_us + SECOND, tick, self, 0);
+    return self;
+}
+
+void person_destroy(struct person **self_p)
+{
+    struct person *self = *self_p;
+    *self_p = NULL;
+    if (!self)
+        return;
+    proc_stop(&self->proc);
+    free(self);
+}

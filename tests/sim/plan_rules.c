@@ -1,0 +1,142 @@
+#include "tests/sim/plan.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+
+/* Expressions of workflows, from a grammar so small that the model can tell what each comes to. */
+
+bool plan_input_flag(uint64_t k)
+{
+    return k % 3 > 0;
+}
+
+uint32_t plan_input_size(uint64_t k)
+{
+    return (uint32_t)(k % 5);
+}
+
+static void write_text(const struct plan_workflow *workflow, struct plan_expression *self)
+{
+    const char *id = workflow->nodes[self->node].id;
+    char text[EXPRESSION_BYTES - 4] = "";
+    switch (self->reads) {
+    case READS_NOTHING: return;
+    case READS_TRUE: (void)snprintf(text, sizeof text, "true"); break;
+    case READS_FALSE: (void)snprintf(text, sizeof text, "false"); break;
+    case READS_FLAG: (void)snprintf(text, sizeof text, "input.flag"); break;
+    case READS_SIZE: (void)snprintf(text, sizeof text, "size(input.list) > %u", self->bound); break;
+    case READS_NUMBER: (void)snprintf(text, sizeof text, "input.k"); break;
+    case READS_LACKING: (void)snprintf(text, sizeof text, "input.lacks"); break;
+    case READS_N: (void)snprintf(text, sizeof text, "%s.n > %u", id, self->bound); break;
+    case READS_STATUS:
+        (void)snprintf(text, sizeof text, "nodes.%s.status == 'succeeded'", id);
+        break;
+    case READS_NULL: (void)snprintf(text, sizeof text, "%s == null", id); break;
+    case READS_LIST: (void)snprintf(text, sizeof text, "input.list"); break;
+    case READS_NUMBERS: (void)snprintf(text, sizeof text, "[7, 8, 9]"); break;
+    case READS_EMPTY: (void)snprintf(text, sizeof text, "[]"); break;
+    case READS_OUTPUT: (void)snprintf(text, sizeof text, "%s", id); break;
+    }
+    (void)snprintf(self->text, sizeof self->text, self->negated ? "!(%s)" : "%s", text);
+}
+
+bool plan_reads_node(const struct plan_expression *self)
+{
+    return self->reads == READS_N || self->reads == READS_STATUS || self->reads == READS_NULL ||
+           self->reads == READS_OUTPUT;
+}
+
+const char *plan_text(const struct plan_expression *self)
+{
+    return self->reads == READS_NOTHING ? NULL : self->text;
+}
+
+/* Of a node that has this one as a source: what is read makes no edge that there is not. */
+static uint32_t draw_source(const struct plan_node *node, struct prng *prng)
+{
+    return node->sources[prng_between(prng, 0, (int64_t)node->sources_count - 1)];
+}
+
+static void draw_condition(const struct plan_workflow *workflow, const struct plan_node *node,
+                           struct plan_expression *self, struct prng *prng)
+{
+    int64_t kind = prng_between(prng, 0, 99);
+    bool alone = node->sources_count == 0;
+    if (!alone)
+        self->node = draw_source(node, prng);
+    self->bound = (uint32_t)prng_between(prng, 0, 6);
+    if (kind < 4)
+        self->reads = prng_chance(prng, 500) ? READS_NUMBER : READS_LACKING;
+    else if (kind < 14)
+        self->reads = READS_TRUE;
+    else if (kind < 20)
+        self->reads = READS_FALSE;
+    else if (kind < 40)
+        self->reads = READS_FLAG;
+    else if (kind < 55 || alone)
+        self->reads = READS_SIZE;
+    else
+        self->reads = kind < 70 ? READS_N : kind < 85 ? READS_STATUS : READS_NULL;
+    self->negated = prng_chance(prng, 300);
+    write_text(workflow, self);
+}
+
+static void draw_items(const struct plan_workflow *workflow, struct plan_node *node,
+                       struct prng *prng)
+{
+    static const enum plan_reads lists[] = {READS_LIST,    READS_LIST,    READS_LIST,
+                                            READS_NUMBERS, READS_NUMBERS, READS_NUMBERS,
+                                            READS_EMPTY,   READS_NUMBER,  READS_LACKING};
+    struct plan_expression *self = &node->items;
+    self->reads = lists[prng_between(prng, 0, sizeof lists / sizeof lists[0] - 1)];
+    if (node->sources_count > 0 && prng_chance(prng, 250)) {
+        self->reads = READS_OUTPUT;
+        self->node = draw_source(node, prng);
+        for (uint32_t i = 0; i < node->sources_count; i++)
+            if (workflow->nodes[node->sources[i]].items.reads != READS_NOTHING)
+                self->node = node->sources[i];
+    }
+    node->items_parallel = prng_chance(prng, 650) ? (uint32_t)prng_between(prng, 1, 3) : 0;
+    write_text(workflow, self);
+}
+
+bool plan_waits(const struct plan_node *self)
+{
+    return self->kind == DAG_APPROVE || self->kind == DAG_WAIT || self->kind == DAG_SIGNAL;
+}
+
+bool plan_gives_n(const struct plan_node *self)
+{
+    return self->kind == DAG_AGENT && self->items.reads == READS_NOTHING;
+}
+
+static void draw_wait(struct plan_node *node, struct prng *prng)
+{
+    static const enum dag_kind kinds[] = {DAG_APPROVE, DAG_APPROVE, DAG_SIGNAL, DAG_WAIT};
+    node->kind = kinds[prng_between(prng, 0, 3)];
+    node->agent = node->fallback = 0;
+    node->on_error = node->on_error == DAG_FALLBACK ? DAG_CONTINUE : node->on_error;
+    node->wait_us = prng_skewed(prng, 1, 20 * LIMIT_SECOND_US);
+    node->signal = prng_chance(prng, 500) ? "go" : "now";
+    node->timeout_us = prng_chance(prng, 500) ? prng_skewed(prng, 1, 30 * LIMIT_SECOND_US) : 0;
+    node->on_expiry = prng_chance(prng, 400);
+}
+
+void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng)
+{
+    bool conditions = prng_chance(prng, 500), maps = prng_chance(prng, 400);
+    bool waits = plan->people && prng_chance(prng, 700);
+    for (uint32_t i = 0; i < workflow->nodes_count; i++) {
+        struct plan_node *node = &workflow->nodes[i];
+        if (waits && prng_chance(prng, 250))
+            draw_wait(node, prng);
+        if (conditions && prng_chance(prng, 300))
+            draw_condition(workflow, node, &node->condition, prng);
+        for (uint32_t s = 0; conditions && s < node->sources_count; s++)
+            if (prng_chance(prng, 250))
+                draw_condition(workflow, node, &node->edge_ifs[s], prng);
+        if (maps && prng_chance(prng, 300))
+            draw_items(workflow, node, prng);
+    }
+}
