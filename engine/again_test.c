@@ -153,15 +153,20 @@ static void what_a_failure_decided_is_decided_anew(void **state)
 {
     struct fixture *f = *state;
     const char *const ok[] = {"nodes.a.status == 'succeeded'"};
-    WORKFLOW(f, "w", NODE("a", "1", .on_error = DAG_CONTINUE),
+    const char *const other[] = {ok[0], NULL}; /* of another edge than that from a */
+    WORKFLOW(f, "w", NODE("a", "1", .on_error = DAG_CONTINUE), NODE("b", "7"),
              NODE("edge", "2", AFTER("a"), .after_ifs = ok), NODE("behind", "{{edge}}"),
              NODE("gate", "3", AFTER("a"), .join = DAG_JOIN_DONE, .condition = ok[0]),
+             NODE("other", "6", AFTER("b", "a"), .after_ifs = other, .join = DAG_JOIN_ALL),
              NODE("no", "4", .condition = "input == 1"), NODE("bad", "5"));
     up(f, 1, "echo");
     struct uuid id = start(f, "w");
     struct effect_dispatch bad = *dispatch_of(f, "bad");
+    struct effect_dispatch b = *dispatch_of(f, "b");
     failure(f, dispatch_of(f, "a"), "exit", true);
+    result(f, &b, "7");
     assert_string_equal(task_status_of(f, id, "edge"), "skipped");
+    assert_string_equal(task_status_of(f, id, "other"), "skipped");
     assert_string_equal(task_status_of(f, id, "gate"), "skipped");
     failure(f, &bad, "exit", true);
     assert_string_equal(status_of(f, id), "failed");
@@ -171,6 +176,7 @@ static void what_a_failure_decided_is_decided_anew(void **state)
     echo_all(f);
     assert_string_equal(status_of(f, id), "succeeded");
     assert_string_equal(task_status_of(f, id, "behind"), "succeeded");
+    assert_string_equal(task_status_of(f, id, "other"), "succeeded");
     assert_string_equal(task_status_of(f, id, "gate"), "succeeded");
     restart(f);
 }

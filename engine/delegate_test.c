@@ -372,6 +372,31 @@ static void test_a_hand_off_gives_the_answer(void **state)
     fixture_free(&f);
 }
 
+static void test_a_hand_off_sets_what_its_node_sets(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    value_t *set = value_map();
+    value_set_string(set, "found", "{{n}}");
+    model(f, (struct pinned_agent){.name = "lead", TO("a")});
+    model(f, (struct pinned_agent){.name = "a"});
+    WORKFLOW(f, "w", NODE("n", "{{input}}", .agent = "lead", .set = set),
+             NODE("m", "{{context.found}}", .agent = "echo", AFTER("n")));
+    value_destroy(&set);
+    egress_up(f, 50, 1, NULL, 0);
+    up(f, 1, "lead");
+    up(f, 2, "a");
+    up(f, 3, "echo");
+    struct uuid id = start(f, "w");
+    const struct effect_dispatch *n = dispatch_of(f, "n");
+    turn(f, n, 1, 1, 30, ONE);
+    delegate_full(f, n, 1, 0, "a", "1", true);
+    answer(f, dispatch_of(f, "n/1"), "\"from a\"");
+    echo_all(f);
+    assert_string_equal(output_of(f, id), "{\"m\":\"from a\"}");
+    fixture_free(&f);
+}
+
 static void test_a_failed_delegation_is_the_parents_affair(void **state)
 {
     (void)state;
@@ -668,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_a_child_spends_its_parents_budget),
         cmocka_unit_test(test_a_hand_off_stands_alone),
         cmocka_unit_test(test_a_hand_off_gives_the_answer),
+        cmocka_unit_test(test_a_hand_off_sets_what_its_node_sets),
         cmocka_unit_test(test_a_failed_delegation_is_the_parents_affair),
         cmocka_unit_test(test_a_cancel_reaches_all_below),
         cmocka_unit_test(test_a_timeout_ends_what_was_delegated),

@@ -12,10 +12,9 @@
 /* --- which tasks ------------------------------------------------------------------------------ */
 
 /* Skipped because something else failed, or because the execution was stopped. Whether its sources
- * will let it run is judged anew. source: one of them that runs again; NO_NODE: none is known. A
- * condition that was decided after it may have read what it came to, and is decided anew with it.
- */
-static bool skipped_thereby(const struct task *task, uint32_t source)
+ * will let it run is judged anew. A condition, also one of another source's edge, may have read
+ * what a source came to, and is decided anew with it. */
+static bool skipped_thereby(const struct task *task, bool source_again)
 {
     switch ((enum reason)task->reason) {
     case REASON_FAILED:
@@ -23,8 +22,8 @@ static bool skipped_thereby(const struct task *task, uint32_t source)
     case REASON_ENDED: return true;
     case REASON_SOURCE:
     case REASON_NO_SOURCE:
-    case REASON_IF: return source != NO_NODE;
-    case REASON_EDGE: return source != NO_NODE && source == task->reason_node;
+    case REASON_IF:
+    case REASON_EDGE: return source_again;
     default: return false;
     }
 }
@@ -37,7 +36,7 @@ static void mark_nodes(const struct exec *exec, bool *again)
     for (uint32_t i = 0; i < exec->nodes; i++) {
         const struct task *task = &exec->tasks[i];
         again[i] = task->status == TASK_FAILED || task->status == TASK_CANCELLED ||
-                   (task->status == TASK_SKIPPED && skipped_thereby(task, NO_NODE));
+                   (task->status == TASK_SKIPPED && skipped_thereby(task, false));
         if (again[i])
             work[count++] = i;
     }
@@ -46,7 +45,7 @@ static void mark_nodes(const struct exec *exec, bool *again)
         for (uint32_t t = 0; t < node->targets_count; t++) {
             uint32_t target = node->targets[t];
             const struct task *task = &exec->tasks[target];
-            if (again[target] || task->status != TASK_SKIPPED || !skipped_thereby(task, work[at]))
+            if (again[target] || task->status != TASK_SKIPPED || !skipped_thereby(task, true))
                 continue;
             again[target] = true;
             work[count++] = target;

@@ -86,7 +86,7 @@ static void test_dear_conditions_hold_up_nobody(void **state)
     enum { DEAR = 18 };
     (void)state;
     struct node nodes[DEAR] = {0};
-    char ids[DEAR][8];
+    char ids[DEAR][16];
     struct fixture *f = fixture_new();
     for (int i = 0; i < DEAR; i++) {
         (void)snprintf(ids[i], sizeof ids[i], "n%d", i);

@@ -255,12 +255,21 @@ static void keep_turn(struct call *call, const struct live *live, const struct e
     kept->usage = step->usage;
 }
 
+/* The task whose node succeeds with a result of this one: its own, or that of whoever handed off. */
+static uint32_t who_succeeds(const struct exec *exec, uint32_t index)
+{
+    while (index >= exec->nodes && exec->tasks[index].origin->hand_off)
+        index = exec->tasks[index].origin->parent;
+    return index;
+}
+
 /* What its node sets, now that it has succeeded: an expression that fails makes it fail. */
 static void keep_set(struct call *call, const struct live *live, struct event_step *kept)
 {
     struct err err = {0};
     char text[sizeof err.what + sizeof err.where + sizeof err.fix];
-    if (!render_set(call, live->exec, live->node, &kept->output, &kept->patch, &err))
+    uint32_t index = who_succeeds(live->exec, live->node);
+    if (!render_set(call, live->exec, index, &kept->output, &kept->patch, &err))
         return;
     kept->kind = STEP_FAILURE;
     kept->output = (struct datum){0};

@@ -81,6 +81,7 @@ static void stop_tasks(struct model *self)
         const struct model_node *node = &self->nodes[i];
         if (model_node_ended(node) || self->workflow->nodes[node->root].join == DAG_JOIN_DONE)
             continue;
+        self->nodes[i].stopped = true;
         model_end_node(self, i, node->status == MODEL_PENDING ? MODEL_SKIPPED : MODEL_CANCELLED);
     }
 }
@@ -156,6 +157,9 @@ static const char *apply_result(struct model *self, uint32_t index, const struct
     if (self->plan->agents[node->agent].kind == KIND_MODEL &&
         (node->turn == 0 || node->calls_count > 0 || node->corrected))
         return "a result of a model that has not given its last answer";
+    const char *wrong = model_set(self, index, step);
+    if (wrong)
+        return wrong;
     model_void_runs(node, step->run);
     node->results++;
     keep_output(node, step);
@@ -267,6 +271,7 @@ static const char *apply_kind(struct model *self, const struct event *event, int
             stop_tasks(self);
         }
         return NULL;
+    case EVENT_REOPENED: return model_reopened(self, &event->reopened, ret_invariant);
     case EVENT_DECIDED: return model_decided(self, &event->decided, ret_invariant);
     case EVENT_WAITING:
     case EVENT_DECISION:
@@ -289,7 +294,8 @@ const char *model_apply(struct model *self, const struct event *event, int *ret_
         return "a journal that does not begin with its start";
     if (event->time_us < self->time_us)
         return "a time that goes back";
-    if (self->sequence > 0 && execution_status_terminal(self->status)) {
+    if (self->sequence > 0 && execution_status_terminal(self->status) &&
+        event->kind != EVENT_REOPENED) {
         *ret_invariant = 3;
         return "an event after the end";
     }

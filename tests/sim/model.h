@@ -49,6 +49,15 @@ struct model_signal {
     int64_t payload;
 };
 
+struct model_member {
+    bool set;
+    int64_t number;
+};
+struct model_context {
+    struct model_member members[MEMBER_M];
+    bool has_m;
+};
+
 /* A task of the workflow, or below one. */
 struct model_node {
     char path[PATH_BYTES];
@@ -63,6 +72,8 @@ struct model_node {
     int64_t ended_us; /* the journal's time */
     uint64_t ended_sequence;
     struct buf output; /* of one that succeeded */
+    struct model_context context; /* as of its start */
+    bool stopped; /* it ended since the execution failed */
     enum model_gate gate;
     uint64_t gate_sequence; /* of the event that let its join hold */
     enum model_told edges[NODES_MOST]; /* conditions of its sources' edges */
@@ -114,7 +125,8 @@ struct model {
     uint64_t seed;
     bool stop, paused;
     uint64_t paused_sequence; /* of the last event that paused it, or ended that */
-    uint32_t pauses, signals;
+    uint32_t pauses, signals, reopened;
+    struct model_context context;
     struct model_signal *kept; /* that nobody has waited for yet */
     uint32_t kept_count;
     struct model_node *nodes; /* of the workflow first; moves when one is added */
@@ -141,18 +153,25 @@ int64_t model_deadline(const struct model *self, const struct model_node *node);
 struct model_sum model_sum_of(const struct usage *usage);
 bool model_sum_equal(const struct model_sum *sum, const struct usage *usage);
 
+value_t *model_context_value(const struct model_context *self); /* the caller's */
 /* Somebody outside may still end its wait. */
 bool model_wait_open(const struct model_node *node);
 
-/* --- between model.c, model_gates.c, model_talk.c and model_waits.c --- */
+/* --- between model.c, model_again.c, model_context.c, model_gates.c, model_talk.c, model_waits.c --- */
 
 void model_begin_node(struct model_node *node); /* its first attempt is due */
 void model_settle(struct model *self); /* what follows from joins */
+/* What a result sets is done, after a look at whether it is right. */
+const char *model_set(struct model *self, uint32_t index, const struct event_step *step);
+void model_patched(struct model *self, const struct datum *patch); /* by an agent */
 const char *model_wait_event(struct model *self, const struct event *event, int *ret_invariant);
 /* What is wrong with a step that the coordinator made by itself; NULL: nothing. */
 const char *model_own_step(const struct model *self, uint32_t index, const struct event_step *step);
 const char *model_decided(struct model *self, const struct event_decided *decided,
                           int *ret_invariant);
+const char *model_reopened(struct model *self, const struct event_reopened *reopened,
+                           int *ret_invariant);
+void model_items_again(struct model *self, uint32_t index); /* those that have not succeeded */
 void model_item_ended(struct model *self, uint32_t index);
 /* What is wrong with the step by which a node with items ends; NULL: nothing. */
 const char *model_gathered(struct model *self, uint32_t index, const struct event_step *step);

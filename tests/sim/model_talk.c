@@ -480,7 +480,9 @@ const char *model_call_event(struct model *self, const struct event *event, int 
     case EVENT_DELEGATED: return apply_delegated(self, &event->delegated, ret_invariant);
     case EVENT_REFUSED: return apply_refused(self, &event->refused, ret_invariant);
     case EVENT_ANSWERED: return apply_answered(self, &event->answered.by, false, ret_invariant);
-    case EVENT_PATCHED: return apply_answered(self, &event->patched.by, true, ret_invariant);
+    case EVENT_PATCHED:
+        model_patched(self, &event->patched.patch);
+        return apply_answered(self, &event->patched.by, true, ret_invariant);
     default: return "an event of an unknown kind";
     }
 }

@@ -150,12 +150,25 @@ static value_t *given(const struct plan_node *plan, const struct model_node *nod
     return value_null();
 }
 
+/* It gives what it sets. */
+static const char *own_set(const struct model *self, const struct event_step *step)
+{
+    if (self->paused)
+        return "a node that begins while the execution is paused";
+    return step->kind == STEP_FAILURE ||
+                   bytes_equal(step->output.inline_bytes, step->patch.inline_bytes)
+               ? NULL
+               : "a node that gives something else than it sets";
+}
+
 const char *model_own_step(const struct model *self, uint32_t index, const struct event_step *step)
 {
     const struct model_node *node = &self->nodes[index];
     const struct plan_node *plan = plan_of(self, index);
     if (step->kind != STEP_RESULT && step->kind != STEP_FAILURE)
         return "a step that nobody made";
+    if (node->depth == 0 && plan->kind == DAG_SET)
+        return own_set(self, step);
     bool own = node->depth == 0 && plan_waits(plan);
     if (!own)
         return step->kind == STEP_RESULT ? "a result that nobody made" : NULL;

@@ -80,6 +80,72 @@ FAULTS = {
          "        reply_held(self, call, asker);\n        remove_call(self, call);\n"
          "        return CALLS_ANSWERED;"),
     ],
+    # engine/fold_gates.c: an edge counts as taken although its condition is false.
+    "take_false_edge": [
+        ("    if (decided->holds)\n        task->taken++;",
+         "    if (decided->holds || task)\n        task->taken++;"),
+    ],
+    # engine/fold_gates.c: more items at a time than their node allows.
+    "ignore_items_parallel": [
+        ("(most == 0 || group->running < most)", "(most == 0 || group->running < 2 * most)"),
+    ],
+    # engine/render.c: what items gave, the last one first.
+    "gather_backwards": [
+        ("exec->tasks[talk->children[i]].answer",
+         "exec->tasks[talk->children[talk->children_count - 1 - i]].answer"),
+    ],
+    # engine/fold_calls.c: an item that fails for good lets the others go on.
+    "keep_items_running": [
+        ("    talk_clear(talk);\n    part(self, exec, index);\n",
+         "    talk_clear(talk);\n    if (!exec->tasks[index].group)\n"
+         "        part(self, exec, index);\n"),
+    ],
+    # engine/wait.c: a decision counts although another one, or the end of patience, came before it.
+    "decide_twice": [
+        ("    if (waiting->end != WAIT_OPEN)\n        return decided_before(",
+         "    if (waiting->end == WAIT_DROPPED)\n        return decided_before("),
+    ],
+    # engine/wait.c: who decides too late hears that it counts.
+    "accept_late_decision": [
+        ("""    case WAIT_DUE: return err_set(err, ERR_CONFLICT, "it has expired: nobody decided in time");
+""",
+         "    case WAIT_DUE: return 0;\n"),
+    ],
+    # engine/fold_waits.c: a signal that was kept is not used up by who waits for it.
+    "signal_twice": [
+        ("        memmove(signal, signal + 1, (exec->signals_count - i) * sizeof *signal);\n",
+         "        *signal = (struct kept_signal){xstrdup(name), answer_new(&payload->datum, \"\")};\n"
+         "        exec->signals_bytes += datum_size(&payload->datum);\n"
+         "        exec->signals_count++;\n"),
+    ],
+    # engine/decide.c: a pause holds nothing that becomes ready.
+    "dispatch_paused": [
+        ("(exec->paused && !task_has_waited(task))", "(exec->paused && task_has_waited(task))"),
+    ],
+    # engine/fold_again.c: a retry runs again what has succeeded.
+    "rerun_succeeded": [
+        ("again[i] = task->status == TASK_FAILED ||",
+         "again[i] = task->status == TASK_FAILED || task->status == TASK_SUCCEEDED ||"),
+    ],
+    # engine/fold_again.c: the same, of a list whose other items have to run again.
+    "rerun_items": [
+        ("        if (exec->tasks[talk->children[i]].status == TASK_SUCCEEDED)\n",
+         "        if (exec->tasks[talk->children[i]].status == TASK_PENDING)\n"),
+    ],
+    # engine/fold_again.c: runs of before a retry are good after it.
+    "keep_former_runs": [
+        ("    fold_void_runs(task, void_run);\n", "    (void)void_run;\n"),
+    ],
+    # engine/render.c: a task reads the shared context as it is by now.
+    "read_later_context": [
+        ("                          .context = exec->tasks[index].context,\n",
+         "                          .context = exec->context,\n"),
+    ],
+    # engine/step.c: what a node sets is lost when its task handed off.
+    "lose_handed_set": [
+        ("    uint32_t index = who_succeeds(live->exec, live->node);\n",
+         "    uint32_t index = live->exec ? live->node : who_succeeds(live->exec, live->node);\n"),
+    ],
     # agentd/conversation.c: tools that may not be repeated are.
     "repeat_tools": [
         ("call->kind == CALL_COMMAND && !call->command->repeat_safe;", "call->command == NULL;"),

@@ -168,6 +168,17 @@ static void compare_status(struct world *world, const struct model *model)
                    model->paused ? "" : "not ");
 }
 
+static void compare_context(struct world *world, const struct model *model)
+{
+    value_t *there = engine_context(world->observer->twin, model->execution);
+    value_t *here = model_context_value(&model->context);
+    if (!there || !value_equal(there, here))
+        world_fail(world, 7, "the shared context of %s is another one in the fold",
+                   sim_uuid(model->execution));
+    value_destroy(&there);
+    value_destroy(&here);
+}
+
 static void compare_sums(struct world *world, const struct model *model)
 {
     struct execution_view view;
@@ -202,6 +213,7 @@ static void compare(struct world *world, const struct model *model)
     }
     compare_sums(world, model);
     compare_status(world, model);
+    compare_context(world, model);
 }
 
 static void check_end(struct world *world, const struct model *model)
@@ -228,6 +240,7 @@ static void take_event(struct world *world, const struct event *event)
         return;
     }
     observer_note_reserved(world, event);
+    world->observer->open += event->kind == EVENT_REOPENED;
     const char *wrong = model_apply(model, event, &invariant);
     if (wrong) {
         world_fail(world, invariant, "the journal of %s holds, as event %llu (%s), %s",
@@ -329,6 +342,23 @@ static const char *objection(const struct model *model, const struct model_node 
     return talk_objection(model, node, dispatch);
 }
 
+/* What it is given to read of the shared context. */
+static void check_context(struct world *world, const struct model *model,
+                          const struct model_node *node, const struct wire_dispatch *dispatch)
+{
+    value_t *value = NULL;
+    if (node->depth > 0 || !model->workflow->nodes[node->root].reads_context ||
+        value_from_msgpack(dispatch->message.inline_bytes, &value, NULL))
+        return;
+    value_t *context = model_context_value(&node->context);
+    const value_t *said = value_get(value, "context");
+    if (!said || !value_equal(said, context))
+        world_fail(world, 3, "%s of %s is given another context than that of its start", node->path,
+                   sim_uuid(model->execution));
+    value_destroy(&value);
+    value_destroy(&context);
+}
+
 static void check_item(struct world *world, const struct model *model,
                        const struct model_node *node, const struct wire_dispatch *dispatch)
 {
@@ -361,6 +391,7 @@ void observer_dispatched(struct world *world, const char *address,
         world_fail(world, node->results ? 4 : 3, "%s %s is given to %s, but %s",
                    sim_uuid(model->execution), dispatch->path, address, why);
     check_item(world, model, node, dispatch);
+    check_context(world, model, node, dispatch);
     node->given = true;
     node->given_run = observer_run(dispatch->run);
     node->given_to = fleet_find(world, address);
@@ -430,7 +461,9 @@ void observer_start_answered(struct world *world, struct uuid execution)
 void observer_cancel_answered(struct world *world, struct uuid execution)
 {
     const struct model *model = observer_find(world, execution);
-    if (!model || (observer_runs(model) && model->status != EXECUTION_CANCELLING))
+    bool held = model && (!observer_runs(model) || model->status == EXECUTION_CANCELLING ||
+                          model->reopened > 0);
+    if (!held)
         world_fail(world, 5, "the cancel of %s was answered, but the disk does not hold it",
                    sim_uuid(execution));
 }
@@ -440,7 +473,8 @@ void observer_wish_answered(struct world *world, const struct shell_wish *wish)
     struct model *model = observer_find(world, wish->execution);
     const struct model_node *node =
         wish->kind == WISH_DECISION ? observer_find_node(model, wish->path) : NULL;
-    bool held = model && (wish->kind != WISH_PAUSE || model->pauses > 0) &&
+    bool held = model && (wish->kind != WISH_REOPEN || model->reopened > 0) &&
+                (wish->kind != WISH_PAUSE || model->pauses > 0) &&
                 (wish->kind != WISH_SIGNAL || model->signals > 0);
     if (wish->kind == WISH_DECISION)
         held = node && (node->wait_attempt > wish->attempt ||
@@ -505,6 +539,21 @@ bool observer_any_open(struct world *world, struct uuid *ret_execution)
         return true;
     }
     return false;
+}
+
+bool observer_any_ended(struct world *world, struct uuid *ret_execution)
+{
+    const struct observer *self = world->observer;
+    uint32_t count = 0;
+    for (size_t i = 0; i < self->count; i++) {
+        const struct model *model = self->models[i];
+        if (observer_runs(model) ||
+            (model->status == EXECUTION_SUCCEEDED && !prng_chance(&world->prng, 100)))
+            continue;
+        if (prng_between(&world->prng, 0, count++) == 0)
+            *ret_execution = model->execution;
+    }
+    return count > 0;
 }
 
 bool observer_next_wait(const struct world *world, struct sim_place *place,

@@ -90,6 +90,8 @@ struct sim_wait {
     enum dag_kind kind;
     const char *signal;
 };
+/* An execution that has failed or was cancelled, seldom one that succeeded; false: none. */
+bool observer_any_ended(struct world *world, struct uuid *ret_execution);
 bool observer_next_wait(const struct world *world, struct sim_place *place,
                         struct sim_wait *ret_wait);
 bool observer_next_paused(const struct world *world, struct sim_place *place,

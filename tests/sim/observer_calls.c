@@ -127,6 +127,7 @@ void observer_note_event(struct world *world, const struct event *event)
     counts->decisions += event->kind == EVENT_DECISION;
     counts->signals += event->kind == EVENT_SIGNAL;
     counts->human_pauses += event->kind == EVENT_PAUSED;
+    counts->reopened += event->kind == EVENT_REOPENED;
     counts->items += event->kind == EVENT_DECIDED ? event->decided.items_count : 0;
     counts->refusals += event->kind == EVENT_REFUSED;
     trace_event(world, event);

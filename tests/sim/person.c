@@ -72,18 +72,23 @@ static void wish_any(struct person *self)
     struct sim_wait wait;
     struct shell_wish wish = {0};
     int64_t kind = prng_between(&world->prng, 0, 99);
-    if (kind < 40) {
+    if (kind < 34) {
         if (any_wait(world, &wait))
             answer_wait(self, &wait);
         return;
     }
-    if (kind < 50) {
+    if (kind < 42) {
         repeat(self);
+        return;
+    }
+    if (kind >= 88 && observer_any_ended(world, &wish.execution)) {
+        wish.kind = WISH_REOPEN;
+        ask(self, &wish);
         return;
     }
     if (!observer_any_open(world, &wish.execution))
         return;
-    if (kind < 60) {
+    if (kind < 58) {
         wish.kind = WISH_SIGNAL;
         wish.number = (int64_t)self->asks_count;
         (void)snprintf(wish.path, sizeof wish.path, "%s",

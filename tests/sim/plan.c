@@ -109,6 +109,8 @@ static value_t *draw_message(const struct plan_workflow *workflow, const struct 
     value_set_string(message, "k", node->cannot_read ? "{{input.lacks}}" : "{{input.k}}");
     if (prng_chance(prng, 100))
         value_set_string(message, "all", "{{input}}");
+    if (node->reads_context)
+        value_set_string(message, "context", "{{context}}");
     if (node->items.reads != READS_NOTHING) {
         value_set_string(message, "item", "{{item}}");
         value_set_string(message, "index", "{{index}}");
@@ -126,12 +128,13 @@ static value_t *draw_message(const struct plan_workflow *workflow, const struct 
 static void compile(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng)
 {
     struct dag_node_spec specs[NODES_MOST] = {{0}};
-    value_t *messages[NODES_MOST], *expired = value_string(EXPIRED);
+    value_t *messages[NODES_MOST], *sets[NODES_MOST], *expired = value_string(EXPIRED);
     const char *after[NODES_MOST][NODES_MOST], *after_ifs[NODES_MOST][NODES_MOST];
     struct err err;
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         const struct plan_node *node = &workflow->nodes[i];
         messages[i] = draw_message(workflow, node, prng);
+        sets[i] = plan_set(node);
         for (uint32_t s = 0; s < node->sources_count; s++) {
             after[i][s] = workflow->nodes[node->sources[s]].id;
             after_ifs[i][s] = plan_text(&node->edge_ifs[s]);
@@ -140,7 +143,8 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
             .id = node->id,
             .kind = node->kind,
             .agent = node->kind == DAG_AGENT ? plan->agents[node->agent].name : NULL,
-            .message = messages[i],
+            .message = node->kind == DAG_SET ? NULL : messages[i],
+            .set = sets[i],
             .wait_us = node->wait_us,
             .signal = node->signal,
             .on_expiry = node->on_expiry ? expired : NULL,
@@ -172,8 +176,10 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
                                   .depth = workflow->depth};
     if (dag_new(&spec, &workflow->dag, &err))
         check_failed(__FILE__, __LINE__, __func__, err.what);
-    for (uint32_t i = 0; i < workflow->nodes_count; i++)
+    for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         value_destroy(&messages[i]);
+        value_destroy(&sets[i]);
+    }
     value_destroy(&expired);
 }
 

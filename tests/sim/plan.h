@@ -60,6 +60,24 @@ struct plan_expression {
     char text[EXPRESSION_BYTES];
 };
 
+/* Members of the shared context: three numbers, and an object of two. */
+enum plan_member { MEMBER_A, MEMBER_B, MEMBER_C, MEMBER_X, MEMBER_Y, MEMBER_M };
+/* What one of them is set to. */
+enum plan_gives {
+    GIVES_NUMBER,
+    GIVES_NULL,    /* removes it */
+    GIVES_K,       /* of the input */
+    GIVES_A,       /* member a of the context, as of the task's start, and one more */
+    GIVES_OWN_N,   /* of its own output */
+    GIVES_NOTHING, /* fails */
+};
+struct plan_patch {
+    enum plan_member member;
+    enum plan_gives gives;
+    int64_t number;
+};
+#define PATCHES_MOST 2
+
 struct plan_node {
     char id[ID_BYTES];
     enum dag_kind kind;
@@ -77,6 +95,9 @@ struct plan_node {
     int64_t wait_us;    /* DAG_WAIT */
     const char *signal; /* DAG_SIGNAL: "go" or "now" */
     bool on_expiry;     /* gives EXPIRED, or it fails */
+    struct plan_patch patches[PATCHES_MOST]; /* `set` */
+    uint32_t patches_count;
+    bool reads_context; /* its message does */
     bool disabled;
     bool cannot_read; /* its message names what the input lacks: it fails before it starts */
     bool allow_again;
@@ -138,6 +159,8 @@ bool plan_waits(const struct plan_node *self); /* for a person, a time or a sign
 bool plan_gives_n(const struct plan_node *self); /* its output has an integer n */
 const char *plan_text(const struct plan_expression *self); /* NULL: there is none */
 bool plan_reads_node(const struct plan_expression *self);
+const char *plan_member_name(enum plan_member member);
+value_t *plan_set(const struct plan_node *self); /* NULL: nothing */
 /* Of the input of the execution whose seed this is: its flag; its list holds so many numbers, from
  * the seed on. */
 bool plan_input_flag(uint64_t k);

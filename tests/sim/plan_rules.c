@@ -123,14 +123,81 @@ static void draw_wait(struct plan_node *node, struct prng *prng)
     node->on_expiry = prng_chance(prng, 400);
 }
 
+const char *plan_member_name(enum plan_member member)
+{
+    static const char *const names[] = {"a", "b", "c", "x", "y", "m"};
+    return names[member];
+}
+
+value_t *plan_set(const struct plan_node *self)
+{
+    char text[EXPRESSION_BYTES];
+    value_t *set = value_map(), *m = value_map();
+    if (self->patches_count == 0)
+        value_destroy(&set);
+    for (uint32_t i = 0; i < self->patches_count; i++) {
+        const struct plan_patch *patch = &self->patches[i];
+        bool inner = patch->member == MEMBER_X || patch->member == MEMBER_Y;
+        value_t *value = NULL;
+        (void)snprintf(text, sizeof text, "{{%s.n}}", self->id);
+        switch (patch->gives) {
+        case GIVES_NUMBER: value = value_int(patch->number); break;
+        case GIVES_NULL: value = value_null(); break;
+        case GIVES_K: value = value_string("{{input.k}}"); break;
+        case GIVES_A: value = value_string("{{(has(context.a) ? context.a : 0) + 1}}"); break;
+        case GIVES_OWN_N: value = value_string(text); break;
+        case GIVES_NOTHING: value = value_string("{{input.lacks}}"); break;
+        }
+        value_set(inner ? m : set, plan_member_name(patch->member), &value);
+        if (inner) {
+            value_t *copy = value_copy(m);
+            value_set(set, "m", &copy);
+        }
+    }
+    value_destroy(&m);
+    return set;
+}
+
+static void draw_patches(struct plan_node *node, struct prng *prng)
+{
+    node->patches_count = (uint32_t)prng_between(prng, 1, PATCHES_MOST);
+    enum plan_member first = (enum plan_member)prng_between(prng, MEMBER_A, MEMBER_M);
+    for (uint32_t i = 0; i < node->patches_count; i++) {
+        struct plan_patch *patch = &node->patches[i];
+        int64_t gives = prng_between(prng, 0, 99);
+        patch->member = i == 0 ? first : first == MEMBER_A ? MEMBER_X : first - 1;
+        if (first == MEMBER_M && i > 0)
+            patch->member = MEMBER_A;
+        patch->number = prng_between(prng, 0, 99);
+        patch->gives = gives < 30   ? GIVES_NUMBER
+                       : gives < 45 ? GIVES_NULL
+                       : gives < 60 ? GIVES_K
+                       : gives < 97 ? GIVES_A
+                                    : GIVES_NOTHING;
+        if (node->kind == DAG_AGENT && prng_chance(prng, 250))
+            patch->gives = GIVES_OWN_N;
+        if (patch->member == MEMBER_M)
+            patch->gives = GIVES_NULL;
+    }
+}
+
 void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng)
 {
     bool conditions = prng_chance(prng, 500), maps = prng_chance(prng, 400);
+    bool sets = prng_chance(prng, 500);
     bool waits = plan->people && prng_chance(prng, 700);
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         struct plan_node *node = &workflow->nodes[i];
         if (waits && prng_chance(prng, 250))
             draw_wait(node, prng);
+        if (sets && !plan_waits(node) && prng_chance(prng, 120)) {
+            node->kind = DAG_SET;
+            node->agent = node->fallback = 0;
+            node->on_error = node->on_error == DAG_FALLBACK ? DAG_CONTINUE : node->on_error;
+        }
+        if (node->kind == DAG_SET || (sets && prng_chance(prng, 300)))
+            draw_patches(node, prng);
+        node->reads_context = sets && prng_chance(prng, 400);
         if (conditions && prng_chance(prng, 300))
             draw_condition(workflow, node, &node->condition, prng);
         for (uint32_t s = 0; conditions && s < node->sources_count; s++)

@@ -32,6 +32,62 @@ static struct pinned_agent pin_of(const struct plan_agent *agent)
                                  .output_price = talk->output_price};
 }
 
+/* --- engines ---------------------------------------------------------------------------------- */
+
+static int read_blob(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct bytes *ret_bytes,
+                     struct err *err)
+{
+    const struct world *world = context;
+    if (store_get_blob(world->store, hash, ret_bytes))
+        return 0;
+    return err_set(err, ERR_NOT_FOUND, "the blob is missing");
+}
+
+static int pin_agent(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err)
+{
+    const struct world *world = context;
+    uint32_t index = plan_agent_index(world->plan, name);
+    if (index == UINT32_MAX)
+        return err_set(err, ERR_NOT_FOUND, "there is no agent %s", name);
+    *ret_pin = pin_of(&world->plan->agents[index]);
+    return 0;
+}
+
+static bool next_agent(void *context, size_t *position, const char **ret_name,
+                       const char **ret_about)
+{
+    const struct world *world = context;
+    if (*position >= world->plan->agents_count)
+        return false;
+    *ret_name = world->plan->agents[(*position)++].name;
+    *ret_about = "";
+    return true;
+}
+
+static engine_t *make_engine(const struct shell *self)
+{
+    const struct engine_config config = {.epoch = self->epoch,
+                                         .find_dag = observer_find_dag,
+                                         .read_blob = read_blob,
+                                         .pin_agent = pin_agent,
+                                         .next_agent = next_agent,
+                                         .context = self->world};
+    return engine_new(&config);
+}
+
+static void fold_records(struct shell *self, engine_t *engine, const struct journal *journal)
+{
+    struct err err;
+    for (size_t i = 0; i < journal->count; i++) {
+        const struct record *record = &journal->records[i];
+        if (journal_fold(engine, &self->arena, record->execution, record->sequence - 1,
+                         record->sequence, buf_bytes(&record->bytes), &err))
+            world_fail(self->world, 7, "a journal can't be folded: %s", err.what);
+    }
+}
+
+/* --- wishes ----------------------------------------------------------------------------------- */
+
 static int take_signal(struct shell *self, const struct shell_wish *wish, struct err *err)
 {
     struct buf packed = {0};
@@ -48,11 +104,34 @@ static int take_signal(struct shell *self, const struct shell_wish *wish, struct
     return r;
 }
 
+/* As coordinator/folds.c: what has been forgotten is folded anew, and taken over. */
+static void recall(struct shell *self, struct uuid execution)
+{
+    struct execution_view view;
+    const struct journal *journal = store_find(self->world->store, execution);
+    if (!journal || !journal->ended || engine_execution(self->engine, execution, &view) == 0)
+        return;
+    engine_t *into[] = {self->engine, self->mirror};
+    for (size_t n = 0; n < 2; n++) {
+        engine_t *other = make_engine(self);
+        struct err err;
+        fold_records(self, other, journal);
+        if (engine_adopt(into[n], other, execution, &err))
+            world_fail(self->world, 7, "what ended can't be taken over: %s", err.what);
+        engine_destroy(&other);
+    }
+}
+
 static int take_wish(struct shell *self, const struct shell_wish *wish, struct err *err)
 {
     struct input input = {0};
     switch (wish->kind) {
     case WISH_SIGNAL: return take_signal(self, wish, err);
+    case WISH_REOPEN:
+        recall(self, wish->execution);
+        input.kind = INPUT_REOPEN;
+        input.reopen = (struct input_reopen){wish->execution, "person"};
+        break;
     case WISH_DECISION:
         input.kind = INPUT_DECISION;
         input.decision = (struct input_decision){.execution = wish->execution,
@@ -79,6 +158,8 @@ static void receive_wish(struct shell *self, const struct sim_message *message)
     int r = take_wish(self, &wish, &err);
     shell_answer(self, message->from, message->correlation, r, wish.execution);
 }
+
+/* --- starts ----------------------------------------------------------------------------------- */
 
 static bool needs(const struct plan_workflow *workflow, uint32_t agent)
 {
@@ -280,58 +361,10 @@ static void round_of(struct proc *proc)
 
 /* --- start and end ---------------------------------------------------------------------------- */
 
-static int read_blob(void *context, const uint8_t hash[DATUM_HASH_BYTES], struct bytes *ret_bytes,
-                     struct err *err)
-{
-    const struct world *world = context;
-    if (store_get_blob(world->store, hash, ret_bytes))
-        return 0;
-    return err_set(err, ERR_NOT_FOUND, "the blob is missing");
-}
-
-static int pin_agent(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err)
-{
-    const struct world *world = context;
-    uint32_t index = plan_agent_index(world->plan, name);
-    if (index == UINT32_MAX)
-        return err_set(err, ERR_NOT_FOUND, "there is no agent %s", name);
-    *ret_pin = pin_of(&world->plan->agents[index]);
-    return 0;
-}
-
-static bool next_agent(void *context, size_t *position, const char **ret_name,
-                       const char **ret_about)
-{
-    const struct world *world = context;
-    if (*position >= world->plan->agents_count)
-        return false;
-    *ret_name = world->plan->agents[(*position)++].name;
-    *ret_about = "";
-    return true;
-}
-
-static engine_t *make_engine(const struct shell *self)
-{
-    const struct engine_config config = {.epoch = self->epoch,
-                                         .find_dag = observer_find_dag,
-                                         .read_blob = read_blob,
-                                         .pin_agent = pin_agent,
-                                         .next_agent = next_agent,
-                                         .context = self->world};
-    return engine_new(&config);
-}
-
 static void fold_journal(struct shell *self, const struct journal *journal)
 {
-    struct err err;
-    for (size_t i = 0; i < journal->count; i++) {
-        const struct record *record = &journal->records[i];
-        engine_t *both[] = {self->engine, self->mirror};
-        for (size_t n = 0; n < 2; n++)
-            if (journal_fold(both[n], &self->arena, record->execution, record->sequence - 1,
-                             record->sequence, buf_bytes(&record->bytes), &err))
-                world_fail(self->world, 7, "a restart can't fold the journal: %s", err.what);
-    }
+    fold_records(self, self->engine, journal);
+    fold_records(self, self->mirror, journal);
     observer_folded(self->world, journal->execution,
                     engine_fingerprint(self->engine, journal->execution));
 }

@@ -161,8 +161,7 @@ static void keep_record(struct store *self, const struct record *record)
         grow(journal->records, journal->count, &journal->capacity, sizeof *journal->records);
     journal->records[journal->count++] =
         (struct record){record->execution, record->sequence, bytes};
-    if (observer_committed(self->world, record))
-        journal->ended = true;
+    journal->ended = observer_committed(self->world, record);
 }
 
 static void make_durable(struct store *self, const struct writes *writes)
