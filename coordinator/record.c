@@ -171,6 +171,34 @@ int idempotency_decode(struct arena *arena, struct bytes bytes,
     return 0;
 }
 
+void schedule_encode(const struct schedule_record *record, struct buf *out)
+{
+    Af__Record__Schedule message = AF__RECORD__SCHEDULE__INIT;
+
+    buf_clear(out);
+    RECORD_SET(&message, version, record->version);
+    RECORD_SET(&message, next_us, record->next_us);
+    RECORD_SET(&message, last_us, record->last_us);
+    RECORD_SET(&message, last,
+               record_bytes(bytes_of(record->last.bytes, sizeof record->last.bytes)));
+    record_pack(&message.base, out);
+}
+
+int schedule_decode(struct bytes bytes, struct schedule_record *ret_record, struct err *err)
+{
+    struct arena arena = {0};
+    Af__Record__Schedule *message =
+        (Af__Record__Schedule *)record_unpack(&af__record__schedule__descriptor, bytes, &arena);
+    bool valid = message != NULL && message->last.len == sizeof ret_record->last.bytes;
+    if (valid) {
+        *ret_record = (struct schedule_record){
+            .version = message->version, .next_us = message->next_us, .last_us = message->last_us};
+        memcpy(ret_record->last.bytes, message->last.data, sizeof ret_record->last.bytes);
+    }
+    arena_release(&arena);
+    return valid ? 0 : err_set(err, ERR_MALFORMED, "the record is not that of a schedule");
+}
+
 void blob_head_encode(const struct blob_head *head, struct buf *out)
 {
     Af__Record__BlobHead message = AF__RECORD__BLOB_HEAD__INIT;

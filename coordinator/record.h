@@ -62,6 +62,15 @@ void idempotency_encode(const struct idempotency_record *record, struct buf *out
 int idempotency_decode(struct arena *arena, struct bytes bytes,
                        struct idempotency_record *ret_record, struct err *err) MUST_CHECK;
 
+struct schedule_record {
+    uint32_t version;
+    int64_t next_us, last_us; /* 0: none */
+    struct uuid last;         /* zeros: none */
+};
+void schedule_encode(const struct schedule_record *record, struct buf *out);
+int schedule_decode(struct bytes bytes, struct schedule_record *ret_record,
+                    struct err *err) MUST_CHECK;
+
 struct blob_head {
     uint64_t size_bytes;
     int64_t stored_us;

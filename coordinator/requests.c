@@ -60,6 +60,8 @@ static const struct method methods[] = {
      {"id", "approved", "note", "edited", "hash"}},
     {"executions.journal", method_executions_journal, READS, {"id", "after", "limit", "raw"}},
     {"executions.context", method_executions_context, READS, {"id"}},
+    {"signals.send", method_signals_send, CHANGES, {"name", "payload"}},
+    {"schedules.list", method_schedules_list, READS, {NULL}},
     {"tasks.history", method_tasks_history, READS, {"execution", "path", "attempt", "from"}},
     {"hosts.list", method_hosts_list, VOLATILE, {NULL}},
     {"instances.list", method_instances_list, VOLATILE, {"agent"}},

@@ -358,8 +358,9 @@ static int compile_limits(struct compiler *self, const value_t *canonical, struc
 
 static int compile_workflow(struct compiler *self, const value_t *canonical, struct dag_spec *spec)
 {
-    static const char *const KEYS[] = {"workflow", "about",       "input",    "nodes",  "output",
-                                       "limits",   "when_failed", "priority", "labels", NULL};
+    static const char *const KEYS[] = {"workflow", "about",    "input",       "nodes",
+                                       "output",   "limits",   "when_failed", "priority",
+                                       "labels",   "schedule", NULL};
     const char *when_failed = "stop";
     int64_t priority = 5;
     if (!canonical || value_type(canonical) != VALUE_MAP)

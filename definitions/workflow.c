@@ -298,6 +298,8 @@ value_t *check_workflow(struct check *self, const struct node *root)
     self->graph = &graph;
     check_members(self, root, OWNER_WORKFLOW, root->place, canonical);
     graph_check(self);
+    if (self->diagnostics->errors == errors)
+        check_schedule_input(self, root, canonical);
     self->graph = NULL;
     graph_release(&graph);
     if (self->diagnostics->errors > errors)

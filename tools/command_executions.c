@@ -14,7 +14,7 @@
 
 /* --- inputs ----------------------------------------------------------------------------------- */
 
-static int read_all(const char *path, struct buf *text, struct err *err)
+int read_all(const char *path, struct buf *text, struct err *err)
 {
     char chunk[65536];
     ssize_t size;
@@ -475,21 +475,18 @@ static int fork_it(struct context *context, const char *id)
 
 static int signal_it(struct context *context, const char *id, const char *name)
 {
-    const char *text = context->options->payload;
     value_t *params = id_params(id);
     value_t *payload = NULL;
     value_t *result = NULL;
-    struct err err;
     value_set_string(params, "name", name);
-    if (text && value_from_json(text, strlen(text), &payload, &err)) {
+    int status = payload_of(context, &payload);
+    if (status) {
         value_destroy(&params);
-        err_where(&err, "--payload");
-        err_fix(&err, "write JSON, such as '{\"n\": 3}' or '\"text\"'");
-        return show_error(context->options, &err);
+        return status;
     }
     if (payload)
         value_set(params, "payload", &payload);
-    int status = context_call(context, "executions.signal", &params, &result);
+    status = context_call(context, "executions.signal", &params, &result);
     if (status == EXIT_OK && context->options->json)
         print_json(result);
     else if (status == EXIT_OK)
@@ -525,6 +522,6 @@ int command_executions(struct context *context)
     err_set(&err, ERR_INVALID, "that is not how it goes");
     err_fix(&err,
             "usage: agentctl executions [ls | show ID [--tree] | wait ID | cancel|pause|resume "
-            "ID | signal ID NAME [--payload JSON] | retry ID | fork ID --from NODE]");
+            "ID | signal ID NAME [--payload JSON|-] | retry ID | fork ID --from NODE]");
     return show_error(context->options, &err);
 }

@@ -45,7 +45,7 @@ enum option_bit {
     OPTION_KEY = 1 << 12,     /* --idempotency-key */
     OPTION_NO_INPUT = 1 << 13, /* --no-input */
     OPTION_DECISION = 1 << 14, /* --note TEXT, --edit JSON */
-    OPTION_PAYLOAD = 1 << 15, /* --payload JSON */
+    OPTION_PAYLOAD = 1 << 15, /* --payload JSON|- */
     OPTION_FROM = 1 << 16,    /* --from NODE */
     OPTION_FORMAT = 1 << 17,  /* --format NAME */
 };
