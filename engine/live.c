@@ -171,8 +171,9 @@ bool exec_has_slot(const struct exec *exec)
     return !exec->limited || exec->running < dag_parallel(exec->dag);
 }
 
-/* While a slot is free no lane may stay idle. What was set aside goes to the front of its lane, whose
- * turn comes behind those of others: else an execution that keeps to its limit would starve them. */
+/* While a slot is free no lane may stay idle. What was set aside goes to the front of its lane,
+ * whose turn comes behind those of others: else an execution that keeps to its limit would starve
+ * them. */
 static void fill_slots(engine_t *self, struct exec *exec)
 {
     while (exec_has_slot(exec) && !list_empty(&exec->idle_lanes)) {
