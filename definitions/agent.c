@@ -83,11 +83,8 @@ static value_t *check_texts_list(struct check *self, const struct key *key, cons
         check_wrong_type(self, node, needs, "write [name, ...]");
         return NULL;
     }
-    if (node->size > key->most) {
-        check_error(self, node->place, "too_many", NULL, "has %u items, more than %.0f", node->size,
-                    key->most);
+    if (!check_count(self, key, node, "items"))
         return NULL;
-    }
     const struct node **items = xcalloc((size_t)node->size + 1, sizeof *items);
     size_t index = 0, count = 0;
     for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
@@ -237,11 +234,8 @@ value_t *check_tools(struct check *self, const struct key *key, const struct nod
                          "write - command: {name: ..., argv: [program, ...]}");
         return NULL;
     }
-    if (node->size > key->most) {
-        check_error(self, node->place, "too_many", NULL, "has %u tools, more than %.0f", node->size,
-                    key->most);
+    if (!check_count(self, key, node, "tools"))
         return NULL;
-    }
     value_t *tools = value_list();
     size_t index = 0;
     for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {

@@ -134,9 +134,9 @@ static void report_flaw(struct check *self, const struct node *node)
              "the braces away"},
         [FLAW_NUL] = {"bad_value", "a text must not hold a NUL character", "take it out"},
         [FLAW_OVERFLOW] = {"bad_value", "the integer doesn't fit into 64 bits",
-                           "quote it if it is meant as text"},
+                           "write a smaller one, or quote it if it is meant as text"},
         [FLAW_INFINITE] = {"bad_value", "the number isn't finite",
-                           "quote it if it is meant as text"},
+                           "write a finite one, or quote it if it is meant as text"},
     };
     if (node->flaw != FLAW_NONE)
         check_error(self, node->place, FLAWS[node->flaw].kind, FLAWS[node->flaw].fix, "%s",
@@ -241,7 +241,8 @@ static void report_unknown(struct check *self, enum key_owner owner, const struc
     const struct key *keys = keys_of(owner, &count);
     for (size_t i = 0; i < count; i++)
         check_offer(self, &suggestion, keys[i].name);
-    suggestion_text(&suggestion, fix, sizeof fix);
+    if (!suggestion_text(&suggestion, fix, sizeof fix)[0])
+        snprintf(fix, sizeof fix, "take it out, or see docs/definitions.md for its keys");
     enum key_owner elsewhere = other_owner(key->text);
     if (elsewhere != OWNER_COUNT && (!suggestion.nearest || suggestion.distance > 1))
         snprintf(fix, sizeof fix, "\"%s\" is a key of %s", key->text, owner_name(elsewhere));
@@ -298,7 +299,7 @@ void check_members(struct check *self, const struct node *map, enum key_owner ow
 value_t *check_object(struct check *self, const struct node *node, enum key_owner owner)
 {
     if (node->kind != NODE_MAP) {
-        check_wrong_type(self, node, "an object", NULL);
+        check_wrong_type(self, node, "an object", "write {key: value, ...}");
         return NULL;
     }
     value_t *object = value_map();
@@ -308,27 +309,28 @@ value_t *check_object(struct check *self, const struct node *node, enum key_owne
 
 static value_t *check_true(struct check *self, const struct node *node)
 {
+    static const char FIX[] = "write true, or leave the key out";
     if (node->kind == NODE_BOOL && node->boolean)
         return value_bool(true);
     if (node->kind == NODE_BOOL)
-        check_error(self, node->place, "bad_value", "write true, or leave the key out",
-                    "can't be false");
+        check_error(self, node->place, "bad_value", FIX, "can't be false");
     else
-        check_wrong_type(self, node, "the word true", NULL);
+        check_wrong_type(self, node, "the word true", FIX);
     return NULL;
 }
 
 static value_t *check_values(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_LIST) {
-        check_wrong_type(self, node, "a list", NULL);
+        check_wrong_type(self, node, "a list", "write [value, ...]");
         return NULL;
     }
-    if (node->size == 0 || node->size > key->most) {
-        check_error(self, node->place, "bad_value", NULL, "needs from 1 to %.0f items", key->most);
+    if (node->size == 0) {
+        check_error(self, node->place, "bad_value", "add one, or take the key out",
+                    "has no items: no value would be allowed");
         return NULL;
     }
-    return node_value(node);
+    return check_count(self, key, node, "items") ? node_value(node) : NULL;
 }
 
 static value_t *canonical_of(struct check *self, const struct key *key, const struct node *node)

@@ -36,7 +36,7 @@ size_t check_enter(struct check *self, const char *key);
 size_t check_enter_index(struct check *self, size_t index);
 void check_leave(struct check *self, size_t before);
 
-/* An error at the path in hand; fix may be NULL. */
+/* An error at the path in hand. fix says how to mend it. */
 void check_error(struct check *self, struct place place, const char *kind, const char *fix,
                  const char *format, ...) __attribute__((format(printf, 5, 6)));
 void check_warning(struct check *self, struct place place, const char *kind, const char *fix,
@@ -77,6 +77,9 @@ value_t *check_dollars(struct check *self, const struct key *key, const struct n
 value_t *check_span(struct check *self, const struct key *key, const struct node *node);
 /* [a-z][a-z0-9_-]*, not too long */
 bool is_definition_name(const char *text, size_t size);
+/* false: the list or object has more than key->most of them (a plural), which is reported. */
+bool check_count(struct check *self, const struct key *key, const struct node *node,
+                 const char *plural);
 void check_range(struct check *self, const struct key *key, const struct node *node, value_t *into);
 /* inputs.c */
 value_t *check_inputs(struct check *self, const struct key *key, const struct node *node);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define QUOTE_IT "quote it if it is meant as text"
+#define WITHIN   "give one within these bounds"
 
 static const char *text_fix(const struct node *node)
 {
@@ -15,12 +16,13 @@ static const char *text_fix(const struct node *node)
         return "write a text, or leave the key out";
     if (node->kind != NODE_MAP && node->kind != NODE_LIST)
         return QUOTE_IT;
-    return node->flow ? "quote it: YAML takes what begins with { or [ for an object or list" : NULL;
+    return node->flow ? "quote it: YAML takes what begins with { or [ for an object or list"
+                      : "write one text, as a block after | if it has several lines";
 }
 
-static const char *number_fix(const struct node *node)
+static const char *number_fix(const struct node *node, const char *otherwise)
 {
-    return node->kind == NODE_TEXT && node->style != STYLE_PLAIN ? "don't quote it" : NULL;
+    return node->kind == NODE_TEXT && node->style != STYLE_PLAIN ? "don't quote it" : otherwise;
 }
 
 value_t *check_text(struct check *self, const struct node *node, size_t most)
@@ -30,8 +32,8 @@ value_t *check_text(struct check *self, const struct node *node, size_t most)
         return NULL;
     }
     if (node->size > most) {
-        check_error(self, node->place, "bad_value", NULL, "the text has %u bytes, more than %zu",
-                    node->size, most);
+        check_error(self, node->place, "bad_value", "shorten it",
+                    "the text has %u bytes, more than %zu", node->size, most);
         return NULL;
     }
     return value_string_n(node->text, node->size);
@@ -78,9 +80,11 @@ value_t *check_choice(struct check *self, const struct key *key, const struct no
         check_offer(self, &suggestion, key->choices[i]);
         buf_printf(&choices, "%s%s", i == 0 ? "" : ", ", key->choices[i]);
     }
-    suggestion_text(&suggestion, fix, sizeof fix);
+    if (!suggestion_text(&suggestion, fix, sizeof fix)[0])
+        snprintf(fix, sizeof fix, "%s",
+                 key->choices[1] ? "write one of them" : "write that, or leave the key out");
     if (node->kind != NODE_TEXT)
-        check_wrong_type(self, node, buf_string(&choices), NULL);
+        check_wrong_type(self, node, buf_string(&choices), fix);
     else
         check_error(self, node->place, "bad_value", fix, "\"%s\" is not one of: %s",
                     check_shown(self, node->text), buf_string(&choices));
@@ -90,14 +94,15 @@ value_t *check_choice(struct check *self, const struct key *key, const struct no
 
 static void report_range(struct check *self, const struct key *key, const struct node *node)
 {
-    check_error(self, node->place, "bad_value", NULL, "%s is not from %.15g to %.15g",
+    check_error(self, node->place, "bad_value", WITHIN, "%s is not from %.15g to %.15g",
                 check_shown(self, node->text), key->least, key->most);
 }
 
 value_t *check_integer(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_INT) {
-        check_wrong_type(self, node, "an integer", number_fix(node));
+        check_wrong_type(self, node, "an integer",
+                         number_fix(node, "write a whole number, such as 3"));
         return NULL;
     }
     if ((double)node->integer < key->least || (double)node->integer > key->most) {
@@ -111,7 +116,7 @@ value_t *check_integer(struct check *self, const struct key *key, const struct n
 value_t *check_number(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_INT && node->kind != NODE_FLOAT) {
-        check_wrong_type(self, node, "a number", number_fix(node));
+        check_wrong_type(self, node, "a number", number_fix(node, "write one, such as 2 or 0.5"));
         return NULL;
     }
     double number = node->kind == NODE_INT ? (double)node->integer : node->number;
@@ -129,12 +134,13 @@ value_t *check_number(struct check *self, const struct key *key, const struct no
 value_t *check_dollars(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_INT && node->kind != NODE_FLOAT) {
-        check_wrong_type(self, node, "a number of US dollars", number_fix(node));
+        check_wrong_type(self, node, "a number of US dollars",
+                         number_fix(node, "write one, such as 2 or 0.5"));
         return NULL;
     }
     double dollars = node->kind == NODE_INT ? (double)node->integer : node->number;
     if (dollars < key->least || dollars > key->most) {
-        check_error(self, node->place, "bad_value", NULL, "%s is not from %s to %.0f US dollars",
+        check_error(self, node->place, "bad_value", WITHIN, "%s is not from %s to %.0f US dollars",
                     check_shown(self, node->text), key->least > 0 ? "0.000001" : "0", key->most);
         return NULL;
     }
@@ -193,7 +199,7 @@ value_t *check_size(struct check *self, const struct key *key, const struct node
         return NULL;
     }
     if (bytes < key->least || bytes > key->most) {
-        check_error(self, node->place, "bad_value", NULL, "%s is not from %.0fM to %.0fT",
+        check_error(self, node->place, "bad_value", WITHIN, "%s is not from %.0fM to %.0fT",
                     node->text, key->least / 0x1p20, key->most / 0x1p40);
         return NULL;
     }
@@ -289,16 +295,21 @@ value_t *check_argv(struct check *self, const struct node *node)
     return argv;
 }
 
-static bool check_count(struct check *self, const struct key *key, const struct node *node)
+bool check_count(struct check *self, const struct key *key, const struct node *node,
+                 const char *plural)
 {
-    if (node->kind != NODE_MAP) {
-        check_wrong_type(self, node, "an object of texts", NULL);
-        return false;
-    }
     if (node->size <= key->most)
         return true;
-    check_error(self, node->place, "too_many", NULL, "has %u members, more than %.0f", node->size,
-                key->most);
+    check_error(self, node->place, "too_many", "take some out", "has %u %s, more than %.0f",
+                node->size, plural, key->most);
+    return false;
+}
+
+static bool are_members(struct check *self, const struct key *key, const struct node *node)
+{
+    if (node->kind == NODE_MAP)
+        return check_count(self, key, node, "members");
+    check_wrong_type(self, node, "an object of texts", "write {name: text, ...}");
     return false;
 }
 
@@ -324,7 +335,7 @@ static void check_variable(struct check *self, const struct node *item)
 
 value_t *check_env(struct check *self, const struct key *key, const struct node *node)
 {
-    if (!check_count(self, key, node))
+    if (!are_members(self, key, node))
         return NULL;
     value_t *env = value_map();
     for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
@@ -340,14 +351,15 @@ value_t *check_env(struct check *self, const struct key *key, const struct node 
 
 value_t *check_labels(struct check *self, const struct key *key, const struct node *node)
 {
-    if (!check_count(self, key, node))
+    if (!are_members(self, key, node))
         return NULL;
     value_t *labels = value_map();
     for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
         size_t before = check_enter(self, item->key->text);
         if (item->key->size == 0 || item->key->size > LIMIT_NAME_BYTES)
-            check_error(self, item->key->place, "bad_value", NULL,
-                        "a label's name has from 1 to %d bytes", LIMIT_NAME_BYTES);
+            check_error(self, item->key->place, "bad_value", "rename it",
+                        "a label's name has from 1 to %d bytes, not %u", LIMIT_NAME_BYTES,
+                        item->key->size);
         value_t *text = check_text(self, item, LIMIT_NAME_BYTES);
         if (text)
             value_set(labels, item->key->text, &text);

@@ -1,7 +1,7 @@
 /* The files of tests/data/definitions: every one of bad/ gives exactly the lines of its .expected,
- * one problem at least being of the kind that its name begins with (KIND-what.yaml); every one of
- * good/ gives none, and compiles. AF_UPDATE=1 writes the .expected anew, to be read before it is
- * committed. */
+ * one problem at least being of the kind that its name begins with (KIND-what.yaml), and each with
+ * its place and a remedy; every one of good/ gives none, and compiles. AF_UPDATE=1 writes the
+ * .expected anew, to be read before it is committed. */
 #include "definitions/definitions.h"
 #include <dirent.h>
 #include <setjmp.h>
@@ -87,6 +87,19 @@ static void check_kind(const char *name, const struct diagnostics *diagnostics)
     fail_msg("%s has no problem of its kind", name);
 }
 
+/* File, line, column, and how to mend it; a problem of the whole document has no field. */
+static void check_whole(const char *name, const struct diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct diagnostic *item = &diagnostics->items[i];
+        assert_string_equal(item->file, name);
+        assert_true(item->line > 0 && item->column > 0);
+        if (item->message[0] == '\0' || item->fix[0] == '\0')
+            fail_msg("%s:%u:%u: \"%s\" comes without a remedy", name, item->line, item->column,
+                     item->message);
+    }
+}
+
 static void check_bad(const char *name)
 {
     struct checked checked;
@@ -94,6 +107,7 @@ static void check_bad(const char *name)
     char path[512];
     check_file("bad", name, &checked);
     check_kind(name, &checked.diagnostics);
+    check_whole(name, &checked.diagnostics);
     diagnostics_format(&checked.diagnostics, &lines);
     snprintf(path, sizeof path, DATA "/bad/%.*s.expected", (int)strcspn(name, "."), name);
     if (getenv("AF_UPDATE"))

@@ -422,6 +422,30 @@ static void test_cross_check_asks(void **state)
     release(&checked);
 }
 
+/* Of a workflow that is known elsewhere the inputs are not known here. */
+static void test_cross_check_of_workflows(void **state)
+{
+    (void)state;
+    struct checked checked =
+        check_good("workflow: letter\ninput: {to: text}\nnodes: {a: {set: {x: 1}}}\n---\n"
+                   "workflow: w\nnodes:\n  a: {workflow: letter, with: {to: 1, from_whom: 2}}\n"
+                   "  b: {workflow: leter}\n  c: {workflow: elsewhere}\n");
+    int asked = 0;
+    definitions_cross_check(&checked.definitions, knows_writer, &asked, &checked.diagnostics);
+    struct buf text = {0};
+    diagnostics_format(&checked.diagnostics, &text);
+    assert_string_equal(buf_string(&text),
+                        "test.yaml:7:39: error: nodes.a.with: the workflow \"letter\" has no input "
+                        "\"from_whom\"; leave it out\n"
+                        "test.yaml:8:17: error: nodes.b.workflow: there is no workflow \"leter\"; "
+                        "did you mean \"letter\"?\n"
+                        "test.yaml:9:17: error: nodes.c.workflow: there is no workflow "
+                        "\"elsewhere\"; apply the workflow, too\n");
+    assert_int_equal(asked, 2);
+    buf_release(&text);
+    release(&checked);
+}
+
 static void test_cross_check_offline(void **state)
 {
     (void)state;
@@ -707,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_many_unknown_nodes),
         cmocka_unit_test(test_no_cut_crashes),
         cmocka_unit_test(test_cross_check_asks),
+        cmocka_unit_test(test_cross_check_of_workflows),
         cmocka_unit_test(test_cross_check_offline),
         cmocka_unit_test(test_workflow_compiles),
         cmocka_unit_test(test_workflow_defaults),

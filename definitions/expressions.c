@@ -262,8 +262,8 @@ static void check_texts(struct check *self, const struct node *node)
     size_t index = 0;
     if (node->kind == NODE_TEXT) {
         if (node->size > LIMIT_TEXT_BYTES)
-            check_error(self, node->place, "bad_value", NULL, "the text has %u bytes, more than %u",
-                        node->size, LIMIT_TEXT_BYTES);
+            check_error(self, node->place, "bad_value", "shorten it",
+                        "the text has %u bytes, more than %u", node->size, LIMIT_TEXT_BYTES);
         else
             expressions_check(self, node, true);
     } else if (node->kind == NODE_LIST || node->kind == NODE_MAP) {

@@ -65,7 +65,11 @@ static void report_unknown_node(struct check *check, const struct reference *ref
         check_offer(check, &suggestion, "input");
         check_offer(check, &suggestion, "execution");
     }
-    suggestion_text(&suggestion, fix, sizeof fix);
+    if (!suggestion_text(&suggestion, fix, sizeof fix)[0])
+        (void)snprintf(fix, sizeof fix, "%s",
+                       reference->is_order
+                           ? "add that node, or take the reference out"
+                           : "name a node, input.NAME, context or execution, or add the node");
     if (!reference->is_order && graph_input(self, reference->name))
         (void)snprintf(fix, sizeof fix, "write input.%s", reference->name);
     report(check, reference, reference->offset, "unknown_node", fix,

@@ -16,7 +16,8 @@ static void offer_types(struct check *self, struct suggestion *suggestion)
 value_t *check_schema_type(struct check *self, const struct node *node)
 {
     if (node->kind != NODE_TEXT) {
-        check_wrong_type(self, node, "the name of a type", NULL);
+        check_wrong_type(self, node, "the name of a type",
+                         "write text, number, integer, boolean, list or object");
         return NULL;
     }
     const char *schema_name = type_schema_name(node->text);
@@ -25,7 +26,8 @@ value_t *check_schema_type(struct check *self, const struct node *node)
     struct suggestion suggestion = SUGGESTION(node->text);
     char fix[128];
     offer_types(self, &suggestion);
-    check_error(self, node->place, "bad_value", suggestion_text(&suggestion, fix, sizeof fix),
+    suggestion_text(&suggestion, fix, sizeof fix);
+    check_error(self, node->place, "bad_value", suggestion.nearest ? fix : "write one of them",
                 "\"%s\" is not one of: text, number, integer, boolean, list, object",
                 check_shown(self, node->text));
     return NULL;
@@ -55,7 +57,8 @@ value_t *check_required(struct check *self, const struct node *node)
     if (node->kind == NODE_BOOL)
         return value_bool(node->boolean);
     if (node->kind != NODE_LIST) {
-        check_wrong_type(self, node, "a boolean or a list of names", NULL);
+        check_wrong_type(self, node, "a boolean or a list of names",
+                         "write true, false or [name, ...]");
         return NULL;
     }
     const char **names = xcalloc((size_t)node->size + 1, sizeof *names);
@@ -143,14 +146,11 @@ value_t *check_schema(struct check *self, const struct node *node)
 static bool check_schema_count(struct check *self, const struct key *key, const struct node *node)
 {
     if (node->kind != NODE_MAP) {
-        check_wrong_type(self, node, "an object of types or schemas", NULL);
+        check_wrong_type(self, node, "an object of types or schemas",
+                         "write {name: text, ...}, or another type");
         return false;
     }
-    if (node->size <= key->most)
-        return true;
-    check_error(self, node->place, "too_many", NULL, "has %u members, more than %.0f", node->size,
-                key->most);
-    return false;
+    return check_count(self, key, node, "members");
 }
 
 value_t *check_schemas(struct check *self, const struct key *key, const struct node *node)

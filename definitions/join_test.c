@@ -294,7 +294,8 @@ static void test_wrong_rules_are_reported_once(void **state)
     parse(&checked, "a.yaml", "agent: a\nmodel: script/r.yaml\n");
     parse(&checked, "r.yaml", "rules: 5\n");
     join(&checked);
-    assert_lines(&checked, "r.yaml:1:8: error: rules: needs a list of rules, but is an integer\n");
+    assert_lines(&checked, "r.yaml:1:8: error: rules: needs a list of rules, but is an integer; "
+                           "write - say: TEXT for each\n");
     release(&checked);
 }
 

@@ -37,11 +37,8 @@ value_t *check_equals(struct check *self, const struct key *key, const struct no
         check_wrong_type(self, node, "an object", "write {\"results[0].output\": value}");
         return NULL;
     }
-    if (node->size > key->most) {
-        check_error(self, node->place, "too_many", NULL, "has %u members, more than %.0f",
-                    node->size, key->most);
+    if (!check_count(self, key, node, "members"))
         return NULL;
-    }
     const struct node **items = xcalloc((size_t)node->size + 1, sizeof *items);
     value_t *pairs = value_list();
     size_t count = 0;
@@ -131,19 +128,19 @@ static value_t *check_call(struct check *self, const struct key *key, const stru
 /* --- lists -------------------------------------------------------------------------------------
  */
 
-static value_t *
-check_each(struct check *self, const struct key *key, const struct node *node, const char *needs,
-           value_t *(*check_item)(struct check *, const struct key *, const struct node *))
+static value_t *check_each(struct check *self, const struct key *key, const struct node *node,
+                           const char *needs, const char *fix,
+                           value_t *(*check_item)(struct check *, const struct key *,
+                                                  const struct node *))
 {
     if (node->kind != NODE_LIST) {
-        check_wrong_type(self, node, needs, NULL);
+        check_wrong_type(self, node, needs, fix);
         return NULL;
     }
-    if (node->size == 0 || node->size > key->most) {
-        check_error(self, node->place, node->size == 0 ? "bad_value" : "too_many", NULL,
-                    "needs from 1 to %.0f items, not %u", key->most, node->size);
+    if (node->size == 0)
+        check_error(self, node->place, "bad_value", fix, "has no items");
+    if (node->size == 0 || !check_count(self, key, node, "items"))
         return NULL;
-    }
     value_t *list = value_list();
     size_t index = 0;
     for (const struct node *item = node->first; item && !check_is_full(self); item = item->next) {
@@ -158,7 +155,8 @@ check_each(struct check *self, const struct key *key, const struct node *node, c
 
 value_t *check_calls(struct check *self, const struct key *key, const struct node *node)
 {
-    return check_each(self, key, node, "a list of calls", check_call);
+    return check_each(self, key, node, "a list of calls", "write - tool: NAME or - delegate: AGENT",
+                      check_call);
 }
 
 static value_t *check_rule(struct check *self, const struct key *key, const struct node *rule)
@@ -178,7 +176,7 @@ static value_t *check_rule(struct check *self, const struct key *key, const stru
 
 value_t *check_rules(struct check *self, const struct key *key, const struct node *node)
 {
-    return check_each(self, key, node, "a list of rules", check_rule);
+    return check_each(self, key, node, "a list of rules", "write - say: TEXT for each", check_rule);
 }
 
 value_t *check_rules_file(struct check *self, const struct node *root)

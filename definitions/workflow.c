@@ -52,7 +52,7 @@ static value_t *check_node(struct check *self, const struct node *node)
 {
     check_node_id(self, node->key);
     if (node->kind != NODE_MAP) {
-        check_wrong_type(self, node, "an object", NULL);
+        check_wrong_type(self, node, "an object", "write {agent: NAME}");
         return NULL;
     }
     value_t *canonical = value_map();
@@ -116,7 +116,8 @@ value_t *check_nodes(struct check *self, const struct key *key, const struct nod
         return NULL;
     }
     if (node->size == 0 || node->size > key->most) {
-        check_error(self, node->place, node->size == 0 ? "bad_value" : "too_many", NULL,
+        check_error(self, node->place, node->size == 0 ? "bad_value" : "too_many",
+                    node->size == 0 ? "write id: {agent: name} for each" : "split the workflow",
                     "a workflow has from 1 to %.0f nodes, not %u", key->most, node->size);
         return NULL;
     }
@@ -142,7 +143,7 @@ value_t *check_nodes(struct check *self, const struct key *key, const struct nod
 value_t *check_node_reference(struct check *self, const struct node *node)
 {
     if (node->kind != NODE_TEXT) {
-        check_wrong_type(self, node, "a node's id", NULL);
+        check_wrong_type(self, node, "a node's id", "write the id of a node");
         return NULL;
     }
     struct reference reference = {
