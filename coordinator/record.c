@@ -50,6 +50,11 @@ void summary_encode(const struct summary *summary, struct buf *out)
         message.used = record_usage(&summary->used, &used);
     if (summary->delegations > 0)
         RECORD_SET(&message, delegations, summary->delegations);
+    if (!uuid_is_nil(summary->owner)) {
+        message.has_owner = true;
+        message.owner = record_bytes(bytes_of(summary->owner.bytes, sizeof summary->owner.bytes));
+        message.owner_path = record_text(summary->owner_path);
+    }
     record_pack(&message.base, out);
 }
 
@@ -67,6 +72,9 @@ int summary_decode(struct arena *arena, struct bytes bytes, struct summary *ret_
         (rc = record_read_text(message->agent, "agent", &summary.agent, err)) < 0 ||
         (rc = record_read_text(message->failed_path, "path", &summary.failed_path, err)) < 0 ||
         (rc = record_read_text(message->by, "by", &summary.by, err)) < 0 ||
+        (rc = record_read_text(message->owner_path, "owner_path", &summary.owner_path, err)) < 0 ||
+        (message->has_owner &&
+         (rc = record_read_id(true, message->owner, "owner", &summary.owner, err)) < 0) ||
         (rc = record_read_datum(message->output, "output", &summary.output, err)) < 0 ||
         (rc = record_read_failure(message->failure, &summary.failure, err)) < 0)
         return rc;

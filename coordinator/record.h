@@ -26,6 +26,8 @@ struct summary {
     const char *by;
     uint32_t tasks, delegations;
     struct usage used;
+    struct uuid owner;      /* of a sub-workflow; nil: nobody owns it */
+    const char *owner_path;
 };
 void summary_encode(const struct summary *summary, struct buf *out);
 int summary_decode(struct arena *arena, struct bytes bytes, struct summary *ret_summary,

@@ -46,7 +46,7 @@ static const struct method methods[] = {
     {"executions.list",
      method_executions_list,
      READS,
-     {"status", "workflow", "agent", "since", "limit", "cursor"}},
+     {"status", "workflow", "agent", "since", "limit", "cursor", "all", "parent"}},
     {"executions.cancel", method_executions_cancel, CHANGES, {"id", "why"}},
     {"executions.retry", method_executions_retry, CHANGES, {"id"}},
     {"executions.fork", method_executions_fork, CHANGES, {"id", "node", "input"}},

@@ -68,8 +68,12 @@ int start_prepare(struct coordinator *self, const struct start *start,
         catalog_find_dag(self, start->workflow, ret_prepared->version, start->agent, err);
     if (ret_prepared->dag == NULL)
         return err == NULL ? ERR_NOT_FOUND : err->code;
-    return catalog_pin(self, ret_prepared->dag, pipeline_arena(self), &ret_prepared->agents,
-                       &ret_prepared->agents_count, err);
+    rc = catalog_pin(self, ret_prepared->dag, pipeline_arena(self), &ret_prepared->agents,
+                     &ret_prepared->agents_count, err);
+    if (rc == 0)
+        rc = catalog_pin_workflows(self, ret_prepared->dag, pipeline_arena(self),
+                                   &ret_prepared->workflows, &ret_prepared->workflows_count, err);
+    return rc;
 }
 
 static int64_t deadline_of(struct coordinator *self, const struct prepared *prepared)
@@ -93,6 +97,8 @@ int start_decide(struct coordinator *self, const struct prepared *prepared, stru
     started->agent = start->agent == NULL ? "" : start->agent;
     started->agents = prepared->agents;
     started->agents_count = prepared->agents_count;
+    started->workflows = prepared->workflows;
+    started->workflows_count = prepared->workflows_count;
     started->input = blobs_datum(self, buf_bytes(&prepared->input));
     started->deadline_us = deadline_of(self, prepared);
     started->by = start->by;

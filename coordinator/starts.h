@@ -21,6 +21,8 @@ struct prepared {
     dag_t *dag;
     const struct pinned_agent *agents;
     size_t agents_count;
+    const struct pinned_workflow *workflows;
+    size_t workflows_count;
 };
 
 /* ERR_BUSY when so many more would be too many at a time. */

@@ -309,7 +309,9 @@ static const struct key NODE[] = {
      .about =
          "Of `approve` and of a signal with a timeout: the output when nothing came in time, or "
          "`fail`"},
-    {"workflow", LATER("name"), .about = "Another workflow, as a node"},
+    {"workflow", TYPE_NAME,
+     .about = "Instead of `agent`: run another workflow, whose input is `with`; its output is the "
+              "node's"},
     {"set", TYPE_TEMPLATES,
      .about =
          "A merge patch of the shared context, made when the node has succeeded: texts in it may "

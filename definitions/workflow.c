@@ -30,7 +30,7 @@ static void check_node_id(struct check *self, const struct node *key)
                     "\"%s\" is a reserved word and can't be a node id", key->text);
 }
 
-/* Nodes that this version doesn't run need no agent: that they are not run is said once. */
+/* Such nodes need no agent. */
 static bool is_of_another_kind(const struct node *node)
 {
     return node_get(node, "workflow") || node_get(node, "approve") || node_get(node, "wait") ||

@@ -171,8 +171,9 @@ bool exec_has_slot(const struct exec *exec)
     return !exec->limited || exec->running < dag_parallel(exec->dag);
 }
 
-/* While a slot is free no lane may stay idle. What was set aside goes to the front of its lane, whose
- * turn comes behind those of others: else an execution that keeps to its limit would starve them. */
+/* While a slot is free no lane may stay idle. What was set aside goes to the front of its lane,
+ * whose turn comes behind those of others: else an execution that keeps to its limit would starve
+ * them. */
 static void fill_slots(engine_t *self, struct exec *exec)
 {
     while (exec_has_slot(exec) && !list_empty(&exec->idle_lanes)) {
@@ -232,6 +233,8 @@ static void leave_starved(engine_t *self, struct live *live)
     struct exec *exec = live->exec;
     list_remove(&live->link);
     pin_of(live)->agent->starved--;
+    if (list_empty(&exec->starved))
+        list_remove(&exec->starving);
     if (!list_empty(&exec->starved) && list_empty(&exec->fed))
         list_push_back(&self->fed, &exec->fed);
 }
@@ -321,6 +324,8 @@ void live_starve(engine_t *self, struct live *live, struct list *list, int64_t t
     live->again = true;
     pin_of(live)->agent->starved++;
     list_push_back(list, &live->link);
+    if (list == &live->exec->starved && list_empty(&live->exec->starving))
+        list_push_back(&self->starving, &live->exec->starving);
 }
 
 void live_park(engine_t *self, struct live *live, int64_t timeout_at_us)

@@ -303,6 +303,10 @@ static int list(struct context *context)
         value_set_string(params, "agent", options->agent);
     if (options->cursor)
         value_set_string(params, "cursor", options->cursor);
+    if (options->parent)
+        value_set_string(params, "parent", options->parent);
+    if (options->all)
+        value_set_bool(params, "all", true);
     if (options->limit >= 0)
         value_set_int(params, "limit", options->limit);
     int status = context_call(context, "executions.list", &params, &result);
@@ -334,6 +338,9 @@ static void print_execution(const struct options *options, const value_t *execut
                (long long)value_get_int(execution, "version", 0));
     else
         printf("agent     %s\n", agent);
+    if (value_get(execution, "parent"))
+        printf("parent    %s, task %s\n", value_get_string(execution, "parent", "?"),
+               value_get_string(execution, "parent_task", "?"));
     printf("started   %s, took %s\n", value_get_string(execution, "started_at", "?"),
            print_duration(time_between(value_get_string(execution, "started_at", NULL),
                                        value_get_string(execution, "ended_at", NULL)),

@@ -38,7 +38,8 @@ enum option_bit {
     OPTION_AGENTS = 1 << 6,   /* --agents DIR */
     OPTION_NODE = 1 << 7,     /* --node NAME */
     OPTION_AT = 1 << 8,       /* --at SEQ */
-    OPTION_FILTER = 1 << 9,   /* --status, --workflow, --agent, --limit, --cursor */
+    OPTION_FILTER = 1 << 9,   /* --status, --workflow, --agent, --limit, --cursor, --all,
+                               * --parent ID */
     OPTION_WHY = 1 << 10,     /* --why TEXT */
     OPTION_BENCH = 1 << 11,   /* --in-flight, --count, --seconds, --outstanding, --pin */
     OPTION_KEY = 1 << 12,     /* --idempotency-key */
@@ -50,9 +51,9 @@ enum option_bit {
 };
 
 struct options {
-    bool json, quiet, help, version, detach, follow, tree, dry_run, no_input;
+    bool json, quiet, help, version, detach, follow, tree, dry_run, no_input, all;
     const char *broker, *dir, *apply, *agents, *input_file, *node, *status, *workflow, *agent,
-        *cursor, *why, *key, *pin, *note, *edit, *payload, *from, *format;
+        *cursor, *why, *key, *pin, *note, *edit, *payload, *from, *format, *parent;
     int64_t timeout_us; /* 0: not given */
     int64_t at, limit, in_flight, count, seconds, outstanding; /* -1: not given */
     const char **inputs; /* key=value */
