@@ -300,6 +300,22 @@ static int put_large(client_t *self, const char *method, int64_t until_us, struc
 
 /* --- requests --------------------------------------------------------------------------------- */
 
+/* A result that one message can't hold is a blob. */
+static int resolve_result(client_t *self, value_t **result_p, int64_t until_us, struct err *err)
+{
+    struct datum blob;
+    value_t *result = NULL;
+    if (!reference_read(*result_p, &blob))
+        return 0;
+    int64_t left_ms = (until_us - clock_monotonic_us()) / 1000;
+    value_destroy(result_p);
+    int rc =
+        client_blob(self, blob.hash, blob.size_bytes, left_ms < 1 ? 1 : (int)left_ms, &result, err);
+    if (rc == 0)
+        *result_p = result;
+    return rc;
+}
+
 int client_call(client_t *self, const char *method, const value_t *params, const char *key,
                 int timeout_ms, value_t **ret_result, value_t **ret_detail, struct err *err)
 {
@@ -321,7 +337,8 @@ int client_call(client_t *self, const char *method, const value_t *params, const
         return rc;
     if (self->message.route.kind != WIRE_REPLY)
         return err_set(err, ERR_MALFORMED, "the answer to %s is no reply", method);
-    return take_reply(self, ret_result, ret_detail, err);
+    rc = take_reply(self, ret_result, ret_detail, err);
+    return rc ? rc : resolve_result(self, ret_result, until_us, err);
 }
 
 int client_send(client_t *self, const char *method, const value_t *params, const char *key,

@@ -20,7 +20,7 @@ void client_destroy(client_t **self_p);
 /* Calls a method and waits at most timeout_ms for its answer. A request that gets no answer is sent
  * again under the same idempotency key (made here when key is NULL), so that a restart of the broker
  * or the coordinator in the middle is not seen. Parameters that one message can't hold are put as a
- * blob first; ERR_TOO_LARGE past LIMIT_VALUE_BYTES. params may be NULL; *ret_result is the caller's.
+ * blob first, and such a result is fetched; ERR_TOO_LARGE past LIMIT_VALUE_BYTES. params may be NULL; *ret_result is the caller's.
  * ERR_UNREACHABLE (nobody there in the whole time), ERR_TIMEOUT, or the coordinator's own error; for
  * that, *ret_detail (may be NULL) receives the document that came with it, or NULL. */
 int client_call(client_t *self, const char *method, const value_t *params, const char *key,

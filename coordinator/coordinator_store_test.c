@@ -342,9 +342,10 @@ static void test_large_parameters(void **state)
 /* A reference to what is not stored, or has another size, or holds no parameters. */
 static void test_parameters_that_are_not_there(void **state)
 {
+    enum { SIZE = 70000 };
     struct harness *harness = *state;
-    struct datum blob = {.is_blob = true, .size_bytes = 1000};
-    struct buf text = make_text(1000), json = {0};
+    struct datum blob = {.is_blob = true, .size_bytes = SIZE};
+    struct buf text = make_text(SIZE), json = {0};
     start_with_definitions(harness);
     for (int i = 0; i < 3; i++) {
         value_t *reference = reference_to_blob(&blob);
@@ -357,7 +358,7 @@ static void test_parameters_that_are_not_there(void **state)
             assert_true(put_chunk(harness, blob.hash, buf_bytes(&text), 0)->complete);
             blob.size_bytes++;
         } else {
-            blob.size_bytes = 1000; /* a text, not an object */
+            blob.size_bytes = SIZE; /* a text, not an object */
         }
     }
     buf_release(&json);

@@ -13,6 +13,8 @@
 
 #define RETRY_AFTER_MS 200
 #define PARAMETERS_MAX 9
+/* A larger document leaves no room for the other frames of its message. */
+#define MESSAGE_DOCUMENT_BYTES (LIMIT_MESSAGE_BYTES - 8192)
 
 enum method_kind {
     READS,    /* may tell of what is not committed yet: answered with the current batch */
@@ -109,18 +111,35 @@ void requests_send(struct coordinator *self, const char *to, uint64_t correlatio
         self->counters.unsent++;
 }
 
+/* A reference to the document, which becomes a blob. */
+static void refer_to(struct coordinator *self, struct bytes document, struct buf *out)
+{
+    struct datum blob = blobs_datum(self, document);
+    struct doc doc;
+    doc_init(&doc, out);
+    doc_datum(&doc, NULL, &blob);
+}
+
 /* An answer may tell of what is not committed yet: it goes out with the current batch. While the
  * store is full that may last, and methods read what is committed alone: then it goes at once. */
 static void answer(struct coordinator *self, const struct request *request, bool at_once,
                    const struct err *err, struct bytes document)
 {
     struct wire_body body = make_reply(err);
+    struct buf reference = {0};
     if (err != NULL)
         self->counters.refused_requests++;
-    if (self->full || at_once)
+    if (self->full || at_once) {
         requests_send(self, request->from, request->correlation, err, document);
-    else
-        pipeline_send(self, request->from, request->correlation, &body, document);
+        return;
+    }
+    if (err == NULL && document.size > MESSAGE_DOCUMENT_BYTES &&
+        document.size <= LIMIT_VALUE_BYTES) {
+        refer_to(self, document, &reference);
+        document = buf_bytes(&reference);
+    }
+    pipeline_send(self, request->from, request->correlation, &body, document);
+    buf_release(&reference);
 }
 
 size_t requests_waiting(const struct coordinator *self)

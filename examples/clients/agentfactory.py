@@ -121,7 +121,7 @@ class Connection:
         reply = af.Reply.FromString(body)
         if reply.error:
             raise Failed(reply)
-        return msgpack.unpackb(payload)
+        return self.resolve(msgpack.unpackb(payload))
 
     # --- large values (section 8) ---
 
