@@ -97,6 +97,11 @@
 #define LIMIT_RETRY_FACTOR      2.0                     /* default */
 #define LIMIT_RETRY_FACTOR_MAX  1000.0
 #define LIMIT_RETRY_MAX_US      (300 * LIMIT_SECOND_US) /* default */
+#define LIMIT_CRON_BYTES        256  /* of a cron expression */
+#define LIMIT_ZONE_BYTES        (64u << 10) /* of the file of a time zone */
+#define LIMIT_RUN_LATE_US       (60 * LIMIT_SECOND_US) /* a scheduled run that is later counts as missed */
+#define LIMIT_MISSED_RUNS       100  /* of one schedule, that are made up for */
+#define LIMIT_SIGNAL_STARTS     1000 /* executions that one signal starts */
 #define LIMIT_PROCESS_MEMORY_MIN_BYTES (1ll << 20)
 #define LIMIT_PROCESS_MEMORY_MAX_BYTES (1ll << 40)
 

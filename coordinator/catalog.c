@@ -432,6 +432,51 @@ int catalog_pin(struct coordinator *self, const dag_t *dag, struct arena *arena,
     return 0;
 }
 
+int catalog_pin_workflows(struct coordinator *self, const dag_t *dag, struct arena *arena,
+                          const struct pinned_workflow **ret_workflows, size_t *ret_count,
+                          struct err *err)
+{
+    size_t count = dag_workflows(dag);
+    struct pinned_workflow *pins = arena_alloc(arena, (count + 1) * sizeof *pins);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = dag_workflow(dag, i);
+        const struct catalog_entry *entry = catalog_find(self, DEFINITION_WORKFLOW, name);
+        if (entry == NULL) {
+            err_set(err, ERR_INVALID, "there is no workflow \"%s\", which a node runs", name);
+            err_fix(err, "apply its definition first");
+            return ERR_INVALID;
+        }
+        pins[i] = (struct pinned_workflow){arena_strdup(arena, name), entry->version};
+    }
+    *ret_workflows = pins;
+    *ret_count = count;
+    return 0;
+}
+
+int catalog_prepare_workflow(void *context, const char *workflow, uint32_t version,
+                             const value_t *input, struct arena *arena,
+                             struct prepared_workflow *ret_prepared, struct err *err)
+{
+    struct coordinator *self = context;
+    struct prepared_workflow prepared = {0};
+    struct catalog_entry *entry =
+        catalog_version(self, DEFINITION_WORKFLOW, workflow, version, err);
+    dag_t *dag = entry == NULL ? NULL : catalog_find_dag(self, workflow, version, "", err);
+    int rc = dag == NULL ? ERR_NOT_FOUND : 0;
+    if (rc == 0)
+        rc = catalog_pin(self, dag, arena, &prepared.agents, &prepared.agents_count, err);
+    if (rc == 0)
+        rc = catalog_pin_workflows(self, dag, arena, &prepared.workflows, &prepared.workflows_count,
+                                   err);
+    if (rc == 0)
+        rc = workflow_check_input(entry->canonical, input, &prepared.input, err);
+    if (rc == 0)
+        *ret_prepared = prepared;
+    dag_destroy(&dag);
+    catalog_entry_destroy(&entry);
+    return rc;
+}
+
 int catalog_pin_agent(void *context, const char *name, struct pinned_agent *ret_pin,
                       struct err *err)
 {
@@ -460,6 +505,7 @@ engine_t *catalog_new_engine(struct coordinator *self)
                                    .read_blob = blobs_read,
                                    .pin_agent = catalog_pin_agent,
                                    .next_agent = catalog_next_agent,
+                                   .prepare_workflow = catalog_prepare_workflow,
                                    .context = self};
     return engine_new(&config);
 }

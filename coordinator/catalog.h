@@ -65,5 +65,13 @@ engine_t *catalog_new_engine(struct coordinator *self);
 int catalog_pin(struct coordinator *self, const dag_t *dag, struct arena *arena,
                 const struct pinned_agent **ret_agents, size_t *ret_count,
                 struct err *err) MUST_CHECK;
+/* The same of the workflows that its nodes run. */
+int catalog_pin_workflows(struct coordinator *self, const dag_t *dag, struct arena *arena,
+                          const struct pinned_workflow **ret_workflows, size_t *ret_count,
+                          struct err *err) MUST_CHECK;
+/* For engine_config: the input with its defaults, and both kinds of pins. */
+int catalog_prepare_workflow(void *context, const char *workflow, uint32_t version,
+                             const value_t *input, struct arena *arena,
+                             struct prepared_workflow *ret_prepared, struct err *err) MUST_CHECK;
 
 #endif

@@ -16,6 +16,7 @@ struct coordinator_options {
     const char *broker;   /* endpoint; NULL: the installation's own */
     const char *publish;  /* endpoint for events; NULL: the installation's own */
     uint64_t map_bytes_max; /* of the store; 0: its default */
+    int64_t clock_ahead_us; /* of the machine's, for tests of schedules */
 };
 
 struct counters {
@@ -46,10 +47,12 @@ struct coordinator {
     struct folds *folds;
     struct aside *aside;
     struct idempotency *idempotency;
+    struct schedules *schedules;
     uint64_t epoch;
     struct buf fence;     /* the epoch's record, which every batch requires */
     struct steady steady;
     int64_t utc_us;       /* of this round */
+    int64_t wall_us;      /* UTC as the machine tells it, which may jump: for schedules alone */
     int64_t mono_us;
     int64_t busy_us;      /* monotonic: when something came last */
     int64_t started_us;   /* monotonic */

@@ -25,6 +25,25 @@ static void put_pins(struct doc *doc, const struct event_started *started)
     doc_end(doc);
 }
 
+void events_owner(struct doc *doc, const struct event_started *started)
+{
+    char text[TYPEID_TEXT_SIZE];
+    if (uuid_is_nil(started->owner))
+        return;
+    doc_string(doc, "parent", typeid_text("exec", started->owner, text));
+    doc_string(doc, "parent_task", started->owner_path);
+}
+
+void events_owned(struct doc *doc, const struct event_owned *owned)
+{
+    char text[TYPEID_TEXT_SIZE];
+    doc_string(doc, "task", owned->path);
+    doc_int(doc, "attempt", owned->attempt);
+    doc_string(doc, "child", typeid_text("exec", owned->execution, text));
+    doc_string(doc, "workflow", owned->workflow);
+    doc_int(doc, "version", owned->version);
+}
+
 static void put_event_started(struct doc *doc, const struct event_started *started)
 {
     bool alone = *started->workflow == '\0';
@@ -36,6 +55,7 @@ static void put_event_started(struct doc *doc, const struct event_started *start
     doc_datum(doc, "input", &started->input);
     doc_time(doc, "deadline_at", started->deadline_us);
     doc_string(doc, "by", started->by);
+    events_owner(doc, started);
 }
 
 static const char *step_kind_name(enum step_kind kind)
@@ -284,6 +304,8 @@ void events_document(struct doc *doc, const struct event *event)
         doc_int(doc, "attempt", event->settled.attempt);
         doc_int(doc, "turn", event->settled.turn);
         doc_string(doc, "reason", event->settled.reason);
+        if (event->settled.turn == 0)
+            events_usage(doc, &event->settled.usage);
         break;
     case EVENT_DELEGATED: put_delegated(doc, &event->delegated); break;
     case EVENT_REFUSED:
@@ -303,6 +325,7 @@ void events_document(struct doc *doc, const struct event *event)
     case EVENT_TIMER:
     case EVENT_PAUSED:
     case EVENT_RESUMED: events_wait(doc, event); break;
+    case EVENT_OWNED: events_owned(doc, &event->owned); break;
     case EVENT_REOPENED: events_again(doc, event); break;
     case EVENT_FORKED:
         events_again(doc, event);

@@ -51,7 +51,9 @@ void executions_write_started(struct coordinator *self, store_batch_t *writes,
                               .agent = started->agent,
                               .status = EXECUTION_RUNNING,
                               .started_us = event->time_us,
-                              .by = started->by};
+                              .by = started->by,
+                              .owner = started->owner,
+                              .owner_path = started->owner_path};
 
     write_summary(writes, event->execution, &summary);
     write_status(writes, EXECUTION_RUNNING, event->execution, true);
@@ -108,7 +110,9 @@ void executions_write_ended(struct coordinator *self, store_batch_t *writes,
                               .failed_path = ended->path,
                               .tasks = view.tasks,
                               .delegations = view.delegations,
-                              .used = view.used};
+                              .used = view.used,
+                              .owner = view.owner,
+                              .owner_path = view.owner_path};
     write_summary(writes, event->execution, &summary);
     write_status(writes, EXECUTION_RUNNING, event->execution, false);
     write_status(writes, ended->status, event->execution, true);
@@ -189,8 +193,19 @@ static void put_waits(struct doc *doc, const struct task_view *task)
     doc_time(doc, "due_at", task->due_us);
 }
 
+/* What owns a sub-workflow. */
+static void put_owner(struct doc *doc, struct uuid owner, const char *path)
+{
+    char text[TYPEID_TEXT_SIZE];
+    if (uuid_is_nil(owner))
+        return;
+    doc_string(doc, "parent", typeid_text("exec", owner, text));
+    doc_string(doc, "parent_task", path);
+}
+
 static void put_task(struct doc *doc, const struct task_view *task, bool output)
 {
+    char text[TYPEID_TEXT_SIZE];
     doc_map(doc, NULL);
     doc_string(doc, "path", task->path);
     doc_string(doc, "node", task->node);
@@ -213,6 +228,8 @@ static void put_task(struct doc *doc, const struct task_view *task, bool output)
         put_waits(doc, task);
     doc_string(doc, "instance", task->instance);
     put_delegation(doc, task);
+    if (!uuid_is_nil(task->owned))
+        doc_string(doc, "execution", typeid_text("exec", task->owned, text));
     if (task->items_begun) {
         doc_int(doc, "items", task->items);
         doc_int(doc, "items_ended", task->items - task->items_open);
@@ -266,6 +283,7 @@ void executions_document(const engine_t *engine, struct uuid id,
     CHECK(engine_execution(engine, id, &view) == 0);
     doc_map(doc, NULL);
     put_head(doc, id, view.workflow, view.workflow_version, view.agent, view.status);
+    put_owner(doc, view.owner, view.owner_path);
     doc_time(doc, "started_at", view.started_us);
     doc_time(doc, "ended_at", view.ended_us);
     doc_time(doc, "deadline_at", view.deadline_us);
@@ -297,6 +315,7 @@ void executions_outcome(struct uuid id, const struct summary *summary, struct do
     doc_map(doc, NULL);
     put_head(doc, id, summary->workflow, summary->workflow_version, summary->agent,
              summary->status);
+    put_owner(doc, summary->owner, summary->owner_path);
     doc_time(doc, "started_at", summary->started_us);
     doc_time(doc, "ended_at", summary->ended_us);
     doc_datum(doc, "output", &summary->output);
@@ -315,6 +334,7 @@ void executions_item(struct uuid id, const struct summary *summary, enum executi
 {
     doc_map(doc, NULL);
     put_head(doc, id, summary->workflow, summary->workflow_version, summary->agent, status);
+    put_owner(doc, summary->owner, summary->owner_path);
     doc_time(doc, "started_at", summary->started_us);
     doc_time(doc, "ended_at", summary->ended_us);
     executions_failure(doc, "failure", &summary->failure);

@@ -69,10 +69,11 @@ void harness_release(struct harness *self)
 
 /* --- the process ------------------------------------------------------------------------------ */
 
-static _Noreturn void run_coordinator(const char *directory, const struct harness_fault *fault)
+static _Noreturn void run_coordinator(const struct harness *self, const struct harness_fault *fault)
 {
     static struct coordinator coordinator;
-    struct coordinator_options options = {.dir = directory};
+    struct coordinator_options options = {.dir = self->directory,
+                                          .clock_ahead_us = self->clock_ahead_us};
     struct err err = {0};
     sigset_t signals;
 
@@ -117,7 +118,7 @@ void harness_start(struct harness *self, const struct harness_fault *fault)
     self->coordinator = fork();
     assert_true(self->coordinator >= 0);
     if (self->coordinator == 0)
-        run_coordinator(self->directory, fault);
+        run_coordinator(self, fault);
     open_sockets(self);
     assert_true(harness_until(self, is_registered));
 }

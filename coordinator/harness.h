@@ -54,6 +54,7 @@ struct harness {
     void *context, *router;
     char endpoint[128];
     pid_t coordinator;
+    int64_t clock_ahead_us; /* of the coordinators that start from now on */
     bool registered; /* the coordinator said hello to "the broker" */
     struct harness_peer peers[HARNESS_PEERS];
     size_t peers_count;

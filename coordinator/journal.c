@@ -2,6 +2,7 @@
 
 #include "coordinator/journal_again.h"
 #include "coordinator/journal_calls.h"
+#include "coordinator/journal_owned.h"
 #include "coordinator/journal_waits.h"
 #include "coordinator/record_util.h"
 
@@ -28,12 +29,14 @@ static void encode_started(const struct event_started *from, Af__Record__Event *
     Af__Record__PinnedAgent pins_small[PINS_ON_STACK], *pins = pins_small;
     Af__Record__PinnedAgent *pointers_small[PINS_ON_STACK], **pointers = pointers_small;
     bool large = from->agents_count > PINS_ON_STACK;
+    struct arena arena = {0};
 
     if (large) {
         pins = xcalloc(from->agents_count, sizeof *pins);
         pointers = xcalloc(from->agents_count, sizeof(*pointers));
     }
     encode_pins(from, &to, pins, pointers);
+    journal_encode_family(from, &to, &arena);
     RECORD_SET(&to, seed, from->seed);
     to.workflow = record_text(from->workflow);
     RECORD_SET(&to, workflow_version, from->workflow_version);
@@ -43,6 +46,7 @@ static void encode_started(const struct event_started *from, Af__Record__Event *
     to.by = record_text(from->by);
     event->started = &to;
     record_pack(&event->base, out);
+    arena_release(&arena);
     if (large) {
         free(pins);
         free(pointers);
@@ -75,6 +79,8 @@ static void encode_step(const struct event_step *from, Af__Record__Event *event,
     RECORD_SET(&to, agent_version, from->agent_version);
     if (from->turn > 0)
         journal_encode_turn(from, &to, &usage);
+    else if (from->usage.input_tokens + from->usage.output_tokens + from->usage.cost_microusd > 0)
+        to.usage = record_usage(&from->usage, &usage);
     event->step = &to;
     record_pack(&event->base, out);
 }
@@ -159,6 +165,7 @@ void journal_encode(const struct event *event, struct buf *out)
     case EVENT_RESUMED: journal_encode_wait(event, &record, out); break;
     case EVENT_REOPENED: journal_encode_reopened(&event->reopened, &record, out); break;
     case EVENT_FORKED: journal_encode_forked(&event->forked, &record, out); break;
+    case EVENT_OWNED: journal_encode_owned(&event->owned, &record, out); break;
     }
 }
 
@@ -190,7 +197,7 @@ static int decode_started(struct arena *arena, const Af__Record__Started *from,
     to->seed = from->seed;
     to->workflow_version = from->workflow_version;
     to->deadline_us = from->deadline_us;
-    return 0;
+    return journal_decode_family(arena, from, to, err);
 }
 
 static int decode_step(const Af__Record__Step *from, struct event_step *to, struct err *err)
@@ -261,8 +268,8 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
 {
     int kinds = (from->started != NULL) + (from->step != NULL) + (from->lost != NULL) +
                 (from->cancel != NULL) + (from->failing != NULL) + (from->ended != NULL) +
-                (from->reopened != NULL) + (from->forked != NULL) + journal_call_kinds(from) +
-                journal_wait_kinds(from);
+                (from->reopened != NULL) + (from->forked != NULL) + (from->owned != NULL) +
+                journal_call_kinds(from) + journal_wait_kinds(from);
     if (kinds != 1)
         return err_set(err, ERR_MALFORMED, "the record holds %d kinds of event", kinds);
     if (from->started != NULL) {
@@ -296,6 +303,10 @@ static int decode_kind(struct arena *arena, const Af__Record__Event *from, struc
     if (from->forked != NULL) {
         to->kind = EVENT_FORKED;
         return journal_decode_forked(from->forked, &to->forked, err);
+    }
+    if (from->owned != NULL) {
+        to->kind = EVENT_OWNED;
+        return journal_decode_owned(from->owned, &to->owned, err);
     }
     if (journal_wait_kinds(from) > 0)
         return journal_decode_wait(from, to, err);

@@ -1,7 +1,5 @@
 #include "coordinator/journal_again.h"
 
-#include <string.h>
-
 void journal_encode_reopened(const struct event_reopened *from, Af__Record__Event *record,
                              struct buf *out)
 {
@@ -48,12 +46,10 @@ int journal_decode_reopened(const Af__Record__Reopened *from, struct event_reope
 int journal_decode_forked(const Af__Record__Forked *from, struct event_forked *to, struct err *err)
 {
     int rc;
-    if (!from->has_from || from->from.len != sizeof to->from.bytes)
-        return err_set(err, ERR_MALFORMED, "the field \"from\" is not an id");
-    if ((rc = record_read_text(from->node, "node", &to->node, err)) < 0 ||
+    if ((rc = record_read_id(from->has_from, from->from, "from", &to->from, err)) < 0 ||
+        (rc = record_read_text(from->node, "node", &to->node, err)) < 0 ||
         (rc = record_read_text(from->by, "by", &to->by, err)) < 0)
         return rc;
-    memcpy(to->from.bytes, from->from.data, sizeof to->from.bytes);
     to->at = from->at;
     to->deadline_us = from->deadline_us;
     return record_read_datum(from->input, "input", &to->input, err);

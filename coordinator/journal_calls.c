@@ -147,10 +147,13 @@ static void encode_settled(const struct event_settled *from, Af__Record__Event *
                            struct buf *out)
 {
     Af__Record__Settled to = AF__RECORD__SETTLED__INIT;
+    Af__Record__Usage usage;
     to.path = record_text(from->path);
     RECORD_SET(&to, attempt, from->attempt);
     RECORD_SET(&to, turn, from->turn);
     to.reason = record_text(from->reason);
+    if (from->turn == 0)
+        to.usage = record_usage(&from->usage, &usage);
     record->settled = &to;
     record_pack(&record->base, out);
 }
@@ -277,6 +280,7 @@ static int decode_settled(const Af__Record__Settled *from, struct event_settled 
     int rc = record_read_text(from->path, "path", &to->path, err);
     to->attempt = from->attempt;
     to->turn = from->turn;
+    to->usage = record_read_usage(from->usage);
     return rc < 0 ? rc : record_read_text(from->reason, "reason", &to->reason, err);
 }
 

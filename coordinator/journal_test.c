@@ -110,6 +110,46 @@ static void test_started(void **state)
     assert_string_equal(back->by, "client:abc");
 }
 
+static void test_sub_workflows(void **state)
+{
+    static const struct pinned_workflow workflows[] = {{"count", 4}, {"sum", 1}};
+    struct event event = make_event(EVENT_STARTED);
+    event.started = (struct event_started){.workflow = "w",
+                                           .workflows = workflows,
+                                           .workflows_count = 2,
+                                           .owner = execution,
+                                           .owner_path = "each[3]",
+                                           .owner_attempt = 2,
+                                           .depth = 5};
+    const struct event_started *started = &round_trip(*state, &event)->started;
+    assert_int_equal(started->workflows_count, 2);
+    assert_string_equal(started->workflows[1].name, "sum");
+    assert_int_equal(started->workflows[0].version, 4);
+    assert_true(uuid_equal(started->owner, execution));
+    assert_string_equal(started->owner_path, "each[3]");
+    assert_int_equal(started->owner_attempt, 2);
+    assert_int_equal(started->depth, 5);
+
+    event = make_event(EVENT_OWNED);
+    event.owned = (struct event_owned){"each[3]", 2, execution, "count", 4};
+    const struct event_owned *owned = &round_trip(*state, &event)->owned;
+    assert_string_equal(owned->path, "each[3]");
+    assert_int_equal(owned->attempt, 2);
+    assert_true(uuid_equal(owned->execution, execution));
+    assert_string_equal(owned->workflow, "count");
+    assert_int_equal(owned->version, 4);
+
+    event = make_event(EVENT_SETTLED);
+    event.settled = (struct event_settled){
+        .path = "a", .attempt = 1, .reason = "ended", .usage = {.output_tokens = 7}};
+    assert_int_equal(round_trip(*state, &event)->settled.usage.output_tokens, 7);
+
+    event = make_event(EVENT_STEP);
+    event.step = (struct event_step){
+        .path = "a", .attempt = 1, .number = 1, .kind = STEP_RESULT, .usage = {1, 2, 3}};
+    assert_int_equal(round_trip(*state, &event)->step.usage.cost_microusd, 3);
+}
+
 static void test_started_with_many_agents(void **state)
 {
     enum { COUNT = 100 };
@@ -410,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_started, setup, teardown),
         cmocka_unit_test_setup_teardown(test_started_with_many_agents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sub_workflows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_result, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_result_that_sets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_step_turn_and_tool_result, setup, teardown),

@@ -10,6 +10,7 @@
 #include "coordinator/pipeline.h"
 #include "coordinator/publisher.h"
 #include "coordinator/requests.h"
+#include "coordinator/schedules.h"
 #include "coordinator/waiters.h"
 
 #include <errno.h>
@@ -79,6 +80,7 @@ static void tick(struct coordinator *self)
     waiters_tick(self);
     fleet_tick(self);
     housekeeping_tick(self);
+    schedules_tick(self);
     if (peer_deadline(self->peer) <= self->mono_us)
         peer_tick(self->peer, self->mono_us);
     if (folds_working(self))
@@ -99,6 +101,9 @@ static long poll_timeout_ms(struct coordinator *self)
     int64_t engine_us = engine_deadline(self->engine);
     if (engine_us != INT64_MAX && pipeline_has_room(self))
         wait_us = least(wait_us, engine_us - self->utc_us);
+    int64_t schedule_us = schedules_deadline(self);
+    if (schedule_us != INT64_MAX)
+        wait_us = least(wait_us, schedule_us - self->wall_us);
     if (folds_working(self) || wait_us <= 0)
         return 0;
     return (long)least((wait_us + 999) / 1000, POLL_MAX_MS);

@@ -31,6 +31,8 @@ METHOD(method_approvals_decide);
 METHOD(method_executions_retry);
 METHOD(method_executions_fork);
 METHOD(method_executions_journal);
+METHOD(method_signals_send);
+METHOD(method_schedules_list);
 METHOD(method_tasks_history);
 METHOD(method_executions_context);
 

@@ -52,6 +52,7 @@ static void put_running(struct coordinator *self, struct uuid id, uint64_t after
  * be among what the present batch removes. */
 static int check_retry(struct coordinator *self, struct uuid id, struct err *err)
 {
+    char text[TYPEID_TEXT_SIZE];
     struct arena arena = {0};
     struct summary summary;
     struct execution_view view;
@@ -69,6 +70,10 @@ static int check_retry(struct coordinator *self, struct uuid id, struct err *err
     if (rc == 0 && summary.status == EXECUTION_SUCCEEDED) {
         rc = err_set(err, ERR_CONFLICT, "the execution has succeeded: nothing of it failed");
         err_fix(err, "start it anew, or fork it from a node");
+    } else if (rc == 0 && !uuid_is_nil(summary.owner)) {
+        rc = err_set(err, ERR_CONFLICT,
+                     "the execution is a sub-workflow's: it can't be retried alone");
+        err_fix(err, "retry %s, which owns it", typeid_text("exec", summary.owner, text));
     } else if (rc == 0 && housekeeping_removes(self, &summary)) {
         rc = err_set(err, ERR_CONFLICT, "the execution ended so long ago that it is being removed");
         err_fix(err, "start it anew");

@@ -1,6 +1,7 @@
 #include "coordinator/catalog.h"
 #include "coordinator/fleet.h"
 #include "coordinator/methods.h"
+#include "coordinator/schedules.h"
 
 #include <string.h>
 
@@ -60,6 +61,8 @@ static int apply_all(struct coordinator *self, const struct request *request,
             catalog_preview(self, definition, &version, &changed);
         else
             rc = catalog_apply(self, definition, request->from, &version, &changed, err);
+        if (rc == 0 && !dry_run && definition->kind == DEFINITION_WORKFLOW)
+            schedules_follow(self, definition->name);
         doc_map(doc, NULL);
         doc_string(doc, "kind", definition->kind == DEFINITION_AGENT ? "agent" : "workflow");
         doc_string(doc, "name", definition->name);
@@ -234,6 +237,8 @@ static int remove_kind(struct coordinator *self, const struct request *request,
         rc = catalog_remove(self, kind, name, err);
     if (rc < 0)
         return rc;
+    if (kind == DEFINITION_WORKFLOW)
+        schedules_follow(self, name);
     fleet_wake(self);
     doc_map(doc, NULL);
     doc_string(doc, "name", name);

@@ -1,26 +1,17 @@
 #include "base/clock.h"
-#include "coordinator/blobs.h"
-#include "coordinator/catalog.h"
 #include "coordinator/executions.h"
 #include "coordinator/folds.h"
 #include "coordinator/methods.h"
 #include "coordinator/pipeline.h"
+#include "coordinator/starts.h"
 #include "coordinator/waiters.h"
 
-#include <sodium.h>
 #include <string.h>
 
 #define TASKS_BY_DEFAULT 1000
 #define WAIT_MOST_MS     (24 * 3600 * 1000)
 
 /* --- start ------------------------------------------------------------------------------------ */
-
-struct start {
-    const char *workflow, *agent;
-    int64_t version;
-    int64_t timeout_ms;
-    const value_t *input;
-};
 
 static int read_start(const struct request *request, struct start *start, struct err *err)
 {
@@ -37,64 +28,6 @@ static int read_start(const struct request *request, struct start *start, struct
         return err_set(err, ERR_INVALID, "an agent alone runs in its newest version");
     start->input = value_get(request->params, "input");
     return 0;
-}
-
-/* The workflow's input with its defaults, or the agent's message as it is, as MessagePack. */
-static int make_input(struct coordinator *self, const struct start *start, struct buf *out,
-                      uint32_t *ret_version, struct err *err)
-{
-    value_t *null = value_null(), *checked = NULL;
-    const value_t *input = start->input == NULL ? null : start->input;
-    int rc = 0;
-
-    if (start->workflow == NULL) {
-        value_to_msgpack(input, out);
-    } else {
-        struct catalog_entry *entry = catalog_version(self, DEFINITION_WORKFLOW, start->workflow,
-                                                      (uint32_t)start->version, err);
-        rc = entry == NULL ? ERR_NOT_FOUND
-                           : workflow_check_input(entry->canonical, start->input, &checked, err);
-        if (rc == 0) {
-            value_to_msgpack(checked, out);
-            *ret_version = entry->version;
-        }
-        catalog_entry_destroy(&entry);
-    }
-    value_destroy(&checked);
-    value_destroy(&null);
-    if (rc == 0 && out->size > LIMIT_VALUE_BYTES)
-        rc = err_set(err, ERR_TOO_LARGE, "the input is larger than %u bytes", LIMIT_VALUE_BYTES);
-    return rc;
-}
-
-static int64_t deadline_of(struct coordinator *self, const dag_t *dag, int64_t timeout_ms)
-{
-    int64_t limit_us = dag_time_us(dag);
-    int64_t asked_us = timeout_ms * 1000;
-    if (limit_us == 0 || (asked_us != 0 && asked_us < limit_us))
-        limit_us = asked_us;
-    return limit_us == 0 ? 0 : self->utc_us + limit_us;
-}
-
-static int decide_start(struct coordinator *self, const struct request *request,
-                        const struct start *start, const dag_t *dag, uint32_t version,
-                        struct bytes input_bytes, struct uuid id, struct err *err)
-{
-    struct input input = {.kind = INPUT_START, .start = {.execution = id}};
-    struct event_started *started = &input.start.started;
-
-    int rc =
-        catalog_pin(self, dag, pipeline_arena(self), &started->agents, &started->agents_count, err);
-    if (rc < 0)
-        return rc;
-    randombytes_buf(&started->seed, sizeof started->seed);
-    started->workflow = start->workflow == NULL ? "" : start->workflow;
-    started->workflow_version = version;
-    started->agent = start->agent == NULL ? "" : start->agent;
-    started->input = blobs_datum(self, input_bytes);
-    started->deadline_us = deadline_of(self, dag, start->timeout_ms);
-    started->by = request->from;
-    return pipeline_decide(self, &input, err);
 }
 
 static void put_started(struct coordinator *self, const struct start *start, uint32_t version,
@@ -115,42 +48,22 @@ static void put_started(struct coordinator *self, const struct start *start, uin
     doc_end(doc);
 }
 
-static int start_checked(struct coordinator *self, const struct request *request,
-                         const struct start *start, struct bytes input, uint32_t version,
-                         struct doc *doc, struct err *err)
-{
-    struct uuid id = uuid_new();
-    dag_t *dag = catalog_find_dag(self, start->workflow, version, start->agent, err);
-    if (dag == NULL)
-        return err == NULL ? ERR_NOT_FOUND : err->code;
-    int rc = decide_start(self, request, start, dag, version, input, id, err);
-    dag_destroy(&dag);
-    if (rc == 0)
-        put_started(self, start, version, id, doc);
-    return rc;
-}
-
 int method_executions_start(struct coordinator *self, const struct request *request,
                             struct doc *doc, struct err *err)
 {
-    struct start start = {0};
-    struct buf input = {0};
-    uint32_t version = 0;
+    struct start start = {.by = request->from};
+    struct prepared prepared = {0};
 
     int rc = read_start(request, &start, err);
-    if (rc < 0)
-        return rc;
-    if (engine_active_executions(self->engine) >= LIMIT_ACTIVE_EXECUTIONS)
-        return err_set(err, ERR_BUSY, "%d executions run already", LIMIT_ACTIVE_EXECUTIONS);
-    if (start.agent != NULL && !catalog_has(self, DEFINITION_AGENT, start.agent)) {
-        err_set(err, ERR_NOT_FOUND, "there is no agent \"%s\"", start.agent);
-        err_fix(err, "apply its definition first");
-        return ERR_NOT_FOUND;
-    }
-    rc = make_input(self, &start, &input, &version, err);
     if (rc == 0)
-        rc = start_checked(self, request, &start, buf_bytes(&input), version, doc, err);
-    buf_release(&input);
+        rc = starts_have_room(self, 1, err);
+    if (rc == 0)
+        rc = start_prepare(self, &start, &prepared, err);
+    if (rc == 0)
+        rc = start_decide(self, &prepared, err);
+    if (rc == 0)
+        put_started(self, &start, prepared.version, prepared.id, doc);
+    start_release(&prepared);
     return rc;
 }
 

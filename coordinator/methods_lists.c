@@ -18,7 +18,9 @@
 /* --- executions.list -------------------------------------------------------------------------- */
 
 struct list {
-    const char *status, *workflow, *agent, *since, *cursor_text;
+    const char *status, *workflow, *agent, *since, *cursor_text, *parent_text;
+    bool all;                     /* sub-workflows, too */
+    struct uuid parent;           /* whose sub-workflows alone are wanted; nil: no execution's */
     enum execution_status wanted; /* 0: any */
     int64_t since_us;
     int64_t limit;
@@ -64,6 +66,10 @@ static int read_list(const struct request *request, struct list *list, struct er
         (rc = param_optional_text(request, "since", &list->since, err)) < 0 ||
         (rc = param_optional_text(request, "cursor", &list->cursor_text, err)) < 0 ||
         (rc = param_optional_int(request, "limit", 1, LIMIT_PAGE, &list->limit, err)) < 0 ||
+        (rc = param_optional_bool(request, "all", &list->all, err)) < 0 ||
+        (rc = param_optional_text(request, "parent", &list->parent_text, err)) < 0 ||
+        (list->parent_text != NULL &&
+         (rc = typeid_parse_as(list->parent_text, "exec", &list->parent, err)) < 0) ||
         (list->status != NULL && (rc = find_status(list->status, &list->wanted, err)) < 0) ||
         (list->since != NULL && (rc = parse_since(list->since, &list->since_us, err)) < 0))
         return rc;
@@ -109,6 +115,14 @@ struct walk {
     bool more; /* ended before the end of the table */
 };
 
+/* Executions that others own stand in their owners' trees, and in lists for whoever asks. */
+static bool is_wanted(const struct list *list, const struct summary *summary)
+{
+    if (list->parent_text != NULL)
+        return uuid_equal(summary->owner, list->parent);
+    return list->all || uuid_is_nil(summary->owner);
+}
+
 /* Adds one execution if it is asked for; false when no older one can be. */
 static bool list_one(struct coordinator *self, const struct list *list, struct walk *walk,
                      struct uuid id, struct doc *doc)
@@ -122,6 +136,8 @@ static bool list_one(struct coordinator *self, const struct list *list, struct w
         return true;
     if (summary.started_us < list->since_us)
         return false;
+    if (!is_wanted(list, &summary))
+        return true;
     enum execution_status status = live_status(self, id, &summary);
     if (list->wanted != 0 && status != list->wanted)
         return true;

@@ -122,7 +122,7 @@ static void write_event(struct coordinator *self, struct batch *batch, const str
     case EVENT_STEP: self->counters.steps++; break;
     case EVENT_LOST: self->counters.losses++; break;
     case EVENT_DELEGATED: self->counters.delegations++; break;
-    case EVENT_SETTLED: self->counters.calls_again++; break;
+    case EVENT_SETTLED: self->counters.calls_again += event->settled.turn > 0; break;
     default: break;
     }
 }

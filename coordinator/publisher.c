@@ -135,7 +135,7 @@ static const char *event_type(const struct event *event)
     case EVENT_FAILING: return "execution.failing";
     case EVENT_ENDED: return end_type(event->ended.status);
     case EVENT_RESERVED: return "turn.started";
-    case EVENT_SETTLED: return "turn.again";
+    case EVENT_SETTLED: return event->settled.turn > 0 ? "turn.again" : "workflow.counted";
     case EVENT_DELEGATED: return "delegation.started";
     case EVENT_REFUSED: return "delegation.refused";
     case EVENT_ANSWERED: return "tool.finished";
@@ -150,6 +150,7 @@ static const char *event_type(const struct event *event)
     case EVENT_RESUMED: return "execution.resumed";
     case EVENT_REOPENED: return "execution.reopened";
     case EVENT_FORKED: return "execution.forked";
+    case EVENT_OWNED: return "workflow.started";
     }
     return "";
 }
@@ -221,6 +222,7 @@ static void put_rest(struct doc *doc, const struct event *event)
         doc_string(doc, "workflow", event->started.workflow);
         doc_int(doc, "version", event->started.workflow_version);
         doc_string(doc, "agent", event->started.agent);
+        events_owner(doc, &event->started);
         break;
     case EVENT_STEP: put_step(doc, &event->step); break;
     case EVENT_LOST:
@@ -245,6 +247,7 @@ static void put_rest(struct doc *doc, const struct event *event)
     case EVENT_RESUMED: events_wait(doc, event); break;
     case EVENT_REOPENED:
     case EVENT_FORKED: events_again(doc, event); break;
+    case EVENT_OWNED: events_owned(doc, &event->owned); break;
     default: put_call(doc, event); break;
     }
 }

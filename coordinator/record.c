@@ -50,6 +50,11 @@ void summary_encode(const struct summary *summary, struct buf *out)
         message.used = record_usage(&summary->used, &used);
     if (summary->delegations > 0)
         RECORD_SET(&message, delegations, summary->delegations);
+    if (!uuid_is_nil(summary->owner)) {
+        message.has_owner = true;
+        message.owner = record_bytes(bytes_of(summary->owner.bytes, sizeof summary->owner.bytes));
+        message.owner_path = record_text(summary->owner_path);
+    }
     record_pack(&message.base, out);
 }
 
@@ -67,6 +72,9 @@ int summary_decode(struct arena *arena, struct bytes bytes, struct summary *ret_
         (rc = record_read_text(message->agent, "agent", &summary.agent, err)) < 0 ||
         (rc = record_read_text(message->failed_path, "path", &summary.failed_path, err)) < 0 ||
         (rc = record_read_text(message->by, "by", &summary.by, err)) < 0 ||
+        (rc = record_read_text(message->owner_path, "owner_path", &summary.owner_path, err)) < 0 ||
+        (message->has_owner &&
+         (rc = record_read_id(true, message->owner, "owner", &summary.owner, err)) < 0) ||
         (rc = record_read_datum(message->output, "output", &summary.output, err)) < 0 ||
         (rc = record_read_failure(message->failure, &summary.failure, err)) < 0)
         return rc;
@@ -161,6 +169,34 @@ int idempotency_decode(struct arena *arena, struct bytes bytes,
     ret_record->reply = bytes_of(message->reply.data, message->reply.len);
     ret_record->stored_us = message->stored_us;
     return 0;
+}
+
+void schedule_encode(const struct schedule_record *record, struct buf *out)
+{
+    Af__Record__Schedule message = AF__RECORD__SCHEDULE__INIT;
+
+    buf_clear(out);
+    RECORD_SET(&message, version, record->version);
+    RECORD_SET(&message, next_us, record->next_us);
+    RECORD_SET(&message, last_us, record->last_us);
+    RECORD_SET(&message, last,
+               record_bytes(bytes_of(record->last.bytes, sizeof record->last.bytes)));
+    record_pack(&message.base, out);
+}
+
+int schedule_decode(struct bytes bytes, struct schedule_record *ret_record, struct err *err)
+{
+    struct arena arena = {0};
+    Af__Record__Schedule *message =
+        (Af__Record__Schedule *)record_unpack(&af__record__schedule__descriptor, bytes, &arena);
+    bool valid = message != NULL && message->last.len == sizeof ret_record->last.bytes;
+    if (valid) {
+        *ret_record = (struct schedule_record){
+            .version = message->version, .next_us = message->next_us, .last_us = message->last_us};
+        memcpy(ret_record->last.bytes, message->last.data, sizeof ret_record->last.bytes);
+    }
+    arena_release(&arena);
+    return valid ? 0 : err_set(err, ERR_MALFORMED, "the record is not that of a schedule");
 }
 
 void blob_head_encode(const struct blob_head *head, struct buf *out)

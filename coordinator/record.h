@@ -26,6 +26,8 @@ struct summary {
     const char *by;
     uint32_t tasks, delegations;
     struct usage used;
+    struct uuid owner;      /* of a sub-workflow; nil: nobody owns it */
+    const char *owner_path;
 };
 void summary_encode(const struct summary *summary, struct buf *out);
 int summary_decode(struct arena *arena, struct bytes bytes, struct summary *ret_summary,
@@ -59,6 +61,15 @@ struct idempotency_record {
 void idempotency_encode(const struct idempotency_record *record, struct buf *out);
 int idempotency_decode(struct arena *arena, struct bytes bytes,
                        struct idempotency_record *ret_record, struct err *err) MUST_CHECK;
+
+struct schedule_record {
+    uint32_t version;
+    int64_t next_us, last_us; /* 0: none */
+    struct uuid last;         /* zeros: none */
+};
+void schedule_encode(const struct schedule_record *record, struct buf *out);
+int schedule_decode(struct bytes bytes, struct schedule_record *ret_record,
+                    struct err *err) MUST_CHECK;
 
 struct blob_head {
     uint64_t size_bytes;

@@ -153,3 +153,12 @@ struct usage record_read_usage(const Af__Record__Usage *message)
                           .output_tokens = message->output_tokens,
                           .cost_microusd = message->cost_microusd};
 }
+
+int record_read_id(bool has, ProtobufCBinaryData from, const char *field, struct uuid *ret_id,
+                   struct err *err)
+{
+    if (!has || from.len != sizeof ret_id->bytes)
+        return err_set(err, ERR_MALFORMED, "the field \"%s\" is not an id", field);
+    memcpy(ret_id->bytes, from.data, sizeof ret_id->bytes);
+    return 0;
+}

@@ -38,6 +38,9 @@ int record_read_datum(const Af__Record__Datum *message, const char *field, struc
                       struct err *err) MUST_CHECK;
 int record_read_failure(const Af__Record__Failure *message, struct failure *ret_failure,
                         struct err *err) MUST_CHECK;
+/* 16 bytes. */
+int record_read_id(bool has, ProtobufCBinaryData from, const char *field, struct uuid *ret_id,
+                   struct err *err) MUST_CHECK;
 struct usage record_read_usage(const Af__Record__Usage *message); /* zeros when absent */
 struct run record_read_run(const Af__Record__Run *message); /* zeros when absent */
 

@@ -12,6 +12,7 @@
 #include "coordinator/pipeline.h"
 #include "coordinator/publisher.h"
 #include "coordinator/record.h"
+#include "coordinator/schedules.h"
 #include "coordinator/tables.h"
 #include "coordinator/waiters.h"
 
@@ -26,7 +27,8 @@
 void coordinator_read_clocks(struct coordinator *self)
 {
     self->mono_us = clock_monotonic_us();
-    self->utc_us = steady_read(&self->steady, clock_utc_us(), self->mono_us);
+    self->wall_us = clock_utc_us() + self->options.clock_ahead_us;
+    self->utc_us = steady_read(&self->steady, self->wall_us, self->mono_us);
 }
 
 void coordinator_die(const char *sentence, const struct err *err)
@@ -190,6 +192,7 @@ static void make_parts(struct coordinator *self)
     self->folds = folds_new();
     self->aside = aside_new();
     self->idempotency = idempotency_new();
+    self->schedules = schedules_new();
 }
 
 static int fold_all(struct coordinator *self, struct err *err)
@@ -200,6 +203,8 @@ static int fold_all(struct coordinator *self, struct err *err)
         rc = fold_unfinished(self, err);
     if (rc == 0)
         rc = pipeline_decide(self, &resume, err);
+    if (rc == 0)
+        rc = schedules_load(self, err);
     return rc;
 }
 
@@ -267,6 +272,7 @@ void coordinator_stop(struct coordinator *self)
     folds_destroy(&self->folds);
     aside_destroy(&self->aside);
     idempotency_destroy(&self->idempotency);
+    schedules_destroy(&self->schedules);
     run_paths_release(&self->paths);
     buf_release(&self->fence);
     if (self->zmq_context != NULL)

@@ -4,7 +4,8 @@
 
 const char *const tables_all[] = {
     TABLE_META,    TABLE_AGENTS,  TABLE_WORKFLOWS, TABLE_EXECUTIONS,  TABLE_BY_STATUS,
-    TABLE_BY_NAME, TABLE_JOURNAL, TABLE_BLOBS,     TABLE_IDEMPOTENCY, NULL,
+    TABLE_BY_NAME, TABLE_JOURNAL, TABLE_BLOBS,     TABLE_IDEMPOTENCY, TABLE_SCHEDULES,
+    NULL,
 };
 
 static void put_big_endian(uint8_t *at, uint64_t number, size_t size)

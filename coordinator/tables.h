@@ -16,6 +16,7 @@
 #define TABLE_JOURNAL     "journal"     /* id sequence */
 #define TABLE_BLOBS       "blobs"       /* hash [chunk] */
 #define TABLE_IDEMPOTENCY "idempotency" /* the client's key */
+#define TABLE_SCHEDULES   "schedules"   /* NAME of the workflow */
 
 /* NULL-terminated, for store_open. */
 extern const char *const tables_all[];

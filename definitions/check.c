@@ -380,6 +380,9 @@ static value_t *canonical_of(struct check *self, const struct key *key, const st
     case TYPE_SPAN: return check_span(self, key, node);
     case TYPE_ANYTHING: return check_anything(self, node);
     case TYPE_EQUALS: return check_equals(self, key, node);
+    case TYPE_SCHEDULE: return check_schedule(self, key, node);
+    case TYPE_CRON: return check_cron(self, node);
+    case TYPE_ZONE: return check_zone(self, node);
     case TYPE_RANGE:
     case TYPE_OTHER: break;
     }

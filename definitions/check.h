@@ -111,6 +111,12 @@ value_t *check_expiry(const struct node *node);
 bool kind_is_set(const struct node *node);
 /* Which keys go with what the node is. */
 void check_node_kind(struct check *self, const struct node *node);
+/* schedules.c */
+value_t *check_schedule(struct check *self, const struct key *key, const struct node *node);
+value_t *check_cron(struct check *self, const struct node *node);
+value_t *check_zone(struct check *self, const struct node *node);
+/* That the schedule's input is one that the workflow takes. */
+void check_schedule_input(struct check *self, const struct node *root, const value_t *canonical);
 /* expressions.c: references that are found go to self->graph. */
 value_t *check_template(struct check *self, const struct node *node);
 value_t *check_templates(struct check *self, const struct node *node);
@@ -118,6 +124,8 @@ value_t *check_anything(struct check *self, const struct node *node);
 value_t *check_expression(struct check *self, const struct node *node);
 value_t *check_condition(struct check *self, const struct node *node);
 value_t *check_list_expression(struct check *self, const struct node *node);
+/* Where the byte at this offset of a scalar's text stands. */
+struct place check_place_in(const struct check *self, const struct node *node, size_t offset);
 /* Every expression of a text that is a template, or is one expression. */
 void expressions_check(struct check *check, const struct node *node, bool is_template);
 

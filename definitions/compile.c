@@ -244,6 +244,8 @@ static int compile_kind(struct compiler *self, const value_t *node, struct dag_n
     const value_t *approve = NULL, *wait = NULL;
     int code = get_text(self, node, "agent", &spec->agent);
     if (code == 0)
+        code = get_text(self, node, "workflow", &spec->workflow);
+    if (code == 0)
         code = get(self, node, "approve", VALUE_STRING, &approve);
     if (code == 0)
         code = get(self, node, "wait", VALUE_MAP, &wait);
@@ -254,12 +256,19 @@ static int compile_kind(struct compiler *self, const value_t *node, struct dag_n
     spec->on_expiry = value_get(node, "on_expiry");
     if (code != 0)
         return code;
-    int kinds = (spec->agent != NULL) + (approve != NULL) + (wait != NULL);
+    int kinds =
+        (spec->agent != NULL) + (spec->workflow != NULL) + (approve != NULL) + (wait != NULL);
     if (kinds > 1 || (kinds == 0 && !spec->set))
-        return wrong(self, "agent", "a name, unless there is approve, wait or set");
+        return wrong(self, "agent", "a name, unless there is workflow, approve, wait or set");
     if (wait)
         return compile_wait(self, wait, spec);
-    spec->kind = approve ? DAG_APPROVE : spec->agent ? DAG_AGENT : DAG_SET;
+    spec->kind = DAG_SET;
+    if (spec->agent)
+        spec->kind = DAG_AGENT;
+    else if (spec->workflow)
+        spec->kind = DAG_WORKFLOW;
+    else if (approve)
+        spec->kind = DAG_APPROVE;
     if (approve)
         spec->message = approve;
     return 0;
@@ -268,9 +277,9 @@ static int compile_kind(struct compiler *self, const value_t *node, struct dag_n
 static int compile_node(struct compiler *self, const value_t *node, struct dag_node_spec *spec)
 {
     static const char *const KEYS[] = {
-        "id",          "agent",   "say",   "with",       "after",     "if",       "for",
-        "parallel",    "join",    "retry", "timeout_us", "on_error",  "disabled", "about",
-        "allow_again", "approve", "wait",  "show",       "on_expiry", "set",      NULL};
+        "id",   "agent", "say",        "with",     "after",    "if",    "for",         "parallel",
+        "join", "retry", "timeout_us", "on_error", "disabled", "about", "allow_again", "approve",
+        "wait", "show",  "on_expiry",  "set",      "workflow", NULL};
     self->node = NULL;
     if (value_type(node) != VALUE_MAP)
         return wrong(self, "nodes", "a list of objects");
@@ -349,8 +358,9 @@ static int compile_limits(struct compiler *self, const value_t *canonical, struc
 
 static int compile_workflow(struct compiler *self, const value_t *canonical, struct dag_spec *spec)
 {
-    static const char *const KEYS[] = {"workflow", "about",       "input",    "nodes",  "output",
-                                       "limits",   "when_failed", "priority", "labels", NULL};
+    static const char *const KEYS[] = {"workflow", "about",    "input",       "nodes",
+                                       "output",   "limits",   "when_failed", "priority",
+                                       "labels",   "schedule", NULL};
     const char *when_failed = "stop";
     int64_t priority = 5;
     if (!canonical || value_type(canonical) != VALUE_MAP)

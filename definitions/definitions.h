@@ -1,12 +1,13 @@
 /* Definitions as files: YAML 1.2 core (libyaml) or JSON of the same shape, one or several documents,
  * checked by the one validator there is, which reports every problem at once; and the canonical form
- * that is stored, compared and compiled. Language: docs/definitions.md. Pure but for nothing: it
- * reads no files and opens no connections. */
+ * that is stored, compared and compiled. Language: docs/definitions.md. It reads no files but those
+ * of time zones, and opens no connections. */
 #ifndef AF_DEFINITIONS_DEFINITIONS_H
 #define AF_DEFINITIONS_DEFINITIONS_H
 
 #include "base/value.h"
 #include "engine/dag.h"
+#include "schedule/due.h"
 
 enum diagnostic_severity { DIAGNOSTIC_ERROR, DIAGNOSTIC_WARNING };
 
@@ -132,6 +133,17 @@ int workflow_compile(const value_t *canonical, dag_t **ret_dag, struct err *err)
  * ERR_INVALID with err->where such as "input.topic". */
 int workflow_check_input(const value_t *canonical, const value_t *input,
                          value_t **ret_with_defaults, struct err *err) MUST_CHECK;
+
+/* What stands in `schedule`. Texts and values are borrowed from the canonical form. */
+struct workflow_schedule {
+    const char *signal;     /* NULL: it starts by time, and all below counts */
+    const char *cron, *zone;
+    enum missed missed;
+    bool alone;             /* not while the execution before still runs */
+    const value_t *input;   /* NULL: none */
+};
+/* False: there is none. Of what a newer version stored, unknown words are read as the defaults. */
+bool workflow_schedule(const value_t *canonical, struct workflow_schedule *ret_schedule);
 
 enum agent_answers { AGENT_BUILTIN, AGENT_COMMAND, AGENT_EXTERNAL, AGENT_MODEL };
 

@@ -167,6 +167,8 @@ static const struct kind KINDS[] = {
     {"join", "a join that has no effect, or that never starts (a warning)"},
     {"duplicate_name", "two agents, workflows or tools of one name, or rules twice in a file"},
     {"not_compiled", "what passed the checks and yet can't be made into a graph: a defect of ours"},
+    {"unknown_workflow", "a workflow that a node runs and that doesn't exist (a warning where only "
+                         "files are known)"},
     {"unknown_agent", "an agent that doesn't exist (a warning where only files are known, and of "
                       "delegates)"},
 };

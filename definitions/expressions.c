@@ -13,9 +13,9 @@ struct expression {
     size_t start; /* in the scalar's text */
 };
 
-static struct place place_at(const struct check *check, const struct node *node, size_t offset)
+struct place check_place_in(const struct check *self, const struct node *node, size_t offset)
 {
-    return source_scalar_place(check->source, node->place, node->offset,
+    return source_scalar_place(self->source, node->place, node->offset,
                                (enum scalar_style)node->style, bytes_of(node->text, node->size),
                                offset);
 }
@@ -34,7 +34,7 @@ static size_t column_offset(const char *text, size_t size, unsigned column)
 static void report(const struct expression *self, const struct err *err)
 {
     size_t offset = self->start + column_offset(self->text, self->size, err->column);
-    check_error(self->check, place_at(self->check, self->node, offset),
+    check_error(self->check, check_place_in(self->check, self->node, offset),
                 err->code == ERR_UNSUPPORTED ? "unsupported" : "expression", err->fix, "%s",
                 err->what);
 }
@@ -87,7 +87,7 @@ static void check_rule_variable(const struct expression *self, const struct cel_
     bool is_item = strcmp(name, "item") == 0 || strcmp(name, "index") == 0;
     /* The offset of nodes.ID is that of the ID, behind at least "nodes". */
     size_t offset = dot ? found->offset - size - 1 : found->offset;
-    check_error(check, place_at(check, self->node, self->start + offset), "unknown_variable",
+    check_error(check, check_place_in(check, self->node, self->start + offset), "unknown_variable",
                 is_item ? "it is one within a call that has for: LIST"
                 : suggestion.nearest
                     ? fix
@@ -136,7 +136,7 @@ static void check_parts(struct check *check, const struct node *node)
         const char *begin = at + 2;
         const char *close = cel_template_close(begin, (size_t)(end - begin));
         if (!close) {
-            check_error(check, place_at(check, node, (size_t)(at - node->text)), "expression",
+            check_error(check, check_place_in(check, node, (size_t)(at - node->text)), "expression",
                         "end the expression with \"}}\"", "\"{{\" is not closed");
             return;
         }

@@ -12,6 +12,8 @@ static const char *const BUILTINS[] = {"echo", "sleep", "fail", NULL};
 static const char *const RERUNS[] = {"never", NULL};
 static const char *const JOINS[] = {"all", "any", "done", NULL};
 static const char *const ON_ERRORS[] = {"fail", "continue", NULL};
+static const char *const MISSED[] = {"skip", "once", "all", NULL};
+static const char *const OVERLAPS[] = {"allow", "skip", NULL};
 static const char *const WHEN_FAILED[] = {"stop", "finish", NULL};
 
 static const char *const TOOL_INPUTS[] = {"json", "stdin", "none", NULL};
@@ -212,8 +214,9 @@ static const struct key WORKFLOW[] = {
      .about = "Tasks of a higher one go first"},
     {"labels", TYPE_LABELS, .most = LIMIT_LABELS, .about = "Texts to find executions by",
      .fallback = "none"},
+    {"schedule", TYPE_SCHEDULE, .child = OWNER_SCHEDULE, .fallback = "never",
+     .about = "When an execution starts by itself: a cron expression, or more about it"},
     {"keep", LATER("duration"), .about = "How long ended executions are kept"},
-    {"schedule", LATER("text"), .about = "When to start by itself"},
 };
 
 static const struct key WORKFLOW_LIMITS[] = {
@@ -306,7 +309,9 @@ static const struct key NODE[] = {
      .about =
          "Of `approve` and of a signal with a timeout: the output when nothing came in time, or "
          "`fail`"},
-    {"workflow", LATER("name"), .about = "Another workflow, as a node"},
+    {"workflow", TYPE_NAME,
+     .about = "Instead of `agent`: run another workflow, whose input is `with`; its output is the "
+              "node's"},
     {"set", TYPE_TEMPLATES,
      .about =
          "A merge patch of the shared context, made when the node has succeeded: texts in it may "
@@ -342,6 +347,23 @@ static const struct key FALLBACK[] = {
      .about = "Another agent that gets the same message, with as many attempts again"},
 };
 
+static const struct key SCHEDULE[] = {
+    {"cron", TYPE_CRON,
+     .about = "When: minute, hour, day of the month, month and day of the week; or `@hourly`, "
+              "`@daily`, `@weekly`, `@monthly`, `@yearly`"},
+    {"zone", TYPE_ZONE, .fallback = "UTC",
+     .about = "Of `cron`: the time zone, by its name in the IANA database"},
+    {"missed", TYPE_CHOICE, .choices = MISSED, .fallback = "once",
+     .about = "Of `cron`: what to do about times that came while nothing could start: nothing, one "
+              "run for all of them, or one for each, the newest 100 at most"},
+    {"overlap", TYPE_CHOICE, .choices = OVERLAPS, .fallback = "allow",
+     .about = "Of `cron`: `skip` starts none while the one before still runs"},
+    {"input", TYPE_VALUE, .about = "Of `cron`: the input of each execution", .fallback = "none"},
+    {"signal", TYPE_NAME,
+     .about = "Instead of `cron`: an execution starts for each signal of this name that is sent "
+              "from outside, and its payload is the input"},
+};
+
 const struct key *keys_of(enum key_owner owner, size_t *ret_count)
 {
     static const struct {
@@ -359,6 +381,7 @@ const struct key *keys_of(enum key_owner owner, size_t *ret_count)
         [OWNER_RETRY] = {RETRY, COUNT(RETRY)},
         [OWNER_WAIT] = {WAIT, COUNT(WAIT)},
         [OWNER_FALLBACK] = {FALLBACK, COUNT(FALLBACK)},
+        [OWNER_SCHEDULE] = {SCHEDULE, COUNT(SCHEDULE)},
         [OWNER_TOOL_KINDS] = {TOOL_KINDS, COUNT(TOOL_KINDS)},
         [OWNER_TOOL] = {TOOL, COUNT(TOOL)},
         [OWNER_PRICE] = {PRICE, COUNT(PRICE)},
@@ -402,6 +425,7 @@ const char *owner_name(enum key_owner owner)
         [OWNER_RETRY] = "a node's retry",
         [OWNER_WAIT] = "a node's wait",
         [OWNER_FALLBACK] = "a node's on_error",
+        [OWNER_SCHEDULE] = "a workflow's schedule",
         [OWNER_TOOL_KINDS] = "an agent's tools",
         [OWNER_TOOL] = "a command tool",
         [OWNER_PRICE] = "a model's price",
@@ -486,6 +510,9 @@ void key_print_type(const struct key *self, struct buf *out)
         [TYPE_SPAN] = "integer or range",
         [TYPE_ANYTHING] = "any",
         [TYPE_EQUALS] = "object of values",
+        [TYPE_SCHEDULE] = "cron expression or object",
+        [TYPE_CRON] = "cron expression",
+        [TYPE_ZONE] = "time zone",
     };
     if (self->type == TYPE_OTHER) {
         buf_puts(out, self->shape);
@@ -502,6 +529,8 @@ void key_print_cap(const struct key *self, struct buf *out)
 {
     char most[CLOCK_TEXT_SIZE];
     switch (self->type) {
+    case TYPE_CRON: buf_printf(out, "%d bytes", LIMIT_CRON_BYTES); break;
+    case TYPE_ZONE:
     case TYPE_TOOL_NAME:
     case TYPE_NAME: buf_printf(out, "%d bytes", LIMIT_NAME_BYTES); break;
     case TYPE_TEXT:

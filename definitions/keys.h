@@ -18,6 +18,7 @@ enum key_owner {
     OWNER_RETRY,
     OWNER_WAIT,
     OWNER_FALLBACK,
+    OWNER_SCHEDULE,
     OWNER_TOOL_KINDS,
     OWNER_TOOL,
     OWNER_PRICE,
@@ -78,6 +79,9 @@ enum key_type {
     TYPE_SPAN,       /* 3 or 2..5, kept as [least, most] */
     TYPE_ANYTHING,   /* any value whose texts may hold {{expressions}} */
     TYPE_EQUALS,     /* object of expressions and values */
+    TYPE_SCHEDULE,   /* a cron expression, or an object of `child` */
+    TYPE_CRON,
+    TYPE_ZONE,       /* of time */
     TYPE_OTHER,      /* only of keys that this version doesn't run; `shape` says what it is */
 };
 

@@ -57,9 +57,10 @@ static const struct {
     const char *fix;
 } RULES[] = {
     {"say", KIND_AGENT | KIND_WORKFLOW, "take it out"},
+    {"say", ~(unsigned)KIND_WORKFLOW, "write with: {name: value}, which is its input"},
     {"with", KIND_AGENT | KIND_WORKFLOW, "take it out"},
     {"retry", KIND_AGENT | KIND_WORKFLOW, "take it out"},
-    {"allow_again", KIND_AGENT | KIND_WORKFLOW, "take it out"},
+    {"allow_again", KIND_AGENT, "take it out"},
     {"timeout", KIND_AGENT | KIND_WORKFLOW | KIND_APPROVE,
      "for a signal, write wait: {signal: NAME, timeout: 1h}"},
     {"show", KIND_APPROVE, "it goes with approve: TEXT"},
@@ -119,8 +120,7 @@ static void check_expiry_has_time(struct check *self, const struct node *node, e
 static void check_no_fallback(struct check *self, const struct node *node, enum kind kind)
 {
     const struct node *on_error = node_get(node, "on_error");
-    if (on_error && on_error->kind == NODE_MAP &&
-        (kind == KIND_APPROVE || kind == KIND_TIMER || kind == KIND_SIGNAL || kind == KIND_SET))
+    if (on_error && on_error->kind == NODE_MAP && kind != KIND_AGENT)
         report(self, on_error, "bad_value", "write continue or fail",
                "names another agent, but no agent works on this node");
 }

@@ -25,6 +25,7 @@ static const char *const OWNER_IDS[OWNER_COUNT] = {
     [OWNER_RETRY] = "retry",
     [OWNER_WAIT] = "wait",
     [OWNER_FALLBACK] = "fallback",
+    [OWNER_SCHEDULE] = "schedule",
     [OWNER_TOOL_KINDS] = "tool",
     [OWNER_TOOL] = "command_tool",
     [OWNER_PRICE] = "price",
@@ -198,6 +199,9 @@ static value_t *schema_of(const struct key *key)
     case TYPE_RULES:
     case TYPE_CALLS: return list_of(reference(key->child), 0);
     case TYPE_EQUALS: return typed("object");
+    case TYPE_SCHEDULE: return either(text(LIMIT_CRON_BYTES), reference(key->child));
+    case TYPE_CRON: return text(LIMIT_CRON_BYTES);
+    case TYPE_ZONE: return text(LIMIT_NAME_BYTES);
     case TYPE_ANYTHING:
     case TYPE_EXPIRY:
     case TYPE_VALUE:

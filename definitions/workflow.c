@@ -30,7 +30,7 @@ static void check_node_id(struct check *self, const struct node *key)
                     "\"%s\" is a reserved word and can't be a node id", key->text);
 }
 
-/* Nodes that this version doesn't run need no agent: that they are not run is said once. */
+/* Such nodes need no agent. */
 static bool is_of_another_kind(const struct node *node)
 {
     return node_get(node, "workflow") || node_get(node, "approve") || node_get(node, "wait") ||
@@ -298,6 +298,8 @@ value_t *check_workflow(struct check *self, const struct node *root)
     self->graph = &graph;
     check_members(self, root, OWNER_WORKFLOW, root->place, canonical);
     graph_check(self);
+    if (self->diagnostics->errors == errors)
+        check_schedule_input(self, root, canonical);
     self->graph = NULL;
     graph_release(&graph);
     if (self->diagnostics->errors > errors)

@@ -31,6 +31,12 @@ int input_reopen(struct call *call, const struct input_reopen *in, struct err *e
         err_fix(err, "start it anew, or fork it from a node");
         return r;
     }
+    if (exec->owner_path) {
+        int r = err_set(err, ERR_CONFLICT,
+                        "the execution is a sub-workflow's: it can't be retried alone");
+        err_fix(err, "retry the execution that owns it");
+        return r;
+    }
     exec->hard = false;
     struct event event = {.kind = EVENT_REOPENED,
                           .reopened = {.by = keep_text(call, in->by),

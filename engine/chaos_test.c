@@ -77,6 +77,15 @@ static void make_wait(struct chaos *self, struct dag_node_spec *spec)
         spec->timeout_us = 0;
 }
 
+/* Some run the workflow that was made before. */
+static void make_sub(struct dag_node_spec *spec, const char *below)
+{
+    spec->kind = DAG_WORKFLOW;
+    spec->workflow = below;
+    spec->agent = spec->fallback = NULL;
+    spec->on_error %= DAG_FALLBACK;
+}
+
 /* What nodes set of the shared context; some of it fails, for want of a field or of an object. */
 static void make_set(struct chaos *self, struct dag_node_spec *spec)
 {
@@ -98,7 +107,7 @@ static void make_set(struct chaos *self, struct dag_node_spec *spec)
     }
 }
 
-static void make_workflow(struct chaos *self, const char *name)
+static void make_workflow(struct chaos *self, const char *name, const char *below)
 {
     struct fixture *f = self->f;
     struct node nodes[12] = {0};
@@ -129,6 +138,8 @@ static void make_workflow(struct chaos *self, const char *name)
         }
         if (dice(self, 5) == 0)
             make_wait(self, spec);
+        else if (below && dice(self, 5) == 0)
+            make_sub(spec, below);
         else if (dice(self, 4) == 0)
             make_set(self, spec);
         if (dice(self, 3) == 0)
@@ -336,11 +347,25 @@ static void decide_all(struct chaos *self, struct uuid id, bool approved)
     }
 }
 
+/* Sub-workflows, too, which may be lost in a crash. */
+static struct uuid any_execution(struct chaos *self)
+{
+    struct uuid id = self->ids[dice(self, (uint32_t)self->ids_count)];
+    struct execution_view view;
+    struct task_view task;
+    if (engine_execution(self->f->engine, id, &view))
+        return id;
+    for (uint32_t i = dice(self, 2) * view.tasks; i < view.tasks; i++)
+        if (engine_task(self->f->engine, id, i, &task) == 0 && !uuid_is_nil(task.owned))
+            return task.owned;
+    return id;
+}
+
 /* Somebody outside says something. */
 static void come_from_outside(struct chaos *self)
 {
     struct fixture *f = self->f;
-    struct uuid id = self->ids[dice(self, (uint32_t)self->ids_count)];
+    struct uuid id = any_execution(self);
     switch (dice(self, 5)) {
     case 4: (void)reopen(f, id); break;
     case 0: (void)signal_to(f, id, "go", "{\"x\": 1}"); break;
@@ -353,12 +378,13 @@ static void come_from_outside(struct chaos *self)
 
 static void let_all_go_on(struct chaos *self)
 {
-    for (size_t i = 0; i < self->ids_count; i++) {
-        (void)go_on(self->f, self->ids[i]);
+    struct uuid id;
+    for (size_t position = 0; engine_next_execution(self->f->engine, &position, &id);) {
+        (void)go_on(self->f, id);
         take_effects(self);
-        (void)signal_to(self->f, self->ids[i], "go", "1");
+        (void)signal_to(self->f, id, "go", "1");
         take_effects(self);
-        decide_all(self, self->ids[i], true);
+        decide_all(self, id, true);
     }
 }
 
@@ -384,7 +410,7 @@ static void happen(struct chaos *self)
     else if (what < 94)
         restart_all(self);
     else if (what < 95) {
-        (void)cancel(self->f, self->ids[dice(self, (uint32_t)self->ids_count)]);
+        (void)cancel(self->f, any_execution(self));
         take_effects(self);
     } else if (self->ids_count < 60) {
         const char *names[] = {"w0", "w1", "w2"};
@@ -448,7 +474,8 @@ static void run_seed(uint64_t seed)
     self->random = (uint32_t)(seed * 2654435761u) | 1;
     self->next_handle = 1;
     for (int i = 0; i < 3; i++)
-        make_workflow(self, arena_printf(&self->f->arena, "w%d", i));
+        make_workflow(self, arena_printf(&self->f->arena, "w%d", i),
+                      i > 0 ? arena_printf(&self->f->arena, "w%d", i - 1) : NULL);
     self->ids[self->ids_count++] = start(self->f, "w0");
     for (int i = 0; i < 300; i++)
         happen(self);

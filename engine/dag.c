@@ -20,6 +20,8 @@ struct dag {
     map_t *by_id; /* id -> index + 1 */
     const char **agents;
     size_t agents_count;
+    const char **workflows;
+    size_t workflows_count;
     cel_t *output;
     cel_t **programs; /* conditions and lists, owned */
     size_t programs_count;
@@ -41,6 +43,7 @@ struct builder {
     size_t edges_count, edges_capacity;
     uint32_t *mark; /* by source: the last target (+ 1) that has an edge from it */
     map_t *agents;  /* name -> index + 1 */
+    map_t *workflows;
 };
 
 static void *number_as_pointer(size_t number)
@@ -63,15 +66,21 @@ uint32_t dag_find_variable(const dag_t *self, const char *variable, bool *ret_fa
     return dag_find(self, id, strlen(id));
 }
 
-static uint32_t add_agent(struct builder *self, const char *name)
+/* The place of a name in a list of distinct ones, to which it is added where it is new. */
+static uint32_t add_name(struct builder *self, map_t *known, const char **names, size_t *count,
+                         const char *name)
 {
-    dag_t *dag = self->dag;
-    uintptr_t found = (uintptr_t)map_get(self->agents, name, strlen(name));
+    uintptr_t found = (uintptr_t)map_get(known, name, strlen(name));
     if (found)
         return (uint32_t)(found - 1);
-    dag->agents[dag->agents_count] = arena_strdup(&dag->arena, name);
-    (void)map_put(self->agents, name, strlen(name), number_as_pointer(dag->agents_count));
-    return (uint32_t)dag->agents_count++;
+    names[*count] = arena_strdup(&self->dag->arena, name);
+    (void)map_put(known, name, strlen(name), number_as_pointer(*count));
+    return (uint32_t)(*count)++;
+}
+
+static uint32_t add_agent(struct builder *self, const char *name)
+{
+    return add_name(self, self->agents, self->dag->agents, &self->dag->agents_count, name);
 }
 
 static int check_policy(const struct dag_node_spec *spec, struct err *err)
@@ -133,6 +142,11 @@ static int check_node(const struct dag_node_spec *spec, size_t index, struct err
         err_where(err, "nodes.%s.agent", spec->id);
         return ERR_INVALID;
     }
+    if (spec->kind == DAG_WORKFLOW && (!spec->workflow || !*spec->workflow)) {
+        (void)err_set(err, ERR_INVALID, "node \"%s\" names no workflow", spec->id);
+        err_where(err, "nodes.%s.workflow", spec->id);
+        return ERR_INVALID;
+    }
     int r = check_own(spec, err);
     return r ? r : check_policy(spec, err);
 }
@@ -157,6 +171,7 @@ static int add_node(struct builder *self, uint32_t index)
         .on_expiry = spec->on_expiry ? value_ref(spec->on_expiry) : NULL,
         .on_error = spec->on_error,
         .fallback_index = NONE,
+        .workflow_index = NONE,
         .disabled = spec->disabled,
         .allow_again = spec->allow_again,
         .items_parallel = spec->items_parallel,
@@ -164,6 +179,11 @@ static int add_node(struct builder *self, uint32_t index)
     if (spec->kind == DAG_AGENT) {
         node->agent_index = add_agent(self, spec->agent);
         node->agent = dag->agents[node->agent_index];
+    }
+    if (spec->kind == DAG_WORKFLOW) {
+        node->workflow_index =
+            add_name(self, self->workflows, dag->workflows, &dag->workflows_count, spec->workflow);
+        node->workflow = dag->workflows[node->workflow_index];
     }
     if (spec->on_error == DAG_FALLBACK) {
         node->fallback_index = add_agent(self, spec->fallback);
@@ -486,6 +506,7 @@ static dag_t *dag_alloc(const struct dag_spec *spec)
     dag->nodes = xcalloc(spec->nodes_count, sizeof *dag->nodes);
     dag->templates = xcalloc(2 * spec->nodes_count, sizeof *dag->templates);
     dag->agents = xcalloc(2 * spec->nodes_count, sizeof *dag->agents);
+    dag->workflows = xcalloc(spec->nodes_count, sizeof *dag->workflows);
     dag->by_id = map_new();
     dag->time_us = spec->time_us;
     dag->parallel = spec->parallel;
@@ -508,12 +529,14 @@ int dag_new(const struct dag_spec *spec, dag_t **ret_dag, struct err *err)
         .err = err,
         .mark = xcalloc(spec->nodes_count, sizeof(uint32_t)),
         .agents = map_new(),
+        .workflows = map_new(),
     };
     r = build(&builder);
     free(builder.edges);
     free((void *)builder.edge_ifs);
     free(builder.mark);
     map_destroy(&builder.agents);
+    map_destroy(&builder.workflows);
     if (r) {
         dag_destroy(&builder.dag);
         return r;
@@ -565,6 +588,7 @@ void dag_destroy(dag_t **self_p)
     free(self->templates);
     free(self->nodes);
     free(self->agents);
+    free((void *)self->workflows);
     free(self->name);
     free(self);
 }
@@ -634,4 +658,15 @@ const char *dag_agent(const dag_t *self, size_t index)
 {
     CHECK(index < self->agents_count);
     return self->agents[index];
+}
+
+size_t dag_workflows(const dag_t *self)
+{
+    return self->workflows_count;
+}
+
+const char *dag_workflow(const dag_t *self, size_t index)
+{
+    CHECK(index < self->workflows_count);
+    return self->workflows[index];
 }

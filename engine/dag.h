@@ -16,6 +16,7 @@ enum dag_kind {
     DAG_WAIT,    /* a time passes */
     DAG_SIGNAL,  /* a signal comes */
     DAG_SET,     /* nobody: it only writes the shared context */
+    DAG_WORKFLOW, /* an execution of another workflow, whose input is the message */
 };
 enum dag_on_error { DAG_FAIL, DAG_CONTINUE, DAG_FALLBACK };
 
@@ -31,6 +32,7 @@ struct dag_node_spec {
     const char *id;
     enum dag_kind kind;
     const char *agent;           /* with DAG_AGENT alone */
+    const char *workflow;        /* with DAG_WORKFLOW alone: its name */
     const value_t *message;      /* literal with templates; NULL: null */
     const value_t *set;          /* an object with templates: a merge patch of the shared context, made
                                   * when a task has succeeded, whose output it may read; NULL: none */
@@ -82,6 +84,7 @@ struct dag_node {
     const char *id;
     enum dag_kind kind;
     const char *agent;             /* NULL unless DAG_AGENT */
+    const char *workflow;          /* NULL unless DAG_WORKFLOW */
     const cel_template_t *message; /* NULL: null */
     const cel_template_t *set;     /* NULL: none */
     bool reads_context;            /* some expression of its own does */
@@ -107,6 +110,7 @@ struct dag_node {
     uint32_t targets_count;
     uint32_t agent_index;          /* of agent, for dag_agent(); UINT32_MAX without one */
     uint32_t fallback_index;       /* of fallback; UINT32_MAX without one */
+    uint32_t workflow_index;       /* of workflow, for dag_workflow(); UINT32_MAX without one */
 };
 
 const char *dag_name(const dag_t *self);
@@ -128,6 +132,9 @@ uint32_t dag_depth(const dag_t *self);
 /* Distinct agents named by nodes and fallbacks, in order of appearance. */
 size_t dag_agents(const dag_t *self);
 const char *dag_agent(const dag_t *self, size_t index);
+/* Distinct workflows that its nodes run, in the same order. */
+size_t dag_workflows(const dag_t *self);
+const char *dag_workflow(const dag_t *self, size_t index);
 
 /* Finds a cycle among edges (pairs of indexes: from, to) of count nodes. Fills *ret_cycle (heap
  * array, first element not repeated) and its length; 0 when there is none. Iterative. */

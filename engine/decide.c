@@ -194,13 +194,21 @@ static struct event_started keep_started(struct call *call, const struct event_s
     for (size_t i = 0; i < started->agents_count; i++)
         agents[i] = keep_pin(call, &started->agents[i]);
     kept.agents = agents;
+    struct pinned_workflow *workflows =
+        arena_alloc(&call->out->arena, (started->workflows_count + 1) * sizeof *workflows);
+    for (size_t i = 0; i < started->workflows_count; i++)
+        workflows[i] = (struct pinned_workflow){keep_text(call, started->workflows[i].name),
+                                                started->workflows[i].version};
+    kept.workflows = workflows;
+    kept.owner_path = keep_text(call, started->owner_path);
     kept.workflow = keep_text(call, started->workflow);
     kept.agent = keep_text(call, started->agent);
     kept.by = keep_text(call, started->by);
     return kept;
 }
 
-static int input_start(struct call *call, const struct input_start *in, struct err *err)
+int start_exec(struct call *call, const struct input_start *in, struct exec **ret_exec,
+               struct err *err)
 {
     const struct engine_config *config = &call->engine->config;
     int r = check_start(call->engine, in, err);
@@ -232,21 +240,36 @@ static int input_start(struct call *call, const struct input_start *in, struct e
     (void)add_event(call->out, &event);
     place_ready(call, exec);
     arm_limit(call, exec);
-    settle(call, exec);
+    *ret_exec = exec;
     return 0;
+}
+
+static int input_start(struct call *call, const struct input_start *in, struct err *err)
+{
+    struct exec *exec = NULL;
+    int r = start_exec(call, in, &exec, err);
+    if (!r)
+        settle(call, exec);
+    return r;
+}
+
+void cancel_exec(struct call *call, struct exec *exec, const char *by, const char *why)
+{
+    struct event event = {.kind = EVENT_CANCEL,
+                          .cancel = {keep_text(call, by), keep_text(call, why)}};
+    if (exec_terminal(exec) || exec->status == EXECUTION_CANCELLING)
+        return;
+    emit(call, exec, &event);
+    settle(call, exec);
 }
 
 static int input_cancel(struct call *call, const struct input_cancel *in, struct err *err)
 {
     struct exec *exec = NULL;
     int r = find_running(call, in->execution, &exec, err);
-    if (r || exec->status == EXECUTION_CANCELLING)
-        return r;
-    struct event event = {.kind = EVENT_CANCEL,
-                          .cancel = {keep_text(call, in->by), keep_text(call, in->why)}};
-    emit(call, exec, &event);
-    settle(call, exec);
-    return 0;
+    if (!r)
+        cancel_exec(call, exec, in->by, in->why);
+    return r;
 }
 
 /* --- waiting ---------------------------------------------------------------------------------- */
@@ -304,12 +327,14 @@ static void input_resume(struct call *call)
     engine->claims_until_us = call->now_us + LIMIT_CLAIM_WAIT_US;
     struct exec *exec;
     size_t position = 0;
+    owned_link_all(call);
     while ((exec = map_next(engine->execs, &position, NULL))) {
         if (!exec_terminal(exec))
             resume_exec(call, exec);
         if (exec->reservations > 0)
             engine->resumed_until_us = call->now_us + LIMIT_EGRESS_GRACE_US;
     }
+    owned_check_all(call);
 }
 
 static void end_claiming(struct call *call)
@@ -369,6 +394,7 @@ int64_t engine_deadline(const engine_t *self)
     if (gone_us < at)
         at = gone_us;
     if (self->dirty_count > 0 || self->questions_count > 0 || !list_empty(&self->fed) ||
+        !list_empty(&self->parted_subs) ||
         (!list_empty(&self->egressless) && egress_has_room(self)))
         return 0; /* there is more to do than the last call did */
     return self->claiming && self->claims_until_us < at ? self->claims_until_us : at;
@@ -411,9 +437,12 @@ int engine_decide(engine_t *self, const struct input *input, struct decisions *d
     if (r)
         return r;
     answer_questions(&call);
+    owned_due(&call);
+    answer_questions(&call);
     egress_due(&call);
     dispatch_all(&call);
     answer_questions(&call); /* of what failed while it was given out */
+    owned_due(&call);
     if (call.waits)
         tell_waiting(&call, first_event);
     decoded_end(self);

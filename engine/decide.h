@@ -40,6 +40,11 @@ int64_t parked_until(const struct exec *exec, uint32_t index);
 /* Tells whoever holds this RUNNING live to drop it, and waits until it has. */
 void stop_holder(struct call *call, struct live *live, const char *reason);
 
+/* Folds a start and adds it to the decisions, but settles nothing yet. */
+int start_exec(struct call *call, const struct input_start *in, struct exec **ret_exec,
+               struct err *err) MUST_CHECK;
+void cancel_exec(struct call *call, struct exec *exec, const char *by, const char *why);
+
 /* --- finish.c --------------------------------------------------------------------------------- */
 
 /* Does what follows from the fold of an execution: fails it, ends it, lets held tasks go on. */
@@ -61,6 +66,9 @@ void input_step(struct call *call, const struct input_step *in);
  * {0, 0} when there was none. message is kept. */
 void task_fail(struct call *call, struct live *live, struct run run, const char *code,
                const char *message, bool permanent);
+/* The same with all that is known of the failure, which is kept, and what the attempt used. */
+void task_fail_with(struct call *call, struct live *live, const struct failure *failure,
+                    const struct usage *usage);
 /* The same for a RUNNING live: its holder is told to drop it. */
 void task_break(struct call *call, struct live *live, const char *code, const char *message,
                 bool permanent);
@@ -104,6 +112,22 @@ void own_begin(struct call *call, struct exec *exec, uint32_t index);
  * err tells. */
 void own_end(struct call *call, struct exec *exec, uint32_t index, const struct event_step *what,
              int r, const struct err *err);
+
+/* --- owned.c ---------------------------------------------------------------------------------- */
+
+/* A task that runs a sub-workflow has its turn. */
+void owned_begin(struct call *call, struct exec *exec, uint32_t index);
+/* Cancels those whose tasks wait for them no more, and lets tasks hear of those that ended. What ended
+ * in a call is heard of in the same call. */
+void owned_due(struct call *call);
+/* Nothing of the execution may run any more: nor may its sub-workflows. */
+void owned_part_all(struct exec *exec);
+/* After a restart, before and after all executions are resumed: finds who owns whom, and fails what
+ * waits for one that isn't there. */
+void owned_link_all(struct call *call);
+void owned_check_all(struct call *call);
+/* Of an execution that has just ended. */
+void owned_ended(struct call *call, struct exec *exec);
 
 /* --- wait.c ----------------------------------------------------------------------------------- */
 

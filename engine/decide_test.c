@@ -389,28 +389,33 @@ static void test_large_messages_go_out_call_by_call(void **state)
 }
 
 /* A chain that starts while a list of 100,000 items waits for the same instance gets its turn after
- * every item at the latest. */
-static void test_a_long_list_starves_nobody(void **state)
+ * every item at the latest; also when the list keeps to a limit of tasks at a time, and another
+ * task has all that this leaves. */
+static void starves_nobody(uint32_t parallel)
 {
-    (void)state;
     enum { ITEMS = 100000, CREDIT = 4 };
     struct fixture *f = fixture_new();
-    WORKFLOW(f, "wide", NODE("m", "1", .items = "input.list"));
+    const struct node map = NODE("m", "1", .items = "input.list");
+    workflow_full(f, (struct dag_spec){.name = "wide", .priority = 5, .parallel = parallel}, &map,
+                  1);
     WORKFLOW(f, "chain", NODE("a", "1"), NODE("b", "{{a}}"), NODE("c", "{{b}}"));
+    WORKFLOW(f, "other", NODE("o", "1"));
     struct buf list = {0};
     buf_printf(&list, "{\"list\": [0");
     for (int i = 1; i < ITEMS; i++)
         buf_printf(&list, ",%d", i);
     buf_printf(&list, "]}");
-    f->credit = CREDIT;
+    f->credit = parallel ? CREDIT + 1 : CREDIT;
     up(f, 1, "echo");
     struct uuid wide = start_with(f, "wide", buf_string(&list));
     buf_release(&list);
     assert_int_equal(execution(f, wide).tasks, ITEMS + 1);
     struct effect_dispatch held[CREDIT] = {*dispatch_of(f, "m[0]"), *dispatch_of(f, "m[1]"),
                                            *dispatch_of(f, "m[2]"), *dispatch_of(f, "m[3]")};
+    if (parallel)
+        start(f, "other");
     struct uuid chain = start(f, "chain");
-    uint64_t total = CREDIT;
+    uint64_t total = f->credit;
     size_t dispatched = CREDIT;
     for (size_t at = 0; strcmp(status_of(f, chain), "running") == 0; at = (at + 1) % CREDIT) {
         assert_true(dispatched < CREDIT * 8);
@@ -422,6 +427,18 @@ static void test_a_long_list_starves_nobody(void **state)
     }
     assert_string_equal(status_of(f, chain), "succeeded");
     fixture_free(&f);
+}
+
+static void test_a_long_list_starves_nobody(void **state)
+{
+    (void)state;
+    starves_nobody(0);
+}
+
+static void test_a_long_list_with_a_limit_starves_nobody(void **state)
+{
+    (void)state;
+    starves_nobody(4);
 }
 
 int main(void)
@@ -439,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_a_free_slot_goes_to_who_can_use_it),
         cmocka_unit_test(test_a_lane_goes_on_when_its_queued_task_is_stopped),
         cmocka_unit_test(test_a_long_list_starves_nobody),
+        cmocka_unit_test(test_a_long_list_with_a_limit_starves_nobody),
         cmocka_unit_test(test_parallel_under_a_wide_fan),
         cmocka_unit_test(test_what_a_dispatch_says),
         cmocka_unit_test(test_large_messages_go_out_call_by_call),

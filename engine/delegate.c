@@ -155,6 +155,14 @@ static const char *check_depth(struct wish *self)
 {
     uint32_t depth = task_depth(self->exec, self->parent) + 1;
     uint32_t limit = dag_depth(self->exec->dag), least = limit, whose = NO_NODE;
+    for (const struct exec *at = self->exec->parent; at; at = at->parent) {
+        uint32_t passed = self->exec->depth - at->depth; /* each counts from itself */
+        uint32_t left = dag_depth(at->dag) > passed ? dag_depth(at->dag) - passed : 0;
+        if (left < least) {
+            least = left;
+            limit = dag_depth(at->dag);
+        }
+    }
     for (uint32_t at = self->parent; at != NO_NODE; at = task_parent(self->exec, at)) {
         uint32_t own = task_pin(self->exec, at)->as.depth;
         if (own == 0 || task_depth(self->exec, at) + own >= least)
@@ -163,7 +171,7 @@ static const char *check_depth(struct wish *self)
         limit = own;
         whose = at;
     }
-    if (depth <= least && depth <= LIMIT_DEPTH_MAX)
+    if (depth <= least && self->exec->depth + depth <= LIMIT_DEPTH_MAX)
         return NULL;
     const char *who = whose == NO_NODE
                           ? "the execution"

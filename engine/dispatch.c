@@ -15,6 +15,8 @@ int64_t attempt_until(const struct exec *exec, uint32_t index)
 {
     int64_t timeout_us = whole_timeout_us(exec, index);
     const struct talk *talk = exec->tasks[index].talk;
+    if (task_owns(&exec->tasks[index]))
+        return timeout_us > 0 ? exec->tasks[index].started_us + timeout_us : INT64_MAX;
     return timeout_us > 0 && talk && talk->since_us > 0 ? talk->since_us + timeout_us : INT64_MAX;
 }
 

@@ -112,10 +112,23 @@ static void give_up(struct call *call, struct exec *exec, uint32_t index)
     free_budget(call->engine, exec);
 }
 
+/* At whose limits all of a family are held. */
+static const struct exec *root_of(const struct exec *exec)
+{
+    while (exec->parent)
+        exec = exec->parent;
+    return exec;
+}
+
 void free_budget(engine_t *engine, struct exec *exec)
 {
     if (list_empty(&exec->fed) && !list_empty(&exec->starved))
         list_push_back(&engine->fed, &exec->fed);
+    for (struct list *at = engine->starving.next; at != &engine->starving; at = at->next) {
+        struct exec *other = LIST_OWNER(at, struct exec, starving);
+        if (root_of(other) == root_of(exec) && list_empty(&other->fed))
+            list_push_back(&engine->fed, &other->fed);
+    }
 }
 
 /* A place with an instance is taken by nobody who waits for others' calls, for these may need it.

@@ -15,6 +15,16 @@
 
 typedef struct engine engine_t;
 
+/* What the execution of a sub-workflow begins with. Pins are borrowed until the next callback, or
+ * the arena's. */
+struct prepared_workflow {
+    value_t *input; /* checked, with defaults; the receiver destroys it */
+    const struct pinned_agent *agents;
+    size_t agents_count;
+    const struct pinned_workflow *workflows;
+    size_t workflows_count;
+};
+
 struct engine_config {
     uint64_t epoch; /* of this coordinator, greater than all before; runs are (epoch, counter) */
     /* A new reference to the compiled workflow version (or, with an empty workflow, to the agent's
@@ -30,6 +40,11 @@ struct engine_config {
     int (*pin_agent)(void *context, const char *name, struct pinned_agent *ret_pin, struct err *err);
     /* The agents that there are, for list_agents; position starts at 0; false at the end. NULL: none. */
     bool (*next_agent)(void *context, size_t *position, const char **ret_name, const char **ret_about);
+    /* Checks the input of a workflow version and pins what its nodes need. An error fails the task
+     * that runs it. NULL: there are no sub-workflows. */
+    int (*prepare_workflow)(void *context, const char *workflow, uint32_t version,
+                            const value_t *input, struct arena *arena,
+                            struct prepared_workflow *ret_prepared, struct err *err);
     void *context;
 };
 
@@ -272,8 +287,8 @@ void decisions_release(struct decisions *self);
  * (already terminal). INPUT_DECISION: these, and ERR_CONFLICT naming who decided otherwise before; the
  * same decision again is no change. INPUT_SIGNAL: these, ERR_NOT_FOUND for one that no node waits for,
  * ERR_TOO_LARGE, ERR_LIMIT (too many are kept). INPUT_PAUSE, INPUT_GO_ON: ERR_NOT_FOUND, ERR_CONFLICT;
- * no change where it is so already. INPUT_REOPEN: ERR_NOT_FOUND, ERR_CONFLICT (it has not ended, or has
- * succeeded). INPUT_FORK: ERR_NOT_FOUND, ERR_INVALID. Other inputs answer 0: what is wrong in them is met by drops. */
+ * no change where it is so already. INPUT_REOPEN: ERR_NOT_FOUND, ERR_CONFLICT (it has not ended, has
+ * succeeded, or is owned). INPUT_FORK: ERR_NOT_FOUND, ERR_INVALID. Other inputs answer 0: what is wrong in them is met by drops. */
 int engine_decide(engine_t *self, const struct input *input, struct decisions *decisions,
                   struct err *err) MUST_CHECK;
 
@@ -324,6 +339,7 @@ struct task_view {
     uint32_t children;
     uint32_t calls_again;  /* model calls that were made again because an egress was lost */
     struct usage own, subtree; /* settled, subtree with own */
+    struct uuid owned;     /* execution of a sub-workflow that it waits for, or waited for last; nil */
 };
 struct execution_view {
     struct uuid id;
@@ -339,6 +355,8 @@ struct execution_view {
     uint32_t reopened;     /* how often it was, after it had ended */
     struct uuid forked_from; /* nil: it was not */
     uint64_t forked_at;    /* the last event of the other one that is also its own */
+    struct uuid owner;     /* of a sub-workflow: the execution whose task owns it; nil */
+    const char *owner_path; /* "" */
     uint32_t tasks;        /* the workflow's nodes first, then items and delegations in order of their
                             * making */
     uint32_t delegations;

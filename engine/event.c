@@ -54,6 +54,7 @@ const char *event_kind_name(enum event_kind kind)
     case EVENT_RESUMED: return "resumed";
     case EVENT_REOPENED: return "reopened";
     case EVENT_FORKED: return "forked";
+    case EVENT_OWNED: return "owned";
     }
     return "unknown";
 }

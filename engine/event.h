@@ -48,6 +48,7 @@ enum event_kind {
     EVENT_RESUMED,
     EVENT_REOPENED,
     EVENT_FORKED,
+    EVENT_OWNED,
 };
 const char *event_kind_name(enum event_kind kind);
 
@@ -77,6 +78,11 @@ struct failure {
     bool permanent;
 };
 
+struct pinned_workflow {
+    const char *name;
+    uint32_t version;
+};
+
 struct event_started {
     uint64_t seed;
     const char *workflow; /* "" for an agent alone */
@@ -87,6 +93,13 @@ struct event_started {
     struct datum input;
     int64_t deadline_us;  /* absolute; 0: none */
     const char *by;
+    const struct pinned_workflow *workflows; /* that its nodes run */
+    size_t workflows_count;
+    /* Of a sub-workflow's execution: the task of another one that owns it. */
+    struct uuid owner;    /* nil: nobody, and the others are not set */
+    const char *owner_path;
+    uint32_t owner_attempt;
+    uint32_t depth;       /* of delegation, from 1 */
 };
 
 /* The same numbers as on the wire. */
@@ -111,7 +124,8 @@ struct event_step {
                              * one result, a correction, after which the next turn follows */
     const char *const *calls; /* STEP_TURN: names of the tools that it calls */
     size_t calls_count;
-    struct usage usage;     /* STEP_TURN, STEP_FAILURE: of the reserved turn, which it settles */
+    struct usage usage;     /* STEP_TURN, STEP_FAILURE: of the reserved turn, which it settles; of a task
+                             * that waited for a sub-workflow: of all that this used */
     struct datum patch;     /* STEP_RESULT: a merge patch of the shared context, made with it by its
                              * node's `set`; absent: none */
 };
@@ -135,8 +149,10 @@ struct event_reserved {
 /* A reservation ends without its turn: the egress that had it was lost. Counted at its bound. */
 struct event_settled {
     const char *path;
-    uint32_t attempt, turn;
+    uint32_t attempt, turn; /* turn 0: no reservation, but a sub-workflow of the task, which had gone on
+                             * without it, has ended and used this */
     const char *reason;     /* "egress lost" */
+    struct usage usage;     /* with turn 0 */
 };
 /* A call of the task's last turn, which the coordinator answers. */
 struct call_place {
@@ -232,6 +248,16 @@ struct event_forked {
     int64_t deadline_us;
 };
 
+/* A sub-workflow was started for a task, which waits for its end: the task's next step is what it came
+ * to. Goes with the `started` of that execution in one batch, and so does that step with its end. */
+struct event_owned {
+    const char *path;
+    uint32_t attempt;
+    struct uuid execution;
+    const char *workflow;
+    uint32_t version;
+};
+
 struct event_cancel { const char *by, *why; };
 struct event_failing { const char *path; struct failure failure; bool finish; };
 struct event_ended {
@@ -269,6 +295,7 @@ struct event {
         struct event_pause paused, resumed;
         struct event_reopened reopened;
         struct event_forked forked;
+        struct event_owned owned;
     };
 };
 

@@ -207,6 +207,26 @@ static void add_signals(uint64_t *hash, const struct exec *exec)
     }
 }
 
+static void add_owned(uint64_t *hash, const struct owned *owned)
+{
+    add(hash, owned != NULL);
+    if (!owned)
+        return;
+    add_bytes(hash, owned->execution.bytes, sizeof owned->execution.bytes);
+    add(hash, owned->attempt);
+    add(hash, owned->open);
+}
+
+static void add_family(uint64_t *hash, const struct exec *exec)
+{
+    add_bytes(hash, exec->owner.bytes, sizeof exec->owner.bytes);
+    add_text(hash, exec->owner_path ? exec->owner_path : "");
+    add(hash, exec->owner_attempt);
+    add(hash, exec->depth);
+    for (size_t i = 0; i < dag_workflows(exec->dag); i++)
+        add(hash, exec->workflows[i]);
+}
+
 static void add_task(uint64_t *hash, const struct task *task)
 {
     add(hash, task->status);
@@ -236,6 +256,7 @@ static void add_task(uint64_t *hash, const struct task *task)
     add(hash, task->waiting != NULL);
     if (task->waiting)
         add_waiting(hash, task->waiting);
+    add_owned(hash, task->owned);
     add(hash, task->talk != NULL);
     if (task->talk)
         add_talk(hash, task->talk);
@@ -260,6 +281,7 @@ static void add_exec(uint64_t *hash, const struct exec *exec)
     add(hash, exec->reopened);
     add_bytes(hash, exec->forked_from.bytes, sizeof exec->forked_from.bytes);
     add(hash, exec->forked_at);
+    add_family(hash, exec);
     add(hash, exec->open);
     add(hash, exec->active);
     add(hash, exec->paused);

@@ -5,7 +5,7 @@
 
 bool must_wait(const struct call *call, const struct exec *exec)
 {
-    return exec->stopping > 0 || (call->engine->claiming && exec->from_before);
+    return exec->stopping > 0 || exec->leaving > 0 || (call->engine->claiming && exec->from_before);
 }
 
 void begin_stop(struct call *call, struct exec *exec)
@@ -24,6 +24,8 @@ void begin_stop(struct call *call, struct exec *exec)
         live_stop(engine, live);
         drop(call, live->instance, exec->id, task_path(exec, i), live->run, "cancelled");
     }
+    if (exec->hard)
+        owned_part_all(exec);
     if (exec->stopping > 0)
         timer_set(engine, &exec->stop_timer, call->now_us + 2 * LIMIT_SILENCE_US);
 }
@@ -127,6 +129,7 @@ static void end_exec(struct call *call, struct exec *exec)
     emit(call, exec, &event);
     timer_clear(call->engine, &exec->limit);
     timer_clear(call->engine, &exec->stop_timer);
+    owned_ended(call, exec);
 }
 
 /* Some may have to be held again. */
@@ -154,7 +157,7 @@ void settle(struct call *call, struct exec *exec)
                      dag_finish(exec->dag));
     }
     if (!exec_stops(exec)) {
-        if (exec->open == 0 && exec->stopping == 0)
+        if (exec->open == 0 && exec->stopping == 0 && exec->leaving == 0)
             end_exec(call, exec);
         return;
     }

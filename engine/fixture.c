@@ -51,6 +51,48 @@ static bool next_agent(void *context, size_t *position, const char **ret_name,
     return agent != NULL;
 }
 
+static struct pinned_agent pin_of(struct fixture *f, const char *name)
+{
+    const struct pinned_agent *known = map_get(f->agents, name, strlen(name));
+    if (known)
+        return *known;
+    return (struct pinned_agent){
+        .name = name, .version = 3, .timeout_us = f->agent_timeout, .rerun_never = f->rerun_never};
+}
+
+static void pin_all(struct fixture *f, struct arena *arena, const dag_t *dag,
+                    const struct pinned_agent **ret_agents, size_t *ret_agents_count,
+                    const struct pinned_workflow **ret_workflows, size_t *ret_workflows_count)
+{
+    size_t count = dag_agents(dag), below = dag_workflows(dag);
+    struct pinned_agent *pins = arena_alloc(arena, (count + 1) * sizeof *pins);
+    struct pinned_workflow *workflows = arena_alloc(arena, (below + 1) * sizeof *workflows);
+    for (size_t i = 0; i < count; i++)
+        pins[i] = pin_of(f, dag_agent(dag, i));
+    for (size_t i = 0; i < below; i++)
+        workflows[i] = (struct pinned_workflow){dag_workflow(dag, i), 1};
+    *ret_agents = pins;
+    *ret_agents_count = count;
+    *ret_workflows = workflows;
+    *ret_workflows_count = below;
+}
+
+/* An input {"bad": …} is refused. */
+static int prepare_workflow(void *context, const char *workflow, uint32_t version,
+                            const value_t *input, struct arena *arena,
+                            struct prepared_workflow *ret_prepared, struct err *err)
+{
+    struct fixture *f = context;
+    (void)version;
+    dag_t *dag = map_get(f->dags, workflow, strlen(workflow));
+    if (value_type(input) == VALUE_MAP && value_get(input, "bad"))
+        return err_set(err, ERR_INVALID, "the input is bad");
+    *ret_prepared = (struct prepared_workflow){.input = value_ref(input)};
+    pin_all(f, arena, dag, &ret_prepared->agents, &ret_prepared->agents_count,
+            &ret_prepared->workflows, &ret_prepared->workflows_count);
+    return 0;
+}
+
 static engine_t *make_engine(struct fixture *f)
 {
     const struct engine_config config = {.epoch = f->epoch,
@@ -58,6 +100,7 @@ static engine_t *make_engine(struct fixture *f)
                                          .read_blob = read_blob,
                                          .pin_agent = pin_agent,
                                          .next_agent = next_agent,
+                                         .prepare_workflow = prepare_workflow,
                                          .context = f};
     return engine_new(&config);
 }
@@ -247,34 +290,22 @@ int decide(struct fixture *f, struct input input)
 
 /* --- inputs ----------------------------------------------------------------------------------- */
 
-static struct pinned_agent pin_of(struct fixture *f, const char *name)
-{
-    const struct pinned_agent *known = map_get(f->agents, name, strlen(name));
-    if (known)
-        return *known;
-    return (struct pinned_agent){
-        .name = name, .version = 3, .timeout_us = f->agent_timeout, .rerun_never = f->rerun_never};
-}
-
 struct uuid start_with(struct fixture *f, const char *workflow, const char *input_json)
 {
     const dag_t *dag = map_get(f->dags, workflow, strlen(workflow));
     assert_non_null(dag);
-    size_t count = dag_agents(dag);
-    struct pinned_agent *pins = arena_alloc(&f->arena, count * sizeof *pins);
-    for (size_t i = 0; i < count; i++)
-        pins[i] = pin_of(f, dag_agent(dag, i));
     struct input input = {
         .kind = INPUT_START,
         .start = {.started = {.seed = 42 + f->executions,
                               .workflow = workflow,
                               .workflow_version = 1,
                               .agent = "",
-                              .agents = pins,
-                              .agents_count = count,
                               .input = datum_of(f, input_json),
                               .by = "test"}},
     };
+    struct event_started *started = &input.start.started;
+    pin_all(f, &f->arena, dag, &started->agents, &started->agents_count, &started->workflows,
+            &started->workflows_count);
     f->executions++;
     memcpy(input.start.execution.bytes, &f->executions, sizeof f->executions);
     if (decide(f, input))

@@ -42,6 +42,8 @@ void fold_set_task(struct exec *exec, uint32_t node, enum task_status status)
     exec->active += task_active(task);
     if (task->waiting && status != TASK_WAITING)
         fold_wait_left(exec, task->waiting, task_ended(task));
+    if (task_owns(task) && status != TASK_WAITING)
+        fold_owned_left(exec, task);
     if (!task_ended(task))
         return;
     task->ended_us = exec->time_us;
@@ -139,6 +141,33 @@ static const struct pinned_agent *find_pin(const struct event_started *started, 
     return NULL;
 }
 
+static const struct pinned_workflow *find_workflow(const struct event_started *started,
+                                                   const char *name)
+{
+    for (size_t i = 0; i < started->workflows_count; i++)
+        if (strcmp(started->workflows[i].name, name) == 0)
+            return &started->workflows[i];
+    return NULL;
+}
+
+/* What a sub-workflow's execution says of its owner, and what its own nodes run. */
+static int check_family(const struct event *event, const dag_t *dag, struct err *err)
+{
+    const struct event_started *started = &event->started;
+    bool owned = !uuid_is_nil(started->owner);
+    bool path = started->owner_path && *started->owner_path;
+    if (owned != path || owned != (started->owner_attempt > 0) || owned != (started->depth > 0))
+        return fold_refuse(err, event, "it names its owner in part");
+    for (size_t i = 0; i < dag_workflows(dag); i++) {
+        if (find_workflow(started, dag_workflow(dag, i)))
+            continue;
+        (void)fold_refuse(err, event, "a workflow that it runs is not pinned");
+        err_where(err, "workflows.%.64s", dag_workflow(dag, i));
+        return ERR_INVALID;
+    }
+    return 0;
+}
+
 static int check_started(const engine_t *self, const struct event *event, const dag_t *dag,
                          struct err *err)
 {
@@ -156,7 +185,7 @@ static int check_started(const engine_t *self, const struct event *event, const 
         err_where(err, "agents.%.64s", dag_agent(dag, i));
         return ERR_INVALID;
     }
-    return 0;
+    return check_family(event, dag, err);
 }
 
 static void make_pins(engine_t *self, struct exec *exec, const struct event_started *started)
@@ -165,6 +194,22 @@ static void make_pins(engine_t *self, struct exec *exec, const struct event_star
     for (size_t i = 0; i < count; i++)
         (void)exec_add_pin(self, exec, find_pin(started, dag_agent(exec->dag, i), i));
     exec->limited = dag_parallel(exec->dag) > 0;
+}
+
+static void make_family(struct exec *exec, const struct event_started *started)
+{
+    size_t count = dag_workflows(exec->dag);
+    exec->workflows = xcalloc(count + 1, sizeof *exec->workflows);
+    for (size_t i = 0; i < count; i++)
+        exec->workflows[i] = find_workflow(started, dag_workflow(exec->dag, i))->version;
+    list_init(&exec->family);
+    list_init(&exec->starving);
+    if (uuid_is_nil(started->owner))
+        return;
+    exec->owner = started->owner;
+    exec->owner_path = xstrdup(started->owner_path);
+    exec->owner_attempt = started->owner_attempt;
+    exec->depth = started->depth;
 }
 
 static struct exec *make_exec(const struct event *event, dag_t **dag_p)
@@ -224,6 +269,7 @@ static int fold_started(engine_t *self, const struct event *event, struct err *e
         return r;
     }
     struct exec *exec = make_exec(event, &dag);
+    make_family(exec, started);
     make_pins(self, exec, started);
     (void)map_put(self->execs, exec->id.bytes, sizeof exec->id.bytes, exec);
     self->active++;
@@ -253,7 +299,7 @@ static bool known_kind(enum step_kind kind)
 
 static bool kind_waits(enum dag_kind kind)
 {
-    return kind == DAG_APPROVE || kind == DAG_WAIT || kind == DAG_SIGNAL;
+    return kind == DAG_APPROVE || kind == DAG_WAIT || kind == DAG_SIGNAL || kind == DAG_WORKFLOW;
 }
 
 static int check_step(const struct exec *exec, const struct event *event, struct err *err)
@@ -268,8 +314,9 @@ static int check_step(const struct exec *exec, const struct event *event, struct
                    (step->kind == STEP_RESULT || step->kind == STEP_FAILURE);
     bool waits = kind_waits(task_rules(exec, node)->kind);
     bool ours = own && step->kind == STEP_RESULT && task_is_own(exec, node) &&
-                (!waits || task_has_waited(task));
-    bool parked = task->status == TASK_WAITING && own && step->kind == STEP_FAILURE;
+                (!waits || task_has_waited(task) || task_owns(task));
+    bool parked = task->status == TASK_WAITING && own &&
+                  (step->kind == STEP_FAILURE || (ours && task_owns(task)));
     if (!task_active(task) && !parked && !gathers)
         return fold_refuse(err, event, "its task is not under way");
     if (!known_kind(step->kind))
@@ -356,6 +403,8 @@ static void fold_step(engine_t *self, struct exec *exec, const struct event_step
         return;
     fold_void_runs(task, step->run);
     task->started_us = step->started_us;
+    if (task_owns(task))
+        fold_used_below(exec, node, &step->usage);
     if (step->kind == STEP_RESULT)
         fold_result(self, exec, node, step);
     else
@@ -517,6 +566,7 @@ static int check(const struct exec *exec, const struct event *event, struct err 
     case EVENT_DECIDED: return check_decided(exec, event, err);
     case EVENT_REOPENED: return check_reopened(exec, event, err);
     case EVENT_FORKED: return check_forked(exec, event, err);
+    case EVENT_OWNED: return check_owned(exec, event, err);
     case EVENT_WAITING:
     case EVENT_DECISION:
     case EVENT_SIGNAL:
@@ -558,6 +608,7 @@ int fold(engine_t *self, const struct event *event, struct err *err)
     case EVENT_DECIDED: fold_decided(self, exec, &event->decided); break;
     case EVENT_REOPENED: fold_reopened(self, exec, &event->reopened); break;
     case EVENT_FORKED: fold_forked(self, exec, &event->forked); break;
+    case EVENT_OWNED: fold_owned(exec, &event->owned); break;
     case EVENT_WAITING:
     case EVENT_DECISION:
     case EVENT_SIGNAL:

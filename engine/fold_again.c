@@ -78,6 +78,8 @@ static void reset_task(struct exec *exec, uint32_t index, struct run void_run)
     task->blame = NULL;
     task->edges = NULL;
     waiting_free(&task->waiting);
+    free(task->owned);
+    task->owned = NULL;
     value_destroy(&task->context);
 }
 
@@ -175,11 +177,27 @@ int check_forked(const struct exec *exec, const struct event *event, struct err 
     return 0;
 }
 
+/* What it waited for belongs to the other execution: it starts its own. And nobody owns it. */
+static void leave_family(engine_t *self, struct exec *exec)
+{
+    free(exec->owner_path);
+    exec->owner_path = NULL;
+    exec->owner = (struct uuid){0};
+    exec->owner_attempt = exec->depth = 0;
+    for (uint32_t i = 0; i < exec->count; i++) {
+        if (!task_owns(&exec->tasks[i]))
+            continue;
+        fold_set_task(exec, i, TASK_READY);
+        u32_push(&self->ready, &self->ready_count, &self->ready_capacity, i);
+    }
+}
+
 /* Calls that were in flight belong to the other execution, which also pays for them. */
 void fold_forked(engine_t *self, struct exec *exec, const struct event_forked *forked)
 {
     for (uint32_t i = 0; i < exec->count; i++)
         fold_drop_reservation(exec, i);
+    leave_family(self, exec);
     if (!datum_absent(&forked->input)) {
         free(exec->input);
         exec->input = answer_new(&forked->input, "");

@@ -79,8 +79,12 @@ static void fold_reserved(struct exec *exec, uint32_t index, const struct event_
     ledger_hold(exec, index, reserved->tokens, reserved->cost_microusd);
 }
 
-static void fold_settled(struct exec *exec, uint32_t index)
+static void fold_settled(struct exec *exec, uint32_t index, const struct event_settled *settled)
 {
+    if (settled->turn == 0) {
+        fold_used_below(exec, index, &settled->usage);
+        return;
+    }
     settle(exec, index, NULL);
     exec->tasks[index].talk->calls_again++;
 }
@@ -375,6 +379,8 @@ static int check_settled(const struct exec *exec, const struct event *event, str
 {
     const struct event_settled *settled = &event->settled;
     uint32_t index = exec_find(exec, settled->path);
+    if (settled->turn == 0 && index != NO_NODE && exec->tasks[index].owned)
+        return 0;
     const struct talk *talk = index == NO_NODE ? NULL : exec->tasks[index].talk;
     if (!talk || talk->reservation.turn == 0 || talk->reservation.turn != settled->turn)
         return fold_refuse(err, event, "there is no such reservation");
@@ -399,7 +405,9 @@ void fold_call_event(engine_t *self, struct exec *exec, const struct event *even
     case EVENT_RESERVED:
         fold_reserved(exec, exec_find(exec, event->reserved.path), &event->reserved);
         break;
-    case EVENT_SETTLED: fold_settled(exec, exec_find(exec, event->settled.path)); break;
+    case EVENT_SETTLED:
+        fold_settled(exec, exec_find(exec, event->settled.path), &event->settled);
+        break;
     case EVENT_DELEGATED:
         fold_delegated(self, exec, exec_find(exec, event->delegated.by.path), &event->delegated);
         break;

@@ -97,6 +97,7 @@ void emit_own_result(struct call *call, struct exec *exec, uint32_t index,
                                    .ended_us = now_us,
                                    .output = what->output,
                                    .patch = what->patch,
+                                   .usage = what->usage,
                                    .agent = keep_text(call, pin->agent->name),
                                    .agent_version = pin->as.version}};
     if (r) {

@@ -136,10 +136,12 @@ static void enter_queue(engine_t *self, struct live *live, bool ahead)
     struct agent *agent = pin_of(live)->agent;
     struct lane *lane = &pin_of(live)->lane;
     unsigned kind = kind_of(live), queue = queue_of(live);
-    void (*push)(struct list *, struct list *) = ahead ? list_push_front : list_push_back;
     if (list_empty(&lane->lives[kind]))
-        push(&agent->queues[queue], &lane->turn[kind]);
-    push(&lane->lives[kind], &live->link);
+        list_push_back(&agent->queues[queue], &lane->turn[kind]);
+    if (ahead)
+        list_push_front(&lane->lives[kind], &live->link);
+    else
+        list_push_back(&lane->lives[kind], &live->link);
     agent->waiting |= 1u << queue;
     agent->queued++;
     agent_dirty(self, agent);
@@ -169,8 +171,9 @@ bool exec_has_slot(const struct exec *exec)
     return !exec->limited || exec->running < dag_parallel(exec->dag);
 }
 
-/* While a slot is free no lane may stay idle. What was set aside had its turn in the queue already,
- * so it goes to the front. */
+/* While a slot is free no lane may stay idle. What was set aside goes to the front of its lane,
+ * whose turn comes behind those of others: else an execution that keeps to its limit would starve
+ * them. */
 static void fill_slots(engine_t *self, struct exec *exec)
 {
     while (exec_has_slot(exec) && !list_empty(&exec->idle_lanes)) {
@@ -230,6 +233,8 @@ static void leave_starved(engine_t *self, struct live *live)
     struct exec *exec = live->exec;
     list_remove(&live->link);
     pin_of(live)->agent->starved--;
+    if (list_empty(&exec->starved))
+        list_remove(&exec->starving);
     if (!list_empty(&exec->starved) && list_empty(&exec->fed))
         list_push_back(&self->fed, &exec->fed);
 }
@@ -319,6 +324,8 @@ void live_starve(engine_t *self, struct live *live, struct list *list, int64_t t
     live->again = true;
     pin_of(live)->agent->starved++;
     list_push_back(list, &live->link);
+    if (list == &live->exec->starved && list_empty(&live->exec->starving))
+        list_push_back(&self->starving, &live->exec->starving);
 }
 
 void live_park(engine_t *self, struct live *live, int64_t timeout_at_us)

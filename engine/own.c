@@ -31,6 +31,7 @@ void own_begin(struct call *call, struct exec *exec, uint32_t index)
     case DAG_WAIT:
     case DAG_SIGNAL: wait_begin(call, exec, index); return;
     case DAG_SET: begin_set(call, exec, index); return;
+    case DAG_WORKFLOW: owned_begin(call, exec, index); return;
     case DAG_AGENT: return;
     }
 }

@@ -2,7 +2,7 @@
 
 /* Pauses: nothing begins, no task, attempt, turn or node without an agent. What runs goes on to the
  * end of its attempt or turn, waits go on to their end, and limits of time run on. What would have
- * begun is held until the execution is resumed. Sub-workflows are to hear of both here. */
+ * begun is held until the execution is resumed. */
 
 static int find_pausable(const struct call *call, const struct input_pause *in,
                          struct exec **ret_exec, struct err *err)
@@ -27,12 +27,10 @@ static bool may_be_given_out(const struct live *live)
     return live->state == LIVE_QUEUED || live->state == LIVE_ASIDE || live->state == LIVE_STARVED;
 }
 
-int input_pause(struct call *call, const struct input_pause *in, struct err *err)
+static void pause_exec(struct call *call, struct exec *exec, const struct input_pause *in)
 {
-    struct exec *exec = NULL;
-    int r = find_pausable(call, in, &exec, err);
-    if (r || exec->paused)
-        return r;
+    if (exec->paused || exec_terminal(exec) || exec->status == EXECUTION_CANCELLING)
+        return;
     struct event event = {.kind = EVENT_PAUSED,
                           .paused = {keep_text(call, in->by), keep_text(call, in->why)}};
     emit(call, exec, &event);
@@ -44,19 +42,43 @@ int input_pause(struct call *call, const struct input_pause *in, struct err *err
         live_hold(call->engine, live);
     }
     settle(call, exec);
-    return 0;
+}
+
+static void go_on_exec(struct call *call, struct exec *exec, const struct input_pause *in)
+{
+    if (!exec->paused || exec_terminal(exec) || exec->status == EXECUTION_CANCELLING)
+        return;
+    struct event event = {.kind = EVENT_RESUMED,
+                          .resumed = {keep_text(call, in->by), keep_text(call, in->why)}};
+    emit(call, exec, &event);
+    release_held(call, exec);
+    settle(call, exec);
+}
+
+/* Sub-workflows hear of both. What they are is as deep as limits of depth let it be. */
+static void pass_down(struct call *call, struct exec *exec, const struct input_pause *in,
+                      void (*change)(struct call *, struct exec *, const struct input_pause *))
+{
+    change(call, exec, in);
+    for (uint32_t i = 0; dag_workflows(exec->dag) > 0 && i < exec->count; i++)
+        if (task_owns(&exec->tasks[i]) && exec->tasks[i].owned->child)
+            pass_down(call, exec->tasks[i].owned->child, in, change);
+}
+
+int input_pause(struct call *call, const struct input_pause *in, struct err *err)
+{
+    struct exec *exec = NULL;
+    int r = find_pausable(call, in, &exec, err);
+    if (!r && !exec->paused)
+        pass_down(call, exec, in, pause_exec);
+    return r;
 }
 
 int input_go_on(struct call *call, const struct input_pause *in, struct err *err)
 {
     struct exec *exec = NULL;
     int r = find_pausable(call, in, &exec, err);
-    if (r || !exec->paused)
-        return r;
-    struct event event = {.kind = EVENT_RESUMED,
-                          .resumed = {keep_text(call, in->by), keep_text(call, in->why)}};
-    emit(call, exec, &event);
-    release_held(call, exec);
-    settle(call, exec);
-    return 0;
+    if (!r && exec->paused)
+        pass_down(call, exec, in, go_on_exec);
+    return r;
 }

@@ -15,6 +15,9 @@ engine_t *engine_new(const struct engine_config *config)
     list_init(&self->fed);
     list_init(&self->egressless);
     list_init(&self->returning);
+    list_init(&self->parted_subs);
+    list_init(&self->ended_subs);
+    list_init(&self->starving);
     heap_init(&self->timers, timer_before);
     return self;
 }
@@ -75,6 +78,7 @@ static void free_tasks(engine_t *self, struct exec *exec)
         free(exec->tasks[i].edges);
         value_destroy(&exec->tasks[i].context);
         waiting_free(&exec->tasks[i].waiting);
+        free(exec->tasks[i].owned);
         if (exec->tasks[i].group)
             free(exec->tasks[i].group->list);
         free(exec->tasks[i].group);
@@ -105,6 +109,8 @@ void exec_destroy(engine_t *self, struct exec **exec_p)
     timer_clear(self, &exec->limit);
     timer_clear(self, &exec->stop_timer);
     list_remove(&exec->fed);
+    list_remove(&exec->family);
+    list_remove(&exec->starving);
     free_tasks(self, exec);
     decoded_forget(self, exec);
     for (uint32_t i = 0; i < exec->pins_count; i++)
@@ -118,6 +124,8 @@ void exec_destroy(engine_t *self, struct exec **exec_p)
     free(exec->workflow);
     free(exec->agent);
     free(exec->by);
+    free(exec->owner_path);
+    free(exec->workflows);
     dag_destroy(&exec->dag);
     free(exec);
 }

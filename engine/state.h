@@ -231,6 +231,15 @@ struct waiting {
     struct answer *given;      /* what was edited, or a payload; NULL: none */
 };
 
+/* The execution of a sub-workflow that a task waits for, or waited for last. */
+struct owned {
+    struct uuid execution;
+    uint32_t attempt;
+    bool open;          /* the task waits for its end */
+    /* volatile */
+    struct exec *child; /* until it has ended; NULL: it is not in memory */
+};
+
 /* A signal that came before anybody waited for it. */
 struct kept_signal {
     char *name;
@@ -281,6 +290,7 @@ struct task {
     struct group *group;   /* NULL: it has no items, or not yet */
     uint8_t *edges;        /* enum edge_state by source; NULL: no edge has a condition */
     struct waiting *waiting; /* NULL: it has not waited for anybody outside */
+    struct owned *owned;   /* NULL: it has run no sub-workflow */
     value_t *context;      /* the shared context as of ready_sequence, where its node reads it; NULL:
                             * nothing was set then, or nobody reads it */
     /* volatile */
@@ -314,6 +324,10 @@ struct exec {
     uint32_t reopened;    /* how often */
     struct uuid forked_from;
     uint64_t forked_at;
+    struct uuid owner;    /* nil: nobody's */
+    char *owner_path;     /* NULL: nobody's */
+    uint32_t owner_attempt, depth;
+    uint32_t *workflows;  /* versions, by dag_workflow */
     uint32_t open;        /* tasks that have not ended */
     uint32_t active;      /* of those, the ones that are ready or retrying */
     bool paused;          /* nothing begins */
@@ -343,6 +357,15 @@ struct exec {
     struct list idle_lanes;
     struct list held, starved;
     struct list fed;   /* in engine->fed: some of what was reserved is free */
+    /* volatile, of sub-workflows */
+    struct exec *parent;  /* NULL: nobody's, or not linked */
+    uint32_t parent_task;
+    bool parted;          /* that task waits for it no more */
+    uint32_t leaving;     /* sub-workflows that are parted and have not ended */
+    struct list family;   /* in engine->parted_subs or engine->ended_subs */
+    struct list *parted_subs; /* the first of these, for the fold of the parent */
+    struct list starving; /* in engine->starving: it is of a family, and some of its lives starve */
+    struct ledger below;  /* sums over its sub-workflows that are under way, and theirs */
     struct timer limit, stop_timer;
 };
 
@@ -417,6 +440,9 @@ struct engine {
     struct list claims;     /* lives in CLAIM */
     struct list fed;        /* executions */
     struct list egressless; /* lives in STARVED that wait for room at an egress */
+    struct list parted_subs; /* executions that are to be cancelled, since their owner's task ended */
+    struct list ended_subs;  /* that have ended, of which their owners are to hear */
+    struct list starving;   /* executions */
     struct list returning;  /* lives in STARVED that wait for the egress that has their call */
     struct agent **dirty;
     size_t dirty_count, dirty_capacity;
@@ -529,6 +555,16 @@ void fold_wait_left(struct exec *exec, struct waiting *waiting, bool ended);
 void waiting_free(struct waiting **self_p);
 void signals_free(struct exec *exec);
 
+/* fold_owned.c: sub-workflows. */
+int check_owned(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
+void fold_owned(struct exec *exec, const struct event_owned *owned);
+/* A task that waited for a sub-workflow does so no more. */
+void fold_owned_left(struct exec *exec, struct task *task);
+/* What a sub-workflow used counts for its task and all above it. */
+void fold_used_below(struct exec *exec, uint32_t index, const struct usage *usage);
+/* Whether the task waits for a sub-workflow. */
+bool task_owns(const struct task *task);
+
 /* fold_again.c: retries and forks. */
 int check_reopened(const struct exec *exec, const struct event *event, struct err *err) MUST_CHECK;
 void fold_reopened(engine_t *self, struct exec *exec, const struct event_reopened *reopened);
@@ -571,8 +607,11 @@ void talk_answer(struct talk *self, const struct entry *entry);
 void ledger_hold(struct exec *exec, uint32_t index, uint64_t tokens, uint64_t cost_microusd);
 void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *held,
                    const struct usage *usage);
-/* What a task may still use by its own limits, those above it and the execution's. UINT64_MAX: there
- * is no limit. */
+/* What an execution used and has reserved becomes part of the sums of all that own it, or (gone) is
+ * that no more. */
+void ledger_join(struct exec *exec, bool gone);
+/* What a task may still use by its own limits, those above it, the execution's and those of the
+ * executions that own it. UINT64_MAX: there is no limit. */
 struct budget {
     uint64_t left;  /* beside what was used */
     uint64_t free;  /* beside what is reserved, too */

@@ -83,13 +83,11 @@ void let_go(struct call *call, struct live *live)
     go_on(call, live);
 }
 
-static void emit_failure(struct call *call, const struct live *live, struct run run,
-                         const char *code, const char *message, bool permanent)
+static void emit_failure_with(struct call *call, const struct live *live, struct run run,
+                              const struct failure *failure, const struct usage *usage)
 {
     struct exec *exec = live->exec;
     const struct task *task = &exec->tasks[live->node];
-    const struct failure failure = {
-        .code = code, .message = keep_text(call, message), .detail = "", .permanent = permanent};
     int64_t now_us = event_time(call, exec);
     struct event event = {
         .kind = EVENT_STEP,
@@ -100,14 +98,31 @@ static void emit_failure(struct call *call, const struct live *live, struct run 
                  .number = task->step + 1,
                  .kind = STEP_FAILURE,
                  .queued_us = task->queued_us,
-                 .started_us = live->dispatched_us,
+                 .started_us = task_owns(task) ? task->started_us : live->dispatched_us,
                  .ended_us = now_us,
-                 .failure = failure,
-                 .retry_at_us = next_attempt(exec, live->node, &failure, now_us),
+                 .failure = keep_failure(&call->out->arena, failure),
+                 .retry_at_us = next_attempt(exec, live->node, failure, now_us),
                  .agent = keep_text(call, task_pin(exec, live->node)->agent->name),
                  .agent_version = task_pin(exec, live->node)->as.version},
     };
+    if (usage)
+        event.step.usage = *usage;
     emit(call, exec, &event);
+}
+
+static void emit_failure(struct call *call, const struct live *live, struct run run,
+                         const char *code, const char *message, bool permanent)
+{
+    const struct failure failure = {
+        .code = code, .message = message, .detail = "", .permanent = permanent};
+    emit_failure_with(call, live, run, &failure, NULL);
+}
+
+void task_fail_with(struct call *call, struct live *live, const struct failure *failure,
+                    const struct usage *usage)
+{
+    emit_failure_with(call, live, (struct run){0, 0}, failure, usage);
+    go_on(call, live);
 }
 
 void task_fail(struct call *call, struct live *live, struct run run, const char *code,
@@ -255,7 +270,8 @@ static void keep_turn(struct call *call, const struct live *live, const struct e
     kept->usage = step->usage;
 }
 
-/* The task whose node succeeds with a result of this one: its own, or that of whoever handed off. */
+/* The task whose node succeeds with a result of this one: its own, or that of whoever handed off.
+ */
 static uint32_t who_succeeds(const struct exec *exec, uint32_t index)
 {
     while (index >= exec->nodes && exec->tasks[index].origin->hand_off)

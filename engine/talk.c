@@ -130,6 +130,11 @@ static uint64_t plus(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
+static uint64_t minus(uint64_t limit, uint64_t used)
+{
+    return used >= limit ? 0 : limit - used;
+}
+
 static void usage_add(struct usage *self, const struct usage *more)
 {
     self->input_tokens = plus(self->input_tokens, more->input_tokens);
@@ -137,15 +142,19 @@ static void usage_add(struct usage *self, const struct usage *more)
     self->cost_microusd = plus(self->cost_microusd, more->cost_microusd);
 }
 
+static void hold(struct ledger *ledger, uint64_t tokens, uint64_t cost_microusd)
+{
+    ledger->held_tokens = plus(ledger->held_tokens, tokens);
+    ledger->held_cost = plus(ledger->held_cost, cost_microusd);
+}
+
 void ledger_hold(struct exec *exec, uint32_t index, uint64_t tokens, uint64_t cost_microusd)
 {
-    for (; index != NO_NODE; index = task_owner(exec, index)) {
-        struct ledger *ledger = &talk_of(&exec->tasks[index])->ledger;
-        ledger->held_tokens = plus(ledger->held_tokens, tokens);
-        ledger->held_cost = plus(ledger->held_cost, cost_microusd);
-    }
-    exec->ledger.held_tokens = plus(exec->ledger.held_tokens, tokens);
-    exec->ledger.held_cost = plus(exec->ledger.held_cost, cost_microusd);
+    for (; index != NO_NODE; index = task_owner(exec, index))
+        hold(&talk_of(&exec->tasks[index])->ledger, tokens, cost_microusd);
+    hold(&exec->ledger, tokens, cost_microusd);
+    while ((exec = exec->parent))
+        hold(&exec->below, tokens, cost_microusd);
 }
 
 static void settle(struct ledger *ledger, const struct reservation *held, const struct usage *usage)
@@ -162,11 +171,42 @@ void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *
     for (; index != NO_NODE; index = task_owner(exec, index))
         settle(&exec->tasks[index].talk->ledger, held, usage);
     settle(&exec->ledger, held, usage);
+    while ((exec = exec->parent))
+        settle(&exec->below, held, usage);
 }
 
-static uint64_t minus(uint64_t limit, uint64_t used)
+static void take_away(struct ledger *self, const struct ledger *less)
 {
-    return used >= limit ? 0 : limit - used;
+    self->used.input_tokens = minus(self->used.input_tokens, less->used.input_tokens);
+    self->used.output_tokens = minus(self->used.output_tokens, less->used.output_tokens);
+    self->used.cost_microusd = minus(self->used.cost_microusd, less->used.cost_microusd);
+    self->held_tokens = minus(self->held_tokens, less->held_tokens);
+    self->held_cost = minus(self->held_cost, less->held_cost);
+}
+
+static void add_ledger(struct ledger *self, const struct ledger *more)
+{
+    usage_add(&self->used, &more->used);
+    hold(self, more->held_tokens, more->held_cost);
+}
+
+/* Of an execution with its sub-workflows. */
+static struct ledger ledger_whole(const struct exec *exec)
+{
+    struct ledger whole = exec->ledger;
+    add_ledger(&whole, &exec->below);
+    return whole;
+}
+
+void ledger_join(struct exec *exec, bool gone)
+{
+    const struct ledger whole = ledger_whole(exec);
+    while ((exec = exec->parent)) {
+        if (gone)
+            take_away(&exec->below, &whole);
+        else
+            add_ledger(&exec->below, &whole);
+    }
 }
 
 static void narrow(struct budget *budget, uint64_t limit, uint64_t used, uint64_t held,
@@ -208,7 +248,10 @@ static const struct ledger *ledger_of(const struct exec *exec, uint32_t index)
 struct budget ledger_tokens(const struct exec *exec, uint32_t index)
 {
     struct budget budget = {UINT64_MAX, UINT64_MAX, NO_NODE, NO_NODE};
-    narrow_tokens(&budget, dag_tokens(exec->dag), &exec->ledger, NO_NODE);
+    for (const struct exec *at = exec; at; at = at->parent) {
+        const struct ledger whole = ledger_whole(at);
+        narrow_tokens(&budget, dag_tokens(at->dag), &whole, NO_NODE);
+    }
     for (; index != NO_NODE; index = task_parent(exec, index))
         narrow_tokens(&budget, task_pin(exec, index)->as.tokens, ledger_of(exec, index), index);
     return budget;
@@ -217,7 +260,10 @@ struct budget ledger_tokens(const struct exec *exec, uint32_t index)
 struct budget ledger_cost(const struct exec *exec, uint32_t index)
 {
     struct budget budget = {UINT64_MAX, UINT64_MAX, NO_NODE, NO_NODE};
-    narrow_cost(&budget, dag_cost_microusd(exec->dag), &exec->ledger, NO_NODE);
+    for (const struct exec *at = exec; at; at = at->parent) {
+        const struct ledger whole = ledger_whole(at);
+        narrow_cost(&budget, dag_cost_microusd(at->dag), &whole, NO_NODE);
+    }
     for (; index != NO_NODE; index = task_parent(exec, index))
         narrow_cost(&budget, task_pin(exec, index)->as.cost_microusd, ledger_of(exec, index),
                     index);

@@ -47,6 +47,8 @@ int engine_execution(const engine_t *self, struct uuid execution, struct executi
         .reopened = exec->reopened,
         .forked_from = exec->forked_from,
         .forked_at = exec->forked_at,
+        .owner = exec->owner,
+        .owner_path = exec->owner_path ? exec->owner_path : "",
         .tasks = exec->count,
         .delegations = exec->delegations,
         .used = exec->ledger.used,
@@ -238,6 +240,8 @@ int engine_task(const engine_t *self, struct uuid execution, uint32_t index,
         put_origin(exec, task->origin, ret_view);
     if (task->waiting && task->waiting->end == WAIT_OPEN)
         put_waiting(task->waiting, ret_view);
+    if (task->owned)
+        ret_view->owned = task->owned->execution;
     if (task->group) {
         ret_view->items_begun = true;
         ret_view->items = task->talk ? task->talk->children_count : 0;

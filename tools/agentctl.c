@@ -39,11 +39,15 @@ static const struct command COMMANDS[] = {
      0, 3,
      "executions [ls | show ID [--tree] | wait ID | cancel|pause|resume ID [--why TEXT] | signal "
      "ID "
-     "NAME [--payload JSON] | retry ID [-d] | fork ID --from NODE [-i key=value] [-d]]",
+     "NAME [--payload JSON|-] | retry ID [-d] | fork ID --from NODE [-i key=value] [-d]]",
      "executions"},
     {"approvals", command_approvals, OPTION_DECISION, 0, 2,
      "approvals [ls | approve ID | reject ID] [--note TEXT] [--edit JSON]",
      "what waits for a person, and decisions on it"},
+    {"schedules", command_schedules, 0, 0, 1, "schedules [ls]",
+     "workflows that start by themselves: when next, when last"},
+    {"signal", command_signal, OPTION_PAYLOAD | OPTION_KEY, 1, 1, "signal NAME [--payload JSON|-]",
+     "start an execution of each workflow that listens to this signal; prints their ids"},
     {"logs", command_logs, OPTION_FOLLOW | OPTION_NODE, 1, 1, "logs [-f] ID [--node N]",
      "the journal of an execution as lines"},
     {"hosts", command_hosts, 0, 0, 1, "hosts [ls]", "hosts and the agent processes on them"},

@@ -14,7 +14,7 @@
 
 /* --- inputs ----------------------------------------------------------------------------------- */
 
-static int read_all(const char *path, struct buf *text, struct err *err)
+int read_all(const char *path, struct buf *text, struct err *err)
 {
     char chunk[65536];
     ssize_t size;
@@ -305,6 +305,10 @@ static int list(struct context *context)
         value_set_string(params, "agent", options->agent);
     if (options->cursor)
         value_set_string(params, "cursor", options->cursor);
+    if (options->parent)
+        value_set_string(params, "parent", options->parent);
+    if (options->all)
+        value_set_bool(params, "all", true);
     if (options->limit >= 0)
         value_set_int(params, "limit", options->limit);
     int status = context_call(context, "executions.list", &params, &result);
@@ -336,6 +340,9 @@ static void print_execution(const struct options *options, const value_t *execut
                (long long)value_get_int(execution, "version", 0));
     else
         printf("agent     %s\n", agent);
+    if (value_get(execution, "parent"))
+        printf("parent    %s, task %s\n", value_get_string(execution, "parent", "?"),
+               value_get_string(execution, "parent_task", "?"));
     printf("started   %s, took %s\n", value_get_string(execution, "started_at", "?"),
            print_duration(time_between(value_get_string(execution, "started_at", NULL),
                                        value_get_string(execution, "ended_at", NULL)),
@@ -470,21 +477,18 @@ static int fork_it(struct context *context, const char *id)
 
 static int signal_it(struct context *context, const char *id, const char *name)
 {
-    const char *text = context->options->payload;
     value_t *params = id_params(id);
     value_t *payload = NULL;
     value_t *result = NULL;
-    struct err err;
     value_set_string(params, "name", name);
-    if (text && value_from_json(text, strlen(text), &payload, &err)) {
+    int status = payload_of(context, &payload);
+    if (status) {
         value_destroy(&params);
-        err_where(&err, "--payload");
-        err_fix(&err, "write JSON, such as '{\"n\": 3}' or '\"text\"'");
-        return show_error(context->options, &err);
+        return status;
     }
     if (payload)
         value_set(params, "payload", &payload);
-    int status = context_call(context, "executions.signal", &params, &result);
+    status = context_call(context, "executions.signal", &params, &result);
     if (status == EXIT_OK && context->options->json)
         print_json(result);
     else if (status == EXIT_OK)
@@ -520,6 +524,6 @@ int command_executions(struct context *context)
     err_set(&err, ERR_INVALID, "that is not how it goes");
     err_fix(&err,
             "usage: agentctl executions [ls | show ID [--tree] | wait ID | cancel|pause|resume "
-            "ID | signal ID NAME [--payload JSON] | retry ID | fork ID --from NODE]");
+            "ID | signal ID NAME [--payload JSON|-] | retry ID | fork ID --from NODE]");
     return show_error(context->options, &err);
 }

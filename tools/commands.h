@@ -25,6 +25,12 @@ int context_call(struct context *self, const char *method, value_t **params_p,
                  value_t **ret_result);
 int context_timeout_ms(const struct context *self, int fallback_ms);
 
+/* A file, or "-" for standard input; appended to text. */
+int read_all(const char *path, struct buf *text, struct err *err) MUST_CHECK;
+/* The value of --payload, the caller's; NULL when it isn't given. Returns an exit status, its error
+ * printed. */
+int payload_of(struct context *self, value_t **ret_payload);
+
 int command_init(struct context *context);
 int command_up(struct context *context);
 int command_down(struct context *context);
@@ -37,6 +43,8 @@ int command_agents(struct context *context);
 int command_workflows(struct context *context);
 int command_executions(struct context *context);
 int command_approvals(struct context *context);
+int command_schedules(struct context *context);
+int command_signal(struct context *context);
 int command_logs(struct context *context);
 int command_hosts(struct context *context);
 int command_graph(struct context *context);

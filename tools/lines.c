@@ -493,7 +493,8 @@ static void print_reserved(const value_t *event, FILE *stream)
 
 static void print_settled(const value_t *event, FILE *stream)
 {
-    print_ledger(event, "settled at its bound: ", stream);
+    bool of_turn = value_get_int(event, "turn", 0) > 0;
+    print_ledger(event, of_turn ? "settled at its bound: " : "counted: ", stream);
     print_text(value_get_string(event, "reason", "?"), stream);
     fprintf(stream, "%s\n", tone_off(stream));
 }
@@ -564,6 +565,13 @@ static void print_pause(const value_t *event, FILE *stream)
         print_text(why, stream);
     }
     fputc('\n', stream);
+}
+
+static void print_owned(const value_t *event, FILE *stream)
+{
+    print_path("▶", TONE_PLAIN, value_get_string(event, "task", "?"), stream);
+    fprintf(stream, "workflow %s", value_get_string(event, "workflow", "?"));
+    print_dim(value_get_string(event, "child", ""), stream);
 }
 
 static void print_again(const value_t *event, FILE *stream)
@@ -639,7 +647,7 @@ static const struct {
     {"started", print_started},     {"ended", print_ended},       {"waiting", print_waiting},
     {"decision", print_approval},   {"signal", print_signal},     {"timer", print_timer},
     {"paused", print_pause},        {"resumed", print_pause},     {"reopened", print_again},
-    {"forked", print_again},
+    {"forked", print_again},        {"owned", print_owned},
 };
 
 void lines_print(const lines_t *self, const value_t *event, FILE *stream)

@@ -26,6 +26,8 @@ enum long_only {
     FLAG_AGENT,
     FLAG_LIMIT,
     FLAG_CURSOR,
+    FLAG_ALL,
+    FLAG_PARENT,
     FLAG_WHY,
     FLAG_IN_FLIGHT,
     FLAG_COUNT,
@@ -63,6 +65,8 @@ static const struct option FLAGS[] = {
     {"agent", required_argument, NULL, FLAG_AGENT},
     {"limit", required_argument, NULL, FLAG_LIMIT},
     {"cursor", required_argument, NULL, FLAG_CURSOR},
+    {"all", no_argument, NULL, FLAG_ALL},
+    {"parent", required_argument, NULL, FLAG_PARENT},
     {"why", required_argument, NULL, FLAG_WHY},
     {"in-flight", required_argument, NULL, FLAG_IN_FLIGHT},
     {"count", required_argument, NULL, FLAG_COUNT},
@@ -98,24 +102,25 @@ int exit_status_of(int code)
 
 const char *option_bit_name(uint32_t bits)
 {
-    static const char *const names[] = {"--detach",
-                                        "-i/--input",
-                                        "--follow",
-                                        "--tree",
-                                        "--dry-run",
-                                        "--apply",
-                                        "--agents",
-                                        "--node",
-                                        "--at",
-                                        "--status/--workflow/--agent/--limit/--cursor",
-                                        "--why",
-                                        "--in-flight/--count/--seconds/--outstanding/--pin",
-                                        "--idempotency-key",
-                                        "--no-input",
-                                        "--note/--edit",
-                                        "--payload",
-                                        "--from",
-                                        "--format"};
+    static const char *const names[] = {
+        "--detach",
+        "-i/--input",
+        "--follow",
+        "--tree",
+        "--dry-run",
+        "--apply",
+        "--agents",
+        "--node",
+        "--at",
+        "--status/--workflow/--agent/--limit/--cursor/--all/--parent",
+        "--why",
+        "--in-flight/--count/--seconds/--outstanding/--pin",
+        "--idempotency-key",
+        "--no-input",
+        "--note/--edit",
+        "--payload",
+        "--from",
+        "--format"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (bits & (1u << i))
             return names[i];
@@ -210,6 +215,7 @@ static int take(struct options *self, int flag, struct err *err)
     case FLAG_TREE: return take_bool(self, OPTION_TREE, &self->tree);
     case FLAG_DRY_RUN: return take_bool(self, OPTION_DRY_RUN, &self->dry_run);
     case FLAG_NO_INPUT: return take_bool(self, OPTION_NO_INPUT, &self->no_input);
+    case FLAG_ALL: return take_bool(self, OPTION_FILTER, &self->all);
     case FLAG_APPLY: return take_text(self, OPTION_APPLY, &self->apply);
     case FLAG_AGENTS: return take_text(self, OPTION_AGENTS, &self->agents);
     case FLAG_NODE: return take_text(self, OPTION_NODE, &self->node);
@@ -217,6 +223,7 @@ static int take(struct options *self, int flag, struct err *err)
     case FLAG_WORKFLOW: return take_text(self, OPTION_FILTER, &self->workflow);
     case FLAG_AGENT: return take_text(self, OPTION_FILTER, &self->agent);
     case FLAG_CURSOR: return take_text(self, OPTION_FILTER, &self->cursor);
+    case FLAG_PARENT: return take_text(self, OPTION_FILTER, &self->parent);
     case FLAG_WHY: return take_text(self, OPTION_WHY, &self->why);
     case FLAG_NOTE: return take_text(self, OPTION_DECISION, &self->note);
     case FLAG_EDIT: return take_text(self, OPTION_DECISION, &self->edit);

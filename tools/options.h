@@ -38,21 +38,22 @@ enum option_bit {
     OPTION_AGENTS = 1 << 6,   /* --agents DIR */
     OPTION_NODE = 1 << 7,     /* --node NAME */
     OPTION_AT = 1 << 8,       /* --at SEQ */
-    OPTION_FILTER = 1 << 9,   /* --status, --workflow, --agent, --limit, --cursor */
+    OPTION_FILTER = 1 << 9,   /* --status, --workflow, --agent, --limit, --cursor, --all,
+                               * --parent ID */
     OPTION_WHY = 1 << 10,     /* --why TEXT */
     OPTION_BENCH = 1 << 11,   /* --in-flight, --count, --seconds, --outstanding, --pin */
     OPTION_KEY = 1 << 12,     /* --idempotency-key */
     OPTION_NO_INPUT = 1 << 13, /* --no-input */
     OPTION_DECISION = 1 << 14, /* --note TEXT, --edit JSON */
-    OPTION_PAYLOAD = 1 << 15, /* --payload JSON */
+    OPTION_PAYLOAD = 1 << 15, /* --payload JSON|- */
     OPTION_FROM = 1 << 16,    /* --from NODE */
     OPTION_FORMAT = 1 << 17,  /* --format NAME */
 };
 
 struct options {
-    bool json, quiet, help, version, detach, follow, tree, dry_run, no_input;
+    bool json, quiet, help, version, detach, follow, tree, dry_run, no_input, all;
     const char *broker, *dir, *apply, *agents, *input_file, *node, *status, *workflow, *agent,
-        *cursor, *why, *key, *pin, *note, *edit, *payload, *from, *format;
+        *cursor, *why, *key, *pin, *note, *edit, *payload, *from, *format, *parent;
     int64_t timeout_us; /* 0: not given */
     int64_t at, limit, in_flight, count, seconds, outstanding; /* -1: not given */
     const char **inputs; /* key=value */

@@ -56,6 +56,13 @@ static void duration_cell(table_t *table, const value_t *task, const char *from,
                                      text));
 }
 
+/* Who works on it: an instance, or the execution of a sub-workflow. */
+static const char *who_of(const value_t *task)
+{
+    const char *execution = value_get_string(task, "execution", NULL);
+    return execution ? execution : value_get_string(task, "instance", "");
+}
+
 void print_task_table(const value_t *execution, FILE *stream)
 {
     static const char *const titles[] = {"",      "TASK",   "AGENT", "STATUS",
@@ -79,7 +86,7 @@ void print_task_table(const value_t *execution, FILE *stream)
         cell(table, &text);
         duration_cell(table, task, "queued_at", "started_at");
         duration_cell(table, task, "started_at", "ended_at");
-        table_cell(table, value_get_string(task, "instance", ""));
+        table_cell(table, who_of(task));
     }
     buf_release(&text);
     table_print(&table, stream);
@@ -301,7 +308,7 @@ static void add_row(struct tree *self, const value_t *task, const char *branch)
         money_cell(self, used_money(task, "subtree"));
     }
     duration_cell(self->table, task, "started_at", "ended_at");
-    table_cell(self->table, value_get_string(task, "instance", ""));
+    table_cell(self->table, who_of(task));
     if (self->asked)
         asked_cell(self, task);
 }

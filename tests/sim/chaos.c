@@ -135,6 +135,21 @@ static void calm_down(struct world *world, void *context, uint64_t number)
         egresses_proc(world, i)->countdown = 0;
 }
 
+static void kill_coordinator(struct world *world, void *context, uint64_t number)
+{
+    (void)context;
+    (void)number;
+    if (!world->calm)
+        crash(world, shell_proc(world));
+}
+
+void chaos_follow(struct world *world)
+{
+    if (!world->calm && world->plan->crash_coordinator > 0 && prng_chance(&world->prng, 350))
+        world_at(world, world->now_us + prng_skewed(&world->prng, 0, 2 * SECOND), kill_coordinator,
+                 NULL, 0);
+}
+
 void chaos_begin(struct world *world)
 {
     world_at(world, world->now_us + prng_skewed(&world->prng, 0, 3 * SECOND), happen, NULL, 0);

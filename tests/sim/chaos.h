@@ -6,5 +6,7 @@
 #include "tests/sim/world.h"
 
 void chaos_begin(struct world *world);
+/* The coordinator may be killed soon, where the plan has it killed at all. */
+void chaos_follow(struct world *world);
 
 #endif

@@ -142,7 +142,15 @@ static void wish_for(struct clients *self, int64_t at_us)
     CHECK(self->count < WISHES_MOST);
     self->wishes[self->count] = (struct wish){
         .workflow = (uint8_t)prng_between(&world->prng, 0, world->plan->workflows_count - 1)};
-    world_at(world, at_us, ask_start, self, self->count++);
+    size_t index = self->count++;
+    bool cut = world->plan->workflows[self->wishes[index].workflow].gone ||
+               (index < world->plan->executions && world->plan->no_execution[index]);
+    if (cut) {
+        self->wishes[index].start = WISH_ANSWERED;
+        self->answered++;
+    } else {
+        world_at(world, at_us, ask_start, self, index);
+    }
 }
 
 struct clients *clients_new(struct world *world)

@@ -1,5 +1,6 @@
 /* sim: runs the simulated world for one seed or many. Exits 0 when nothing was found; with --fault,
  * when the planted fault was found. docs: tests/sim/world.h, observer.h. */
+#include "tests/sim/shrink.h"
 #include "tests/sim/world.h"
 
 #include <getopt.h>
@@ -17,8 +18,8 @@
 
 struct options {
     uint64_t first, seeds;
-    bool trace, thorough;
-    const char *fault;
+    bool trace, thorough, shrink;
+    const char *fault, *cuts;
 };
 
 static const struct {
@@ -34,10 +35,13 @@ static void usage(FILE *out)
 {
     fprintf(out, "usage: sim [--first S] [--seeds N] [--seed S] [--trace] [--thorough] "
                  "[--fault NAME]\n"
+                 "           [--shrink] [--cut LIST]\n"
                  "  --seeds N     runs so many seeds, from --first (1) on\n"
                  "  --seed S      runs this one\n"
-                 "  --trace       tells all that happens\n"
+                 "  --trace       tells the plan and all that happens\n"
                  "  --thorough    folds whole journals anew after every event\n"
+                 "  --shrink      takes away what the first failure can do without\n"
+                 "  --cut LIST    without these parts of the plan, as --shrink prints them\n"
                  "  --fault NAME  with a planted fault, which has to be found\n");
 }
 
@@ -47,6 +51,7 @@ static int read_options(int argc, char **argv, struct options *options)
         {"first", required_argument, NULL, 'f'}, {"seeds", required_argument, NULL, 'n'},
         {"seed", required_argument, NULL, 's'},  {"trace", no_argument, NULL, 't'},
         {"thorough", no_argument, NULL, 'T'},    {"fault", required_argument, NULL, 'x'},
+        {"shrink", no_argument, NULL, 'S'},      {"cut", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},        {0}};
     int option;
     while ((option = getopt_long(argc, argv, "h", known, NULL)) != -1) {
@@ -59,6 +64,8 @@ static int read_options(int argc, char **argv, struct options *options)
             break;
         case 't': options->trace = true; break;
         case 'T': options->thorough = true; break;
+        case 'S': options->shrink = true; break;
+        case 'c': options->cuts = optarg; break;
         case 'x': options->fault = optarg; break;
         case 'h': usage(stdout); exit(0);
         default: usage(stderr); return -1;
@@ -174,13 +181,16 @@ int main(int argc, char **argv)
         struct world world = {.seed = options.first + i,
                               .fault = fault,
                               .tracing = options.trace,
-                              .thorough = options.thorough};
+                              .thorough = options.thorough,
+                              .cuts = options.cuts};
         watch_aborts(world.seed, argv[0], options.fault);
         world_run(&world);
         add_counts(&sum, &world.counts);
         if (!world.failed)
             continue;
         print_failure(&world, argv[0], options.fault);
+        if (options.shrink)
+            shrink(&world, argv[0], options.fault);
         return options.fault ? 0 : 1;
     }
     print_counts(options.seeds, &sum);

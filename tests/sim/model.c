@@ -247,6 +247,9 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
     }
     if ((self->status == EXECUTION_CANCELLING) != (ended->status == EXECUTION_CANCELLED))
         return "an end that does not fit what was asked";
+    const char *wrong = self->status == EXECUTION_RUNNING ? model_output(self, ended) : NULL;
+    if (wrong)
+        return wrong;
     cancel_all(self);
     self->status = ended->status;
     *ret_invariant = 6;

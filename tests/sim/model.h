@@ -172,6 +172,8 @@ const char *model_decided(struct model *self, const struct event_decided *decide
 const char *model_reopened(struct model *self, const struct event_reopened *reopened,
                            int *ret_invariant);
 void model_items_again(struct model *self, uint32_t index); /* those that have not succeeded */
+/* What is wrong with the end of an execution that nothing has stopped; NULL: nothing. */
+const char *model_output(const struct model *self, const struct event_ended *ended);
 void model_item_ended(struct model *self, uint32_t index);
 /* What is wrong with the step by which a node with items ends; NULL: nothing. */
 const char *model_gathered(struct model *self, uint32_t index, const struct event_step *step);

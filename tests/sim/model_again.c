@@ -18,7 +18,7 @@ static void mark(const struct model *self, bool *again)
         const struct plan_node *plan = &self->workflow->nodes[i];
         const struct model_node *node = &self->nodes[i];
         again[i] = is_marked(node);
-        bool skipped = node->status == MODEL_SKIPPED && !plan->disabled;
+        bool skipped = node->status == MODEL_SKIPPED && !plan->disabled && !plan->gone;
         for (uint32_t s = 0; skipped && s < plan->sources_count; s++)
             again[i] |= again[plan->sources[s]];
     }

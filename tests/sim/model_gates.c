@@ -91,6 +91,50 @@ static bool pack_list(const struct model *self, const struct plan_expression *wh
     return true;
 }
 
+/* --- the output ------------------------------------------------------------------------------- */
+
+static bool is_source(const struct model *self, uint32_t index)
+{
+    for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
+        for (uint32_t s = 0; s < self->workflow->nodes[i].sources_count; s++)
+            if (self->workflow->nodes[i].sources[s] == index)
+                return true;
+    return false;
+}
+
+/* Of the nodes that nothing depends on. */
+static value_t *default_output(const struct model *self)
+{
+    value_t *whole = value_map();
+    for (uint32_t i = 0; i < self->workflow->nodes_count; i++) {
+        const struct buf *output = output_as_of(self, i, self->sequence);
+        value_t *value = NULL;
+        if (is_source(self, i))
+            continue;
+        if (!output || value_from_msgpack(buf_bytes(output), &value, NULL))
+            value = value_null();
+        value_set(whole, self->workflow->nodes[i].id, &value);
+    }
+    return whole;
+}
+
+const char *model_output(const struct model *self, const struct event_ended *ended)
+{
+    int64_t n = 0;
+    bool own = self->workflow->output != NULL; /* it is n0.n */
+    bool known = !own || read_n(self, 0, self->sequence, &n);
+    if (known != (ended->status == EXECUTION_SUCCEEDED))
+        return "an end that does not fit the output's expression";
+    if (!known)
+        return NULL;
+    value_t *here = own ? value_int(n) : default_output(self), *there = NULL;
+    bool same =
+        !value_from_msgpack(ended->output.inline_bytes, &there, NULL) && value_equal(here, there);
+    value_destroy(&here);
+    value_destroy(&there);
+    return same ? NULL : "another output than that of its nodes";
+}
+
 /* --- joins ------------------------------------------------------------------------------------ */
 
 enum edge { EDGE_OPEN, EDGE_TAKEN, EDGE_DEAD };
@@ -155,7 +199,7 @@ void model_settle(struct model *self)
         const struct model_node *node = &self->nodes[i];
         if (node->status != MODEL_PENDING || node->gate != MODEL_GATE_NONE)
             continue;
-        if (self->workflow->nodes[i].disabled)
+        if (self->workflow->nodes[i].disabled || self->workflow->nodes[i].gone)
             model_end_node(self, i, MODEL_SKIPPED);
         else
             judge(self, i);

@@ -73,6 +73,19 @@ static const char *path_of(const struct event *event)
     }
 }
 
+/* What ends or begins a wait. */
+static void describe_wait(const struct event *event, char *text, size_t size)
+{
+    static const char *const kinds[] = {"", "approval", "time", "signal"};
+    double due_s = (double)(event->waiting.due_us - SIM_UTC) / (double)SECOND;
+    if (event->kind == EVENT_DECISION)
+        (void)snprintf(text, size, "%s", event->decision.approved ? "approved" : "rejected");
+    else if (event->kind == EVENT_WAITING && event->waiting.due_us > 0)
+        (void)snprintf(text, size, "for %s, until %.3f", kinds[event->waiting.kind], due_s);
+    else if (event->kind == EVENT_WAITING)
+        (void)snprintf(text, size, "for %s, for ever", kinds[event->waiting.kind]);
+}
+
 static void trace_event(const struct world *world, const struct event *event)
 {
     const struct event_step *step = &event->step;
@@ -107,6 +120,8 @@ static void trace_event(const struct world *world, const struct event *event)
                        : event->decided.holds      ? "true"
                                                    : "false",
                        event->decided.items_count);
+    else if (event->kind == EVENT_WAITING || event->kind == EVENT_DECISION)
+        describe_wait(event, text, sizeof text);
     else if (event->kind == EVENT_REFUSED)
         what = event->refused.failure.code;
     TRACE(world, "disk: %s %llu %s %s %s%s", sim_uuid(event->execution),

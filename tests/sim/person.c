@@ -1,5 +1,6 @@
 #include "tests/sim/client.h"
 
+#include "tests/sim/chaos.h"
 #include "tests/sim/net.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/plan.h"
@@ -71,6 +72,12 @@ static void wish_any(struct person *self)
     struct world *world = self->proc.world;
     struct sim_wait wait;
     struct shell_wish wish = {0};
+    if (prng_chance(&world->prng, world->plan->reopen_permille)) {
+        wish.kind = WISH_REOPEN;
+        if (observer_any_ended(world, &wish.execution))
+            ask(self, &wish);
+        return;
+    }
     int64_t kind = prng_between(&world->prng, 0, 99);
     if (kind < 34) {
         if (any_wait(world, &wait))
@@ -79,11 +86,6 @@ static void wish_any(struct person *self)
     }
     if (kind < 42) {
         repeat(self);
-        return;
-    }
-    if (kind >= 88 && observer_any_ended(world, &wish.execution)) {
-        wish.kind = WISH_REOPEN;
-        ask(self, &wish);
         return;
     }
     if (!observer_any_open(world, &wish.execution))
@@ -137,9 +139,13 @@ static void receive(struct person *self, const struct sim_message *message)
     bool kept = message->correlation + ASKS_MOST > self->asks_count;
     if (kept && message->kind == WIRE_REPLY &&
         wire_decode_body(&arena, WIRE_REPLY, buf_bytes(&message->body), &body, &err) == 0 &&
-        !*body.reply.error)
-        observer_wish_answered(self->proc.world,
-                               &self->asks[(message->correlation - 1) % ASKS_MOST]);
+        !*body.reply.error) {
+        const struct shell_wish *wish = &self->asks[(message->correlation - 1) % ASKS_MOST];
+        observer_wish_answered(self->proc.world, wish);
+        /* Who holds what the retry takes away may come back to a coordinator that knows nothing. */
+        if (wish->kind == WISH_REOPEN)
+            chaos_follow(self->proc.world);
+    }
     arena_release(&arena);
 }
 

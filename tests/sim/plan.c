@@ -95,19 +95,19 @@ static void draw_node(const struct plan *plan, struct plan_node *node, uint32_t 
     if (plan->agents[node->agent].kind == KIND_MODEL)
         node->timeout_us *= 6;
     node->allow_again = prng_chance(prng, 400);
+    node->says_all = prng_chance(prng, 100);
     node->disabled = prng_chance(prng, 30);
     node->cannot_read = prng_chance(prng, 20);
 }
 
 /* Integers of sources that have surely ended well, and of the input: values that expressions read
  * again for each attempt. */
-static value_t *draw_message(const struct plan_workflow *workflow, const struct plan_node *node,
-                             struct prng *prng)
+static value_t *make_message(const struct plan_workflow *workflow, const struct plan_node *node)
 {
     char text[32];
     value_t *message = value_map();
     value_set_string(message, "k", node->cannot_read ? "{{input.lacks}}" : "{{input.k}}");
-    if (prng_chance(prng, 100))
+    if (node->says_all)
         value_set_string(message, "all", "{{input}}");
     if (node->reads_context)
         value_set_string(message, "context", "{{context}}");
@@ -125,7 +125,7 @@ static value_t *draw_message(const struct plan_workflow *workflow, const struct 
     return message;
 }
 
-static void compile(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng)
+static void compile(const struct plan *plan, struct plan_workflow *workflow)
 {
     struct dag_node_spec specs[NODES_MOST] = {{0}};
     value_t *messages[NODES_MOST], *sets[NODES_MOST], *expired = value_string(EXPIRED);
@@ -133,7 +133,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
     struct err err;
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         const struct plan_node *node = &workflow->nodes[i];
-        messages[i] = draw_message(workflow, node, prng);
+        messages[i] = make_message(workflow, node);
         sets[i] = plan_set(node);
         for (uint32_t s = 0; s < node->sources_count; s++) {
             after[i][s] = workflow->nodes[node->sources[s]].id;
@@ -159,7 +159,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow, str
             .timeout_us = node->timeout_us,
             .on_error = node->on_error,
             .fallback = node->on_error == DAG_FALLBACK ? plan->agents[node->fallback].name : NULL,
-            .disabled = node->disabled,
+            .disabled = node->disabled || node->gone,
             .allow_again = node->allow_again,
         };
     }
@@ -205,7 +205,6 @@ static void draw_workflows(struct plan *plan, struct prng *prng)
         workflow->tokens = prng_chance(prng, 350) ? (uint64_t)prng_between(prng, 2000, 80000) : 0;
         workflow->cost = prng_chance(prng, 150) ? (uint64_t)prng_between(prng, 5000, 300000) : 0;
         workflow->depth = prng_chance(prng, 300) ? (uint32_t)prng_between(prng, 1, 4) : 0;
-        compile(plan, workflow, prng);
     }
 }
 
@@ -229,6 +228,7 @@ static void draw_faults(struct plan *plan, struct prng *prng)
     plan->hang_permille = maybe(prng, prng_chance(prng, 700) ? 50 : 400);
     plan->cancel_permille = maybe(prng, 500);
     plan->pause_permille = maybe(prng, 600);
+    plan->reopen_permille = prng_chance(prng, 300) ? 600 : 100;
     plan->crash_coordinator = maybe(prng, 10);
     plan->crash_instance = maybe(prng, 10);
     plan->pause_instance = maybe(prng, 10);
@@ -251,7 +251,7 @@ uint32_t plan_agent_index(const struct plan *plan, const char *name)
     return UINT32_MAX;
 }
 
-struct plan *plan_new(struct prng *prng)
+struct plan *plan_new(struct prng *prng, const char *cuts, bool *ret_cut)
 {
     struct plan *plan = xcalloc(1, sizeof *plan);
     draw_agents(plan, prng);
@@ -264,6 +264,11 @@ struct plan *plan_new(struct prng *prng)
     plan->executions =
         (uint32_t)prng_between(prng, 1, plan->models_count > 0 ? 12 : EXECUTIONS_MOST);
     plan->large_inputs = prng_chance(prng, 50);
+    bool cut = plan_cut(plan, cuts ? cuts : "");
+    if (ret_cut)
+        *ret_cut = cut;
+    for (uint32_t i = 0; i < plan->workflows_count; i++)
+        compile(plan, &plan->workflows[i]);
     return plan;
 }
 

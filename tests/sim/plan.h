@@ -98,6 +98,8 @@ struct plan_node {
     struct plan_patch patches[PATCHES_MOST]; /* `set` */
     uint32_t patches_count;
     bool reads_context; /* its message does */
+    bool says_all;      /* its message has the whole input */
+    bool gone;          /* cut: it stays in its place, disabled */
     bool disabled;
     bool cannot_read; /* its message names what the input lacks: it fails before it starts */
     bool allow_again;
@@ -114,6 +116,7 @@ struct plan_workflow {
     uint32_t priority;
     uint64_t tokens, cost; /* 0: no limit */
     uint32_t depth;  /* of delegation; 0: the default */
+    bool gone; /* cut: none of its executions is started */
     dag_t *dag;
 };
 
@@ -131,12 +134,14 @@ struct plan {
     struct plan_instance instances[INSTANCES_MOST];
     uint32_t instances_count;
     uint32_t executions; /* that clients start while faults last */
+    bool no_execution[EXECUTIONS_MOST]; /* cut */
     bool large_inputs;
     int64_t faults_us; /* how long faults last */
     int64_t fault_every_us;
     int64_t late_permille, late_most_us, lost_permille, doubled_permille;
     int64_t commit_most_us;
     int64_t fail_permille, hang_permille, cancel_permille, pause_permille;
+    int64_t reopen_permille; /* of what people do */
     bool people; /* somebody decides, signals, pauses and resumes; without, nothing waits */
     /* Weights: how often each kind of fault is chosen. */
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
@@ -169,7 +174,14 @@ uint32_t plan_input_size(uint64_t k);
 /* plan_models.c: agents that models answer, before instances and workflows are drawn. */
 void plan_draw_models(struct plan *plan, struct prng *prng);
 
-struct plan *plan_new(struct prng *prng);
+/* plan_cut.c: takes these away, of a list with commas; whether the last one was there. */
+bool plan_cut(struct plan *plan, const char *cuts);
+/* All that could be cut of any plan, large things first; false at the end. */
+bool plan_candidate(size_t index, char *ret_cut, size_t size);
+void plan_print(struct plan *plan); /* readable, to standard output */
+
+/* Draws the same whatever is cut. ret_cut may be NULL. */
+struct plan *plan_new(struct prng *prng, const char *cuts, bool *ret_cut);
 void plan_destroy(struct plan **self_p);
 
 #endif

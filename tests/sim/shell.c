@@ -104,22 +104,29 @@ static int take_signal(struct shell *self, const struct shell_wish *wish, struct
     return r;
 }
 
-/* As coordinator/folds.c: what has been forgotten is folded anew, and taken over. */
-static void recall(struct shell *self, struct uuid execution)
+/* As coordinator/methods_again.c: its end has to be on the disk and released; then it is folded
+ * anew, and taken over. */
+static int reopen(struct shell *self, struct uuid execution, struct err *err)
 {
     struct execution_view view;
     const struct journal *journal = store_find(self->world->store, execution);
-    if (!journal || !journal->ended || engine_execution(self->engine, execution, &view) == 0)
-        return;
     engine_t *into[] = {self->engine, self->mirror};
+    struct input input = {.kind = INPUT_REOPEN, .reopen = {execution, "person"}};
+    if (engine_execution(self->engine, execution, &view) == 0)
+        return err_set(err, ERR_BUSY, "the execution runs, or is just ending");
+    if (!journal)
+        return err_set(err, ERR_NOT_FOUND, "there is no such execution");
     for (size_t n = 0; n < 2; n++) {
         engine_t *other = make_engine(self);
-        struct err err;
         fold_records(self, other, journal);
-        if (engine_adopt(into[n], other, execution, &err))
-            world_fail(self->world, 7, "what ended can't be taken over: %s", err.what);
+        if (engine_adopt(into[n], other, execution, err))
+            world_fail(self->world, 7, "what ended can't be taken over: %s", err->what);
         engine_destroy(&other);
     }
+    int r = shell_decide(self, &input, err);
+    for (size_t n = 0; r && n < 2; n++)
+        engine_forget(into[n], execution);
+    return r;
 }
 
 static int take_wish(struct shell *self, const struct shell_wish *wish, struct err *err)
@@ -127,11 +134,7 @@ static int take_wish(struct shell *self, const struct shell_wish *wish, struct e
     struct input input = {0};
     switch (wish->kind) {
     case WISH_SIGNAL: return take_signal(self, wish, err);
-    case WISH_REOPEN:
-        recall(self, wish->execution);
-        input.kind = INPUT_REOPEN;
-        input.reopen = (struct input_reopen){wish->execution, "person"};
-        break;
+    case WISH_REOPEN: return reopen(self, wish->execution, err);
     case WISH_DECISION:
         input.kind = INPUT_DECISION;
         input.decision = (struct input_decision){.execution = wish->execution,

@@ -259,11 +259,18 @@ struct sim_message *proc_take(struct proc *self)
 
 /* --- a run ------------------------------------------------------------------------------------ */
 
+uint64_t world_prng(uint64_t seed)
+{
+    return seed * 0x2545f4914f6cdd1du + 0x1234567;
+}
+
 static void build(struct world *world)
 {
-    world->prng.state = world->seed * 0x2545f4914f6cdd1du + 0x1234567;
+    world->prng.state = world_prng(world->seed);
     world->now_us = SECOND;
-    world->plan = plan_new(&world->prng);
+    world->plan = plan_new(&world->prng, world->cuts, NULL);
+    if (world->tracing)
+        plan_print(world->plan);
     world->calm_us = world->now_us + world->plan->faults_us;
     world->net = net_new(world);
     world->store = store_new(world);

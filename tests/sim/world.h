@@ -53,6 +53,7 @@ struct world {
     uint64_t seed;
     enum shell_fault fault;
     bool tracing, thorough;
+    const char *cuts;        /* of the plan; NULL: none. See plan_cut.c */
     struct prng prng;
     int64_t now_us;
     bool calm;               /* the faults are over */
@@ -75,7 +76,8 @@ struct world {
     char failure[600];
 };
 
-/* Builds the world of this seed, lets it run to its end, and takes it down. *world's first four
+uint64_t world_prng(uint64_t seed); /* the state of chance that the seed's plan is drawn from */
+/* Builds the world of this seed, lets it run to its end, and takes it down. *world's first five
  * members are the caller's; counts and failure are the answer. */
 void world_run(struct world *world);
 
