@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/reference.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -98,11 +99,7 @@ static void append_entry(value_t *items, const struct wire_history *entry)
         value_set_string(output, "message", entry->failure.message);
         value_set(item, "failure", &output);
     } else if (entry->output.is_blob) {
-        char hash[2 * DATUM_HASH_BYTES + 1];
-        output = value_map();
-        datum_hash_hex(entry->output.hash, hash);
-        value_set_string(output, "$blob", hash);
-        value_set_int(output, "size", (int64_t)entry->output.size_bytes);
+        output = reference_to_blob(&entry->output);
         value_set(item, "output", &output);
     } else {
         assert_int_equal(value_from_msgpack(entry->output.inline_bytes, &output, NULL), 0);

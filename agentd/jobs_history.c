@@ -2,6 +2,7 @@
  * method tasks.history, {execution, path, attempt, from} -> {items: [{kind, turn, call, output |
  * failure}], next}. */
 #include "agentd/jobs_core.h"
+#include "base/reference.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,37 +34,11 @@ void history_ask(jobs_t *self, struct job *job, uint32_t from)
 /* --- the answer ----------------------------------------------------------------------------------
  */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* {"$blob": hash, "size": bytes} stands for a value that is kept as a blob. */
-static bool read_blob(const value_t *output, struct datum *ret_datum)
-{
-    const char *hash = value_get_string(output, "$blob", "");
-    int64_t size = value_get_int(output, "size", -1);
-    struct datum datum = {.is_blob = true, .size_bytes = (uint64_t)size};
-    if (value_type(output) != VALUE_MAP || value_size(output) != 2 || size < 0 ||
-        strlen(hash) != 2 * sizeof datum.hash)
-        return false;
-    for (size_t i = 0; i < sizeof datum.hash; i++) {
-        int high = hex_digit(hash[2 * i]), low = hex_digit(hash[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        datum.hash[i] = (uint8_t)(high << 4 | low);
-    }
-    *ret_datum = datum;
-    return true;
-}
-
 static struct datum read_output(struct arena *arena, const value_t *output)
 {
     struct datum datum = {0};
     struct buf bytes = {0};
-    if (!output || read_blob(output, &datum))
+    if (!output || reference_read(output, &datum))
         return datum;
     value_to_msgpack(output, &bytes);
     datum = datum_inline(arena_copy(arena, buf_bytes(&bytes)));

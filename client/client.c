@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/datum.h"
 #include "base/limits.h"
+#include "base/reference.h"
 #include "base/typeid.h"
 #include "proto/peer.h"
 
@@ -18,6 +19,10 @@
 #define RESEND_MAX_US   (8 * LIMIT_SECOND_US)
 /* The broker said that the coordinator is not there: ask again soon, it may be starting. */
 #define ABSENT_PAUSE_US (50 * 1000LL)
+/* Too many blobs arrive there at once. */
+#define BUSY_PAUSE_US (200 * 1000LL)
+/* Larger ones leave no room for the other frames of their message, the broker's stamp included. */
+#define MESSAGE_PARAMS_BYTES (LIMIT_MESSAGE_BYTES - 4096)
 
 struct client {
     peer_t *peer;
@@ -72,14 +77,17 @@ void client_destroy(client_t **self_p)
     *self_p = NULL;
 }
 
-static int send_request(client_t *self, const char *method, const char *key, uint64_t correlation,
-                        struct err *err)
+static struct wire_body make_request(const char *method, const char *key)
 {
-    struct wire_route route = {
-        .kind = WIRE_REQUEST, .to = "coordinator", .correlation = correlation};
-    struct wire_body body = {.kind = WIRE_REQUEST,
-                             .request = {.method = method, .idempotency_key = key}};
-    return peer_send(self->peer, &route, &body, buf_bytes(&self->packed), err);
+    return (struct wire_body){.kind = WIRE_REQUEST,
+                              .request = {.method = method, .idempotency_key = key}};
+}
+
+static int send_body(client_t *self, const struct wire_body *body, struct bytes payload,
+                     uint64_t correlation, struct err *err)
+{
+    struct wire_route route = {.kind = body->kind, .to = "coordinator", .correlation = correlation};
+    return peer_send(self->peer, &route, body, payload, err);
 }
 
 static void pack(client_t *self, const value_t *params)
@@ -178,14 +186,14 @@ static int await_answer(client_t *self, struct pending_call *call, struct err *e
     }
 }
 
-/* Sends what self->packed holds until the answer is there. */
-static int converse(client_t *self, const char *method, const char *key, int64_t until_us,
-                    struct err *err)
+/* Sends the message until its answer is there, in self->message. */
+static int converse(client_t *self, const struct wire_body *body, struct bytes payload,
+                    int64_t until_us, struct err *err)
 {
     struct pending_call call = {
         .correlation = ++self->correlation, .until_us = until_us, .pause_us = RESEND_FIRST_US};
     for (;;) {
-        int rc = send_request(self, method, key, call.correlation, err);
+        int rc = send_body(self, body, payload, call.correlation, err);
         if (rc && rc != ERR_AGAIN)
             return rc;
         call.resend_us = clock_monotonic_us() + call.pause_us;
@@ -209,18 +217,103 @@ static const char *make_key(char text[33])
     return text;
 }
 
-/* The coordinator is busy and said when to ask again; not past the end of the caller's time. */
-static bool pause_if_busy(client_t *self, int64_t until_us)
+/* The coordinator is busy, and is asked again after this; not past the end of the caller's time. */
+static bool pause_for(client_t *self, int64_t pause_us, int64_t until_us)
 {
-    if (self->message.route.kind != WIRE_REPLY ||
-        err_from_name(self->message.body.reply.error) != ERR_BUSY)
-        return false;
-    int64_t again_us = clock_monotonic_us() + self->message.body.reply.retry_after_ms * 1000LL;
-    if (self->message.body.reply.retry_after_ms == 0 || again_us >= until_us)
+    int64_t again_us = clock_monotonic_us() + pause_us;
+    if (pause_us == 0 || again_us >= until_us)
         return false;
     while (clock_monotonic_us() < again_us)
         wait_until(self, again_us);
     return true;
+}
+
+static bool pause_if_busy(client_t *self, int64_t until_us)
+{
+    const struct wire_reply *reply = &self->message.body.reply;
+    return self->message.route.kind == WIRE_REPLY && err_from_name(reply->error) == ERR_BUSY &&
+           pause_for(self, reply->retry_after_ms * 1000LL, until_us);
+}
+
+/* --- large parameters ------------------------------------------------------------------------- */
+
+/* 1: the whole blob is stored. 0: the next chunk is to be sent, from *offset on. */
+static int put_chunk(client_t *self, const struct datum *blob, uint64_t *offset, int64_t until_us,
+                     struct err *err)
+{
+    struct wire_body body = {.kind = WIRE_BLOB_PUT,
+                             .blob_put = {.size_bytes = blob->size_bytes, .offset = *offset}};
+    size_t left = self->packed.size - (size_t)*offset;
+    struct bytes chunk = bytes_of(self->packed.data + *offset,
+                                  left < LIMIT_BLOB_CHUNK_BYTES ? left : LIMIT_BLOB_CHUNK_BYTES);
+    memcpy(body.blob_put.hash, blob->hash, sizeof blob->hash);
+    int rc = converse(self, &body, chunk, until_us, err);
+    if (rc)
+        return rc;
+    const struct wire_blob_stored *stored = &self->message.body.blob_stored;
+    if (self->message.route.kind != WIRE_BLOB_STORED)
+        return err_set(err, ERR_MALFORMED, "an answer that is not that to a chunk");
+    if (err_from_name(stored->error) == ERR_BUSY && pause_for(self, BUSY_PAUSE_US, until_us))
+        return 0;
+    if (stored->error[0])
+        return err_set(err, err_from_name(stored->error), "the parameters can't be stored: %s",
+                       stored->what);
+    if (!stored->complete && stored->offset >= blob->size_bytes)
+        return err_set(err, ERR_MALFORMED, "the answer to a chunk does not fit its blob");
+    *offset = stored->offset;
+    return stored->complete;
+}
+
+static int refuse_large(const client_t *self, const char *method, struct err *err)
+{
+    int rc =
+        err_set(err, ERR_TOO_LARGE, "the parameters of %s have %zu bytes; at most %u are taken",
+                method, self->packed.size, LIMIT_VALUE_BYTES);
+    if (strcmp(method, "definitions.apply") == 0)
+        err_fix(err, "apply fewer files at once");
+    else
+        err_fix(err, "keep the data where the agents can read it, and pass its place");
+    return rc;
+}
+
+/* Parameters too large for one message go first, as a blob; a reference to it stands for them. */
+static int put_large(client_t *self, const char *method, int64_t until_us, struct err *err)
+{
+    if (self->packed.size <= MESSAGE_PARAMS_BYTES)
+        return 0;
+    if (self->packed.size > LIMIT_VALUE_BYTES)
+        return refuse_large(self, method, err);
+    struct datum blob = {.is_blob = true, .size_bytes = self->packed.size};
+    uint64_t offset = 0;
+    int rc = 0;
+    datum_hash(buf_bytes(&self->packed), blob.hash);
+    while (rc == 0)
+        rc = put_chunk(self, &blob, &offset, until_us, err);
+    if (rc < 0)
+        return rc;
+    value_t *reference = reference_to_blob(&blob);
+    buf_release(&self->packed);
+    pack(self, reference);
+    value_destroy(&reference);
+    return 0;
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+/* A result that one message can't hold is a blob. */
+static int resolve_result(client_t *self, value_t **result_p, int64_t until_us, struct err *err)
+{
+    struct datum blob;
+    value_t *result = NULL;
+    if (!reference_read(*result_p, &blob))
+        return 0;
+    int64_t left_ms = (until_us - clock_monotonic_us()) / 1000;
+    value_destroy(result_p);
+    int rc =
+        client_blob(self, blob.hash, blob.size_bytes, left_ms < 1 ? 1 : (int)left_ms, &result, err);
+    if (rc == 0)
+        *result_p = result;
+    return rc;
 }
 
 int client_call(client_t *self, const char *method, const value_t *params, const char *key,
@@ -229,26 +322,31 @@ int client_call(client_t *self, const char *method, const value_t *params, const
     char made[33];
     if (ret_detail)
         *ret_detail = NULL;
-    pack(self, params);
     if (!key)
         key = make_key(made);
+    struct wire_body body = make_request(method, key);
     int64_t until_us = clock_monotonic_us() + timeout_ms * 1000LL;
-    int rc;
+    pack(self, params);
+    int rc = put_large(self, method, until_us, err);
+    if (rc)
+        return rc;
     do {
-        rc = converse(self, method, key, until_us, err);
+        rc = converse(self, &body, buf_bytes(&self->packed), until_us, err);
     } while (rc == 0 && pause_if_busy(self, until_us));
     if (rc)
         return rc;
     if (self->message.route.kind != WIRE_REPLY)
         return err_set(err, ERR_MALFORMED, "the answer to %s is no reply", method);
-    return take_reply(self, ret_result, ret_detail, err);
+    rc = take_reply(self, ret_result, ret_detail, err);
+    return rc ? rc : resolve_result(self, ret_result, until_us, err);
 }
 
 int client_send(client_t *self, const char *method, const value_t *params, const char *key,
                 uint64_t *ret_correlation, struct err *err)
 {
+    struct wire_body body = make_request(method, key);
     pack(self, params);
-    int rc = send_request(self, method, key, self->correlation + 1, err);
+    int rc = send_body(self, &body, buf_bytes(&self->packed), self->correlation + 1, err);
     if (rc)
         return rc;
     *ret_correlation = ++self->correlation;
@@ -291,21 +389,9 @@ static int get_chunk(client_t *self, const uint8_t hash[DATUM_HASH_BYTES], uint6
 {
     struct wire_body body = {.kind = WIRE_BLOB_GET, .blob_get = {.offset = offset}};
     memcpy(body.blob_get.hash, hash, DATUM_HASH_BYTES);
-    struct pending_call call = {
-        .correlation = ++self->correlation, .until_us = until_us, .pause_us = RESEND_FIRST_US};
-    struct wire_route route = {
-        .kind = WIRE_BLOB_GET, .to = "coordinator", .correlation = call.correlation};
-    for (;;) {
-        int rc = peer_send(self->peer, &route, &body, (struct bytes){0}, err);
-        if (rc && rc != ERR_AGAIN)
-            return rc;
-        call.resend_us = clock_monotonic_us() + call.pause_us;
-        rc = await_answer(self, &call, err);
-        if (rc < 0)
-            return rc;
-        if (rc == 1)
-            break;
-    }
+    int rc = converse(self, &body, (struct bytes){0}, until_us, err);
+    if (rc)
+        return rc;
     const struct wire_blob_chunk *chunk = &self->message.body.blob_chunk;
     if (self->message.route.kind != WIRE_BLOB_CHUNK || chunk->offset != offset)
         return err_set(err, ERR_MALFORMED, "an answer that is not the chunk asked for");
@@ -342,30 +428,12 @@ int client_blob(client_t *self, const uint8_t hash[32], uint64_t size_bytes, int
     return rc;
 }
 
-static bool is_blob_reference(const value_t *value)
-{
-    return value_type(value) == VALUE_MAP && value_size(value) == 2 &&
-           value_get_string(value, "$blob", NULL) && value_get_int(value, "size", -1) >= 0;
-}
-
-static int resolve_one(client_t *self, const value_t *reference, int timeout_ms,
-                       value_t **ret_value, struct err *err)
-{
-    const char *hex = value_get_string(reference, "$blob", "");
-    uint8_t hash[DATUM_HASH_BYTES];
-    size_t size = 0;
-    if (sodium_hex2bin(hash, sizeof hash, hex, strlen(hex), NULL, &size, NULL) ||
-        size != sizeof hash)
-        return err_set(err, ERR_MALFORMED, "\"$blob\" is no hash: %.80s", hex);
-    return client_blob(self, hash, (uint64_t)value_get_int(reference, "size", 0), timeout_ms,
-                       ret_value, err);
-}
-
 static int resolve(client_t *self, const value_t *value, int timeout_ms, value_t **ret_value,
                    struct err *err)
 {
-    if (is_blob_reference(value))
-        return resolve_one(self, value, timeout_ms, ret_value, err);
+    struct datum blob;
+    if (reference_read(value, &blob))
+        return client_blob(self, blob.hash, blob.size_bytes, timeout_ms, ret_value, err);
     enum value_type type = value_type(value);
     if (type != VALUE_LIST && type != VALUE_MAP) {
         *ret_value = value_ref(value);

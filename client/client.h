@@ -19,15 +19,16 @@ void client_destroy(client_t **self_p);
 
 /* Calls a method and waits at most timeout_ms for its answer. A request that gets no answer is sent
  * again under the same idempotency key (made here when key is NULL), so that a restart of the broker
- * or the coordinator in the middle is not seen. params may be NULL; *ret_result is the caller's.
+ * or the coordinator in the middle is not seen. Parameters that one message can't hold are put as a
+ * blob first, and such a result is fetched; ERR_TOO_LARGE past LIMIT_VALUE_BYTES. params may be NULL; *ret_result is the caller's.
  * ERR_UNREACHABLE (nobody there in the whole time), ERR_TIMEOUT, or the coordinator's own error; for
  * that, *ret_detail (may be NULL) receives the document that came with it, or NULL. */
 int client_call(client_t *self, const char *method, const value_t *params, const char *key,
                 int timeout_ms, value_t **ret_result, value_t **ret_detail,
                 struct err *err) MUST_CHECK;
 
-/* The same in halves, for many requests at once; nothing is sent again. ERR_AGAIN when the socket
- * takes no more. */
+/* The same in halves, for many requests at once; nothing is sent again, and nothing put as a blob.
+ * ERR_AGAIN when the socket takes no more. */
 int client_send(client_t *self, const char *method, const value_t *params, const char *key,
                 uint64_t *ret_correlation, struct err *err) MUST_CHECK;
 /* The next answer. ERR_TIMEOUT when none came. An error of the coordinator's is returned with its

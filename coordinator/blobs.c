@@ -352,11 +352,10 @@ static int add_chunk(struct arriving *arriving, const struct wire_blob_put *put,
 {
     if (put->size_bytes != arriving->size_bytes)
         return err_set(err, ERR_INVALID, "the size differs from that of the chunks before");
-    if (put->offset < arriving->bytes.size)
-        return 0; /* the same chunk again */
-    if (put->offset > arriving->bytes.size)
-        return err_set(err, ERR_INVALID, "chunks come in order: the next one begins at %zu",
-                       arriving->bytes.size);
+    /* The same chunk again, or one whose forerunners were forgotten with the last coordinator: the
+     * answer says where to go on. */
+    if (put->offset != arriving->bytes.size)
+        return 0;
     if (payload.size == 0 || payload.size > LIMIT_BLOB_CHUNK_BYTES ||
         payload.size > arriving->size_bytes - arriving->bytes.size)
         return err_set(err, ERR_INVALID, "a chunk has 1 to %u bytes and ends within its blob",

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/reference.h"
 #include "coordinator/record.h"
 #include "coordinator/tables.h"
 #include "store/store.h"
@@ -246,7 +247,8 @@ static void test_blobs(void **state)
 
     get_chunk(harness, hash, 0);
     assert_string_equal(harness->message.body.blob_chunk.error, "not_found");
-    assert_string_not_equal(put_chunk(harness, hash, buf_bytes(&text), 1000)->error, "");
+    assert_int_equal(put_chunk(harness, hash, buf_bytes(&text), 1000)->offset, 0);
+    assert_string_equal(harness->message.body.blob_stored.error, "");
     assert_false(put_chunk(harness, hash, buf_bytes(&text), 0)->complete);
     assert_int_equal(put_chunk(harness, hash, buf_bytes(&text), 0)->offset, LIMIT_BLOB_CHUNK_BYTES);
     assert_true(put_chunk(harness, hash, buf_bytes(&text), LIMIT_BLOB_CHUNK_BYTES)->complete);
@@ -283,6 +285,84 @@ static void test_large_values_go_by_reference(void **state)
     value_destroy(&ended);
     value_destroy(&started);
     free(params);
+}
+
+/* Puts {"workflow": "chain", "input": text of this size} as a blob: a reference to it as JSON. */
+static void put_parameters(struct harness *harness, size_t size, struct buf *ret_reference)
+{
+    value_t *params = value_map();
+    struct buf bytes = {0}, text = {0};
+    struct datum blob = {.is_blob = true};
+    buf_reserve(&text, size + 1);
+    memset(text.data, 'p', size);
+    value_t *input = value_string_n((const char *)text.data, size);
+    value_set_string(params, "workflow", "chain");
+    value_set(params, "input", &input);
+    value_to_msgpack(params, &bytes);
+    blob.size_bytes = bytes.size;
+    datum_hash(buf_bytes(&bytes), blob.hash);
+    for (size_t offset = 0; offset < bytes.size; offset += LIMIT_BLOB_CHUNK_BYTES)
+        assert_string_equal(put_chunk(harness, blob.hash, buf_bytes(&bytes), offset)->error, "");
+    value_t *reference = reference_to_blob(&blob);
+    value_to_json(reference, VALUE_JSON_COMPACT, ret_reference);
+    value_destroy(&reference);
+    value_destroy(&params);
+    buf_release(&text);
+    buf_release(&bytes);
+}
+
+/* Parameters that one message can't hold were put as a blob, and a reference stands for them; under
+ * the same key they start one execution. */
+static void test_large_parameters(void **state)
+{
+    enum { SIZE = LIMIT_MESSAGE_BYTES + 1000 };
+    struct harness *harness = *state;
+    struct buf reference = {0};
+    char error[32];
+    start_with_definitions(harness);
+    harness_instance(harness, INSTANCE_1, "echo")->answers = true;
+    put_parameters(harness, SIZE, &reference);
+    const char *params = buf_string(&reference);
+    value_t *started =
+        harness_answer(harness, harness_send(harness, "executions.start", params, "k"), error);
+    assert_string_equal(error, "");
+    value_t *again =
+        harness_answer(harness, harness_send(harness, "executions.start", params, "k"), error);
+    assert_true(value_equal(started, again));
+    value_t *ended = call_for(harness, "executions.wait", value_get_string(started, "id", ""));
+    assert_string_equal(value_get_string(ended, "status", ""), "succeeded");
+    assert_int_equal(value_get_int(value_get(ended, "output"), "size", 0), SIZE + 5);
+    harness_refused(harness, "executions.get", params, "invalid"); /* it has no such parameters */
+    value_destroy(&ended);
+    value_destroy(&again);
+    value_destroy(&started);
+    buf_release(&reference);
+}
+
+/* A reference to what is not stored, or has another size, or holds no parameters. */
+static void test_parameters_that_are_not_there(void **state)
+{
+    enum { SIZE = 70000 };
+    struct harness *harness = *state;
+    struct datum blob = {.is_blob = true, .size_bytes = SIZE};
+    struct buf text = make_text(SIZE), json = {0};
+    start_with_definitions(harness);
+    for (int i = 0; i < 3; i++) {
+        value_t *reference = reference_to_blob(&blob);
+        buf_clear(&json);
+        value_to_json(reference, VALUE_JSON_COMPACT, &json);
+        harness_refused(harness, "executions.start", buf_string(&json), "invalid");
+        value_destroy(&reference);
+        if (i == 0) {
+            datum_hash(buf_bytes(&text), blob.hash);
+            assert_true(put_chunk(harness, blob.hash, buf_bytes(&text), 0)->complete);
+            blob.size_bytes++;
+        } else {
+            blob.size_bytes = SIZE; /* a text, not an object */
+        }
+    }
+    buf_release(&json);
+    buf_release(&text);
 }
 
 /* The first decision of the execution's journal about this; absent when nothing was decided. */
@@ -356,7 +436,7 @@ static void test_decisions_survive_a_restart(void **state)
     }
 }
 
-/* An answer that no message can carry is refused: whoever asked hears of it. */
+/* An answer that one message can't hold is a blob: whoever asked gets a reference to it. */
 static void test_too_large_an_answer(void **state)
 {
     enum { NODES = 50, SAY_BYTES = 50000 };
@@ -373,7 +453,13 @@ static void test_too_large_an_answer(void **state)
     buf_puts(&text, "output: n0\\n\"}]}");
     value_t *applied = harness_call(harness, "definitions.apply", buf_string(&text));
     assert_int_equal(value_size(value_get(applied, "applied")), 1);
-    harness_refused(harness, "workflows.get", "{\"name\":\"big\"}", "too_large");
+    value_t *shown = harness_call(harness, "workflows.get", "{\"name\":\"big\"}");
+    struct datum blob;
+    assert_true(reference_read(shown, &blob));
+    assert_true(blob.size_bytes > LIMIT_MESSAGE_BYTES);
+    get_chunk(harness, blob.hash, 0);
+    assert_int_equal(harness->message.body.blob_chunk.size_bytes, blob.size_bytes);
+    value_destroy(&shown);
     value_destroy(&applied);
     buf_release(&text);
 }
@@ -387,6 +473,8 @@ int main(void)
         TEST(test_old_executions_are_removed),
         TEST(test_what_is_to_be_removed_is_not_retried),
         TEST(test_blobs),
+        TEST(test_large_parameters),
+        TEST(test_parameters_that_are_not_there),
         TEST(test_large_values_go_by_reference),
         TEST(test_decisions_survive_a_restart),
         TEST(test_too_large_an_answer),

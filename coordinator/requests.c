@@ -1,5 +1,7 @@
 #include "coordinator/requests.h"
 
+#include "base/reference.h"
+#include "coordinator/blobs.h"
 #include "coordinator/folds.h"
 #include "coordinator/idempotency.h"
 #include "coordinator/methods.h"
@@ -11,6 +13,8 @@
 
 #define RETRY_AFTER_MS 200
 #define PARAMETERS_MAX 9
+/* A larger document leaves no room for the other frames of its message. */
+#define MESSAGE_DOCUMENT_BYTES (LIMIT_MESSAGE_BYTES - 8192)
 
 enum method_kind {
     READS,    /* may tell of what is not committed yet: answered with the current batch */
@@ -109,18 +113,35 @@ void requests_send(struct coordinator *self, const char *to, uint64_t correlatio
         self->counters.unsent++;
 }
 
+/* A reference to the document, which becomes a blob. */
+static void refer_to(struct coordinator *self, struct bytes document, struct buf *out)
+{
+    struct datum blob = blobs_datum(self, document);
+    struct doc doc;
+    doc_init(&doc, out);
+    doc_datum(&doc, NULL, &blob);
+}
+
 /* An answer may tell of what is not committed yet: it goes out with the current batch. While the
  * store is full that may last, and methods read what is committed alone: then it goes at once. */
 static void answer(struct coordinator *self, const struct request *request, bool at_once,
                    const struct err *err, struct bytes document)
 {
     struct wire_body body = make_reply(err);
+    struct buf reference = {0};
     if (err != NULL)
         self->counters.refused_requests++;
-    if (self->full || at_once)
+    if (self->full || at_once) {
         requests_send(self, request->from, request->correlation, err, document);
-    else
-        pipeline_send(self, request->from, request->correlation, &body, document);
+        return;
+    }
+    if (err == NULL && document.size > MESSAGE_DOCUMENT_BYTES &&
+        document.size <= LIMIT_VALUE_BYTES) {
+        refer_to(self, document, &reference);
+        document = buf_bytes(&reference);
+    }
+    pipeline_send(self, request->from, request->correlation, &body, document);
+    buf_release(&reference);
 }
 
 size_t requests_waiting(const struct coordinator *self)
@@ -214,15 +235,42 @@ static bool knows_parameter(const struct method *method, const char *name)
     return false;
 }
 
-static int read_params(const struct method *method, struct bytes payload, value_t **ret_params,
-                       struct err *err)
+/* Parameters too large for one message were put as a blob, to which they are a reference. */
+static int read_blob(struct coordinator *self, const struct datum *blob, value_t **ret_params,
+                     struct err *err)
 {
-    value_t *params = NULL;
+    struct bytes bytes;
+    if (blobs_check(self, blob->hash, blob->size_bytes, err) != 0)
+        return err_set(err, ERR_INVALID,
+                       "no blob of that hash and size is stored that could be the parameters");
+    int rc = blobs_read(self, blob->hash, &bytes, err);
+    if (rc == 0)
+        rc = value_from_msgpack(bytes, ret_params, err);
+    blobs_end_reads(self);
+    return rc;
+}
+
+static int read_payload(struct coordinator *self, struct bytes payload, value_t **ret_params,
+                        struct err *err)
+{
+    struct datum blob;
     if (payload.size == 0) {
         *ret_params = value_map();
         return 0;
     }
-    int rc = value_from_msgpack(payload, &params, err);
+    int rc = value_from_msgpack(payload, ret_params, err);
+    if (rc == 0 && reference_read(*ret_params, &blob)) {
+        value_destroy(ret_params);
+        rc = read_blob(self, &blob, ret_params, err);
+    }
+    return rc;
+}
+
+static int read_params(struct coordinator *self, const struct method *method, struct bytes payload,
+                       value_t **ret_params, struct err *err)
+{
+    value_t *params = NULL;
+    int rc = read_payload(self, payload, &params, err);
     if (rc == 0 && value_type(params) != VALUE_MAP)
         rc = err_set(err, ERR_INVALID, "the parameters are not an object");
     for (size_t i = 0; rc == 0 && i < value_size(params); i++)
@@ -302,7 +350,7 @@ static int run(struct coordinator *self, const struct method *method, struct req
     if (rc == ERR_FULL && *key != '\0')
         return run_again_while_full(self, request, key, doc, err);
     if (rc == 0)
-        rc = read_params(method, request->payload, &params, err);
+        rc = read_params(self, method, request->payload, &params, err);
     if (rc < 0)
         return rc;
     request->params = params;

@@ -23,7 +23,7 @@ struct request {
     uint64_t correlation;
     const char *method;
     const value_t *params; /* an object */
-    struct bytes payload;  /* the same, as it came */
+    struct bytes payload;  /* the same as it came: perhaps as a reference to a blob */
     const char *key;       /* of idempotency; "" */
 };
 /* Writes its result. A negative code is the answer too, with what was written so far as the payload;

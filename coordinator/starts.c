@@ -70,10 +70,10 @@ int start_prepare(struct coordinator *self, const struct start *start,
         return err == NULL ? ERR_NOT_FOUND : err->code;
     rc = catalog_pin(self, ret_prepared->dag, pipeline_arena(self), &ret_prepared->agents,
                      &ret_prepared->agents_count, err);
-    return rc < 0 ? rc
-                  : catalog_pin_workflows(self, ret_prepared->dag, pipeline_arena(self),
-                                          &ret_prepared->workflows, &ret_prepared->workflows_count,
-                                          err);
+    if (rc == 0)
+        rc = catalog_pin_workflows(self, ret_prepared->dag, pipeline_arena(self),
+                                   &ret_prepared->workflows, &ret_prepared->workflows_count, err);
+    return rc;
 }
 
 static int64_t deadline_of(struct coordinator *self, const struct prepared *prepared)

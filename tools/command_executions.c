@@ -30,6 +30,8 @@ int read_all(const char *path, struct buf *text, struct err *err)
         rc = err_set(err, ERR_IO, "can't read %s: %s", path, strerror(errno));
     else if (text->size > MAX_INPUT_BYTES)
         rc = err_set(err, ERR_TOO_LARGE, "%s holds more than %u bytes", path, MAX_INPUT_BYTES);
+    if (rc == ERR_TOO_LARGE)
+        err_fix(err, "keep the data where the agents can read it, and pass its place");
     if (!standard)
         close(fd);
     return rc;

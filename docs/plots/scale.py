@@ -15,7 +15,7 @@ SIZES = {"dag": ("nodes", "nodes of one workflow"),
          "map": ("items", "items of one map, all at once")}
 RATES = ("steps_per_s", "items_per_s")
 COLORS = ("#2f6fde", "#c2571a", "#2c8a57")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 330, 52, 20, 24, 84
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 330, 52, 48, 24, 84
 MOST = 6  # 10^6
 
 

@@ -16,6 +16,7 @@ import af_pb2 as af
 
 INLINE_BYTES = 64 << 10  # larger values travel as blobs,
 CHUNK_BYTES = 1 << 20    # in pieces of this size
+PARAMETERS_BYTES = (4 << 20) - 4096  # what a message holds beside its other frames
 KEEPALIVE_S = 4          # the broker forgets whom it has not heard for 15 s
 
 
@@ -113,11 +114,14 @@ class Connection:
     def call(self, method, params, seconds=30):
         """A method of section 7 with its result. The key makes sure that it is carried out once."""
         request = af.Request(method=method, idempotency_key=uuid.uuid4().hex)
-        body, payload = self.ask(af.KIND_REQUEST, request, msgpack.packb(params), seconds)
+        packed = msgpack.packb(params)
+        if len(packed) > PARAMETERS_BYTES:  # no message holds them: section 6
+            packed = msgpack.packb({"$blob": self.put_blob(packed).hex(), "size": len(packed)})
+        body, payload = self.ask(af.KIND_REQUEST, request, packed, seconds)
         reply = af.Reply.FromString(body)
         if reply.error:
             raise Failed(reply)
-        return msgpack.unpackb(payload)
+        return self.resolve(msgpack.unpackb(payload))
 
     # --- large values (section 8) ---
 
