@@ -281,36 +281,21 @@ static void a_turn_in_flight_is_asked_anew_by_a_fork(void **state)
     restart(f);
 }
 
-static int set_up(void **state)
-{
-    *state = fixture_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_free(&f);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_succeeded_stays_and_what_failed_runs_again),
-        TEST(a_retry_may_fail_and_be_retried_again),
-        TEST(only_what_failed_or_was_cancelled_can_be_retried),
-        TEST(a_cancelled_one_goes_on),
-        TEST(an_old_run_is_void_after_a_restart_too),
-        TEST(a_list_keeps_what_its_items_gave),
-        TEST(what_an_if_skipped_stays_skipped),
-        TEST(what_a_failure_decided_is_decided_anew),
-        TEST(what_failed_by_its_output_ends_again),
-        TEST(a_fork_goes_on_from_a_node_with_another_input),
-        TEST(what_was_under_way_goes_on_in_a_fork_too),
-        TEST(a_turn_in_flight_is_asked_anew_by_a_fork),
+        FIXTURE_TEST(what_succeeded_stays_and_what_failed_runs_again),
+        FIXTURE_TEST(a_retry_may_fail_and_be_retried_again),
+        FIXTURE_TEST(only_what_failed_or_was_cancelled_can_be_retried),
+        FIXTURE_TEST(a_cancelled_one_goes_on),
+        FIXTURE_TEST(an_old_run_is_void_after_a_restart_too),
+        FIXTURE_TEST(a_list_keeps_what_its_items_gave),
+        FIXTURE_TEST(what_an_if_skipped_stays_skipped),
+        FIXTURE_TEST(what_a_failure_decided_is_decided_anew),
+        FIXTURE_TEST(what_failed_by_its_output_ends_again),
+        FIXTURE_TEST(a_fork_goes_on_from_a_node_with_another_input),
+        FIXTURE_TEST(what_was_under_way_goes_on_in_a_fork_too),
+        FIXTURE_TEST(a_turn_in_flight_is_asked_anew_by_a_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,9 +94,7 @@ static void make_set(struct chaos *self, struct dag_node_spec *spec)
                           arena_printf(&f->arena, "{\"k\": \"{{%s}}\"}", spec->id),
                           "{\"k\": \"{{context.k}}\"}"};
     const char *json = sets[dice(self, 5)];
-    struct err err;
-    value_t *set = NULL;
-    assert_int_equal(value_from_json(json, strlen(json), &set, &err), 0);
+    value_t *set = parse_json(json);
     self->sets[self->sets_count++] = set;
     spec->set = set;
     if (dice(self, 3) == 0 && strstr(json, spec->id) == NULL) {

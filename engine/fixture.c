@@ -147,6 +147,19 @@ void fixture_free(struct fixture **f_p)
     free(f);
 }
 
+int fixture_setup(void **state)
+{
+    *state = fixture_new();
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    fixture_free(&f);
+    return 0;
+}
+
 /* What tests look at must stay while the fixture's arrays grow. */
 static const void *keep(const struct fixture *f, const void *thing, size_t size)
 {
@@ -156,7 +169,7 @@ static const void *keep(const struct fixture *f, const void *thing, size_t size)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-static value_t *parse(const char *json)
+value_t *parse_json(const char *json)
 {
     value_t *value = NULL;
     struct err err;
@@ -168,7 +181,7 @@ static value_t *parse(const char *json)
 struct datum datum_of(struct fixture *f, const char *json)
 {
     struct buf packed = {0};
-    value_t *value = parse(json);
+    value_t *value = parse_json(json);
     value_to_msgpack(value, &packed);
     struct datum datum = datum_inline(arena_copy(&f->arena, buf_bytes(&packed)));
     value_destroy(&value);
@@ -205,7 +218,7 @@ void workflow_full(struct fixture *f, struct dag_spec options, const struct node
         const char *say = nodes[i].say;
         if (say)
             messages[i] =
-                *say == '[' || (*say == '{' && say[1] != '{') ? parse(say) : value_string(say);
+                *say == '[' || (*say == '{' && say[1] != '{') ? parse_json(say) : value_string(say);
         specs[i].message = messages[i];
         if (!specs[i].agent && specs[i].kind == DAG_AGENT)
             specs[i].agent = "echo";
@@ -408,6 +421,19 @@ void crash(struct fixture *f, size_t on_disk)
     engine_destroy(&f->twin);
     f->twin = fold_journal(f);
     restart(f);
+}
+
+void crash_everywhere(struct fixture *f)
+{
+    size_t count = f->journal_count;
+    struct event *journal = xmalloc((count + 1) * sizeof *journal);
+    memcpy(journal, f->journal, count * sizeof *journal);
+    for (size_t on_disk = 1; on_disk <= count; on_disk++) {
+        f->journal = xrealloc(f->journal, (count + 1) * sizeof *f->journal);
+        memcpy(f->journal, journal, on_disk * sizeof *journal);
+        crash(f, on_disk);
+    }
+    free(journal);
 }
 
 void step(struct fixture *f, const struct effect_dispatch *dispatch, struct event_step said)

@@ -53,6 +53,13 @@ struct fixture {
 
 struct fixture *fixture_new(void);
 void fixture_free(struct fixture **f_p);
+/* For cmocka: *state is a fresh fixture for each test. */
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+#define FIXTURE_TEST(name)                                                                         \
+    cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+/* JSON that is right; the caller's to destroy. */
+value_t *parse_json(const char *json);
 
 /* Compiles a workflow; options holds name, output, limits. */
 void workflow_full(struct fixture *f, struct dag_spec options, const struct node *nodes,
@@ -78,6 +85,8 @@ void resume(struct fixture *f);
 void restart(struct fixture *f);
 /* The same, when so many events of the journal were on disk before. */
 void crash(struct fixture *f, size_t on_disk);
+/* After each event of the journal so far: it can be folded and gone on from there. */
+void crash_everywhere(struct fixture *f);
 
 /* The first events of an execution become those of another one, which the engine takes over. */
 void copy_journal(struct fixture *f, struct uuid from, uint64_t until, struct uuid to);

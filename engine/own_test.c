@@ -2,18 +2,10 @@
 
 /* Nodes without an agent, and `set`: what is journaled, who sees it, and what a crash leaves. */
 
-static value_t *set_of(const char *json)
-{
-    value_t *value = NULL;
-    struct err err;
-    assert_int_equal(value_from_json(json, strlen(json), &value, &err), 0);
-    return value;
-}
-
 static void a_set_node_writes_the_context_that_later_nodes_see(void **state)
 {
     struct fixture *f = *state;
-    value_t *set = set_of("{\"topic\": \"{{input.topic}}\", \"count\": \"{{1 + 1}}\"}");
+    value_t *set = parse_json("{\"topic\": \"{{input.topic}}\", \"count\": \"{{1 + 1}}\"}");
     WORKFLOW(f, "w", NODE("note", NULL, .kind = DAG_SET, .set = set),
              NODE("a", "{{context.topic}} {{context.count}}", .agent = "echo", AFTER("note")));
     value_destroy(&set);
@@ -28,7 +20,7 @@ static void a_set_node_writes_the_context_that_later_nodes_see(void **state)
 static void a_task_sets_with_its_own_output(void **state)
 {
     struct fixture *f = *state;
-    value_t *set = set_of("{\"found\": \"{{a}}\"}");
+    value_t *set = parse_json("{\"found\": \"{{a}}\"}");
     WORKFLOW(f, "w", NODE("a", "bees", .agent = "echo", .set = set),
              NODE("b", "{{context.found}}", .agent = "echo", AFTER("a")));
     value_destroy(&set);
@@ -45,7 +37,7 @@ static void a_task_sets_with_its_own_output(void **state)
 static void what_is_set_later_is_not_seen_by_who_was_ready_before(void **state)
 {
     struct fixture *f = *state;
-    value_t *set = set_of("{\"x\": 1}");
+    value_t *set = parse_json("{\"x\": 1}");
     WORKFLOW(f, "w", NODE("a", "1", .agent = "echo", .set = set),
              NODE("b", "{{has(context.x)}}", .agent = "late"));
     value_destroy(&set);
@@ -64,7 +56,7 @@ static void what_is_set_later_is_not_seen_by_who_was_ready_before(void **state)
 static void a_set_that_fails_fails_its_node(void **state)
 {
     struct fixture *f = *state;
-    value_t *set = set_of("{\"x\": \"{{a.nothing}}\"}");
+    value_t *set = parse_json("{\"x\": \"{{a.nothing}}\"}");
     WORKFLOW(f, "w", NODE("a", "1", .agent = "echo", .set = set));
     value_destroy(&set);
     up(f, 1, "echo");
@@ -79,7 +71,7 @@ static void a_set_that_fails_fails_its_node(void **state)
 static void a_crash_before_the_result_takes_the_patch_with_it(void **state)
 {
     struct fixture *f = *state;
-    value_t *set = set_of("{\"n\": \"{{a}}\"}");
+    value_t *set = parse_json("{\"n\": \"{{a}}\"}");
     WORKFLOW(f, "w", NODE("a", "1", .agent = "echo", .set = set));
     value_destroy(&set);
     up(f, 1, "echo");
@@ -94,7 +86,7 @@ static void a_crash_before_the_result_takes_the_patch_with_it(void **state)
 static void each_item_sets(void **state)
 {
     struct fixture *f = *state;
-    value_t *set = set_of("{\"last\": \"{{item}}\"}");
+    value_t *set = parse_json("{\"last\": \"{{item}}\"}");
     WORKFLOW(f, "w", NODE("m", NULL, .kind = DAG_SET, .items = "[1, 2, 3]", .set = set));
     value_destroy(&set);
     struct uuid id = start(f, "w");
@@ -102,30 +94,15 @@ static void each_item_sets(void **state)
     assert_string_equal(output_of(f, id), "{\"m\":[{\"last\":1},{\"last\":2},{\"last\":3}]}");
 }
 
-static int set_up(void **state)
-{
-    *state = fixture_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_free(&f);
-    return 0;
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_set_node_writes_the_context_that_later_nodes_see),
-        TEST(a_task_sets_with_its_own_output),
-        TEST(what_is_set_later_is_not_seen_by_who_was_ready_before),
-        TEST(a_set_that_fails_fails_its_node),
-        TEST(a_crash_before_the_result_takes_the_patch_with_it),
-        TEST(each_item_sets),
+        FIXTURE_TEST(a_set_node_writes_the_context_that_later_nodes_see),
+        FIXTURE_TEST(a_task_sets_with_its_own_output),
+        FIXTURE_TEST(what_is_set_later_is_not_seen_by_who_was_ready_before),
+        FIXTURE_TEST(a_set_that_fails_fails_its_node),
+        FIXTURE_TEST(a_crash_before_the_result_takes_the_patch_with_it),
+        FIXTURE_TEST(each_item_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
 #include "engine/fixture.h"
-#include <stdlib.h>
 
 /* Sub-workflows: rule 13. */
 
@@ -14,32 +13,12 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
-{
-    fixture_free((struct fixture **)(void *)state);
-    return 0;
-}
-
 /* Of the task that runs it. */
 static struct uuid child_of(const struct fixture *f, struct uuid id, const char *path)
 {
     struct uuid child = task(f, id, path).owned;
     assert_false(uuid_is_nil(child));
     return child;
-}
-
-/* Crashes after each event of the journal: it can be folded and gone on from there. */
-static void crash_everywhere(struct fixture *f)
-{
-    size_t count = f->journal_count;
-    struct event *journal = xmalloc((count + 1) * sizeof *journal);
-    memcpy(journal, f->journal, count * sizeof *journal);
-    for (size_t on_disk = 1; on_disk <= count; on_disk++) {
-        f->journal = xrealloc(f->journal, (count + 1) * sizeof *f->journal);
-        memcpy(f->journal, journal, on_disk * sizeof *journal);
-        crash(f, on_disk);
-    }
-    free(journal);
 }
 
 static void test_gives_its_output(void **state)
@@ -325,22 +304,24 @@ static void test_restart_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_gives_its_output, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failure_names_the_execution, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_input_fails_for_good, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_each_attempt_has_its_own, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancel_goes_down, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cancelled_alone_is_a_failure, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_failing_of_the_owner_cancels, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_timeout_waits_for_the_first, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_map_runs_many, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_depth_counts, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pause_goes_down, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_ledger_is_the_roots, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_usage_counts_when_nobody_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_fork_starts_its_own, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_fork_of_an_owned_one_is_nobodys, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_restart_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_gives_its_output, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_failure_names_the_execution, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_input_fails_for_good, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_each_attempt_has_its_own, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_goes_down, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_cancelled_alone_is_a_failure, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_failing_of_the_owner_cancels, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_timeout_waits_for_the_first, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_map_runs_many, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_depth_counts, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_pause_goes_down, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_ledger_is_the_roots, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_usage_counts_when_nobody_waits, setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_fork_starts_its_own, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_fork_of_an_owned_one_is_nobodys, setup,
+                                        fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_restart_goes_on, setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

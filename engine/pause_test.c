@@ -2,18 +2,6 @@
 
 /* Pause and resume. */
 
-static int setup(void **state)
-{
-    *state = fixture_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free((struct fixture **)(void *)state);
-    return 0;
-}
-
 static void test_nothing_new_begins(void **state)
 {
     struct fixture *f = *state;
@@ -260,21 +248,20 @@ static void test_no_own_node_begins(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_nothing_new_begins),
-        TEST(test_twice_is_fine),
-        TEST(test_queued_tasks_are_not_given_out),
-        TEST(test_retry_waits),
-        TEST(test_pause_survives_a_restart),
-        TEST(test_rerun_never_is_not_lost_to_a_pause),
-        TEST(test_held_run_is_claimed_while_paused),
-        TEST(test_waits_go_on),
-        TEST(test_cancel_works),
-        TEST(test_time_runs_on),
-        TEST(test_turns_end_and_no_more_begin),
-        TEST(test_last_task_ends_the_execution),
-        TEST(test_no_own_node_begins),
+        FIXTURE_TEST(test_nothing_new_begins),
+        FIXTURE_TEST(test_twice_is_fine),
+        FIXTURE_TEST(test_queued_tasks_are_not_given_out),
+        FIXTURE_TEST(test_retry_waits),
+        FIXTURE_TEST(test_pause_survives_a_restart),
+        FIXTURE_TEST(test_rerun_never_is_not_lost_to_a_pause),
+        FIXTURE_TEST(test_held_run_is_claimed_while_paused),
+        FIXTURE_TEST(test_waits_go_on),
+        FIXTURE_TEST(test_cancel_works),
+        FIXTURE_TEST(test_time_runs_on),
+        FIXTURE_TEST(test_turns_end_and_no_more_begin),
+        FIXTURE_TEST(test_last_task_ends_the_execution),
+        FIXTURE_TEST(test_no_own_node_begins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
 #include "engine/fixture.h"
-#include <stdlib.h>
 
 /* Approvals, timers and signals. */
 
@@ -8,33 +7,6 @@
     NODE(node, NULL, .kind = DAG_SIGNAL, .signal = (title), __VA_ARGS__)
 #define TIMER(name, seconds, ...)                                                                  \
     NODE(name, NULL, .kind = DAG_WAIT, .wait_us = (seconds)*SECOND, __VA_ARGS__)
-
-static int setup(void **state)
-{
-    *state = fixture_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    fixture_free((struct fixture **)(void *)state);
-    return 0;
-}
-
-/* Crashes after each event of the journal and goes on from there: it can be folded, and the state
- * in memory is that of the journal. */
-static void crash_everywhere(struct fixture *f)
-{
-    size_t count = f->journal_count;
-    struct event *journal = xmalloc((count + 1) * sizeof *journal);
-    memcpy(journal, f->journal, count * sizeof *journal);
-    for (size_t on_disk = 1; on_disk <= count; on_disk++) {
-        f->journal = xrealloc(f->journal, (count + 1) * sizeof *f->journal);
-        memcpy(f->journal, journal, on_disk * sizeof *journal);
-        crash(f, on_disk);
-    }
-    free(journal);
-}
 
 /* --- timers ----------------------------------------------------------------------------------- */
 
@@ -512,33 +484,32 @@ static void test_output_is_in_the_context(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_timer_waits_and_gives_null),
-        TEST(test_timer_is_absolute_over_a_restart),
-        TEST(test_clock_that_goes_back_fires_later),
-        TEST(test_approval_gives_who_and_what),
-        TEST(test_rejection_is_an_output),
-        TEST(test_what_was_edited_is_given),
-        TEST(test_second_decision),
-        TEST(test_decision_is_bound_to_what_was_shown),
-        TEST(test_expiry_fails),
-        TEST(test_expired_is_asked_again),
-        TEST(test_expiry_gives_a_value),
-        TEST(test_tolerated_expiry),
-        TEST(test_text_that_fails),
-        TEST(test_one_approval_for_each_item),
-        TEST(test_cancel_ends_waits),
-        TEST(test_failure_elsewhere_ends_waits),
-        TEST(test_signal_gives_its_payload),
-        TEST(test_signals_are_kept_in_order),
-        TEST(test_each_signal_ends_one_wait),
-        TEST(test_signals_are_bounded),
-        TEST(test_signal_expires),
-        TEST(test_waits_that_do_not_fit),
-        TEST(test_waiting_is_said_once),
-        TEST(test_waits_take_no_place),
-        TEST(test_output_is_in_the_context),
+        FIXTURE_TEST(test_timer_waits_and_gives_null),
+        FIXTURE_TEST(test_timer_is_absolute_over_a_restart),
+        FIXTURE_TEST(test_clock_that_goes_back_fires_later),
+        FIXTURE_TEST(test_approval_gives_who_and_what),
+        FIXTURE_TEST(test_rejection_is_an_output),
+        FIXTURE_TEST(test_what_was_edited_is_given),
+        FIXTURE_TEST(test_second_decision),
+        FIXTURE_TEST(test_decision_is_bound_to_what_was_shown),
+        FIXTURE_TEST(test_expiry_fails),
+        FIXTURE_TEST(test_expired_is_asked_again),
+        FIXTURE_TEST(test_expiry_gives_a_value),
+        FIXTURE_TEST(test_tolerated_expiry),
+        FIXTURE_TEST(test_text_that_fails),
+        FIXTURE_TEST(test_one_approval_for_each_item),
+        FIXTURE_TEST(test_cancel_ends_waits),
+        FIXTURE_TEST(test_failure_elsewhere_ends_waits),
+        FIXTURE_TEST(test_signal_gives_its_payload),
+        FIXTURE_TEST(test_signals_are_kept_in_order),
+        FIXTURE_TEST(test_each_signal_ends_one_wait),
+        FIXTURE_TEST(test_signals_are_bounded),
+        FIXTURE_TEST(test_signal_expires),
+        FIXTURE_TEST(test_waits_that_do_not_fit),
+        FIXTURE_TEST(test_waiting_is_said_once),
+        FIXTURE_TEST(test_waits_take_no_place),
+        FIXTURE_TEST(test_output_is_in_the_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
