@@ -49,21 +49,6 @@ int input_reopen(struct call *call, const struct input_reopen *in, struct err *e
     return 0;
 }
 
-/* Nobody holds anything of it: what was under way at its last event is given out from here. */
-static void place_all(struct call *call, struct exec *exec)
-{
-    ask_again(call, exec);
-    for (uint32_t i = 0; i < exec->count; i++) {
-        struct task *task = &exec->tasks[i];
-        if (task->live || task->group)
-            continue;
-        if (task_active(task))
-            place(call, live_new(call->engine, exec, i));
-        else if (task->status == TASK_WAITING)
-            live_park(call->engine, live_new(call->engine, exec, i), parked_until(exec, i));
-    }
-}
-
 int input_fork(struct call *call, const struct input_fork *in, struct err *err)
 {
     struct exec *exec = state_exec(call->engine, in->execution);
@@ -83,7 +68,7 @@ int input_fork(struct call *call, const struct input_fork *in, struct err *err)
         return r;
     emit(call, exec, &event);
     arm_limit(call, exec);
-    place_all(call, exec);
+    place_all(call, exec, false);
     settle(call, exec);
     return 0;
 }

@@ -47,6 +47,12 @@ const char *keep_text(struct call *call, const char *text)
     return text && *text ? arena_strdup(&call->out->arena, text) : "";
 }
 
+const char *keep_err(struct call *call, const struct err *err)
+{
+    char text[sizeof err->what + sizeof err->where + sizeof err->fix];
+    return keep_text(call, err_format(err, text, sizeof text));
+}
+
 static const char *cut_text(struct arena *arena, const char *text, size_t most)
 {
     if (!text || !*text)
@@ -297,23 +303,29 @@ int64_t parked_until(const struct exec *exec, uint32_t index)
     return task->waiting ? wait_until(task) : attempt_until(exec, index);
 }
 
-static void resume_exec(struct call *call, struct exec *exec)
+void place_all(struct call *call, struct exec *exec, bool claimed)
 {
     engine_t *engine = call->engine;
+    ask_again(call, exec);
+    for (uint32_t i = 0; i < exec->count; i++) {
+        const struct task *task = &exec->tasks[i];
+        if (task->live || task->group)
+            continue;
+        if (task_active(task) && claimed && !task_is_own(exec, i))
+            live_claim(engine, live_new(engine, exec, i));
+        else if (task_active(task))
+            place(call, live_new(engine, exec, i));
+        else if (task->status == TASK_WAITING)
+            live_park(engine, live_new(engine, exec, i), parked_until(exec, i));
+    }
+}
+
+static void resume_exec(struct call *call, struct exec *exec)
+{
     exec->from_before = true;
     exec->told_waiting = exec_waits(exec);
     arm_limit(call, exec);
-    ask_again(call, exec);
-    for (uint32_t i = 0; i < exec->count; i++) {
-        if (exec->tasks[i].live || exec->tasks[i].group)
-            continue;
-        if (task_active(&exec->tasks[i]) && task_is_own(exec, i))
-            place(call, live_new(engine, exec, i));
-        else if (task_active(&exec->tasks[i]))
-            live_claim(engine, live_new(engine, exec, i));
-        else if (exec->tasks[i].status == TASK_WAITING)
-            live_park(engine, live_new(engine, exec, i), parked_until(exec, i));
-    }
+    place_all(call, exec, true);
     settle(call, exec);
 }
 

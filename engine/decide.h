@@ -24,6 +24,8 @@ struct call {
 void emit(struct call *call, struct exec *exec, struct event *event);
 struct effect *add_effect(struct call *call, enum effect_kind kind);
 const char *keep_text(struct call *call, const char *text); /* NULL becomes "" */
+/* The error as one text. */
+const char *keep_err(struct call *call, const struct err *err);
 /* Cut to what a journal and a dispatch may hold. */
 struct failure keep_failure(struct arena *arena, const struct failure *failure);
 struct pinned_agent keep_pin(struct call *call, const struct pinned_agent *pin);
@@ -37,6 +39,9 @@ void place(struct call *call, struct live *live);
 
 /* Until when a task that waits is parked; INT64_MAX: for ever. */
 int64_t parked_until(const struct exec *exec, uint32_t index);
+/* Places all of an execution whose journal was folded. claimed: instances may hold its tasks, which
+ * wait for their claims; else nobody does, and they are given out from here. */
+void place_all(struct call *call, struct exec *exec, bool claimed);
 /* Tells whoever holds this RUNNING live to drop it, and waits until it has. */
 void stop_holder(struct call *call, struct live *live, const char *reason);
 
@@ -62,6 +67,9 @@ void stop_due(struct call *call, struct exec *exec);
 /* --- step.c ----------------------------------------------------------------------------------- */
 
 void input_step(struct call *call, const struct input_step *in);
+/* The beginning of a step that no instance made. */
+struct event own_step(struct call *call, const struct exec *exec, uint32_t index,
+                      enum step_kind kind);
 /* A failure that the coordinator itself found. The live is idle; run is the one that it voids, or
  * {0, 0} when there was none. message is kept. */
 void task_fail(struct call *call, struct live *live, struct run run, const char *code,

@@ -154,14 +154,12 @@ bool recall(struct call *call, struct live *live)
 static bool render(struct call *call, struct live *live, struct datum *ret_message)
 {
     struct err err = {0};
-    char text[sizeof err.what + sizeof err.where + sizeof err.fix];
     if (render_message(call, live->exec, live->node, ret_message, &err) == 0) {
         live->message_bytes = datum_size(ret_message);
         return true;
     }
     live_idle(call->engine, live);
-    task_fail(call, live, (struct run){0, 0}, "expression", err_format(&err, text, sizeof text),
-              true);
+    task_fail(call, live, (struct run){0, 0}, "expression", keep_err(call, &err), true);
     return false;
 }
 

@@ -120,14 +120,22 @@ static const struct exec *root_of(const struct exec *exec)
     return exec;
 }
 
-void free_budget(engine_t *engine, struct exec *exec)
+static void feed_later(engine_t *engine, struct exec *exec)
 {
     if (list_empty(&exec->fed) && !list_empty(&exec->starved))
         list_push_back(&engine->fed, &exec->fed);
+}
+
+/* Who has neither an owner nor sub-workflows shares its limits with nobody. */
+void free_budget(engine_t *engine, struct exec *exec)
+{
+    feed_later(engine, exec);
+    if (!exec->parent && dag_workflows(exec->dag) == 0)
+        return;
     for (struct list *at = engine->starving.next; at != &engine->starving; at = at->next) {
         struct exec *other = LIST_OWNER(at, struct exec, starving);
-        if (root_of(other) == root_of(exec) && list_empty(&other->fed))
-            list_push_back(&engine->fed, &other->fed);
+        if (root_of(other) == root_of(exec))
+            feed_later(engine, other);
     }
 }
 

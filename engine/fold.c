@@ -142,8 +142,10 @@ static const struct pinned_agent *find_pin(const struct event_started *started, 
 }
 
 static const struct pinned_workflow *find_workflow(const struct event_started *started,
-                                                   const char *name)
+                                                   const char *name, size_t near)
 {
+    if (near < started->workflows_count && strcmp(started->workflows[near].name, name) == 0)
+        return &started->workflows[near];
     for (size_t i = 0; i < started->workflows_count; i++)
         if (strcmp(started->workflows[i].name, name) == 0)
             return &started->workflows[i];
@@ -159,7 +161,7 @@ static int check_family(const struct event *event, const dag_t *dag, struct err 
     if (owned != path || owned != (started->owner_attempt > 0) || owned != (started->depth > 0))
         return fold_refuse(err, event, "it names its owner in part");
     for (size_t i = 0; i < dag_workflows(dag); i++) {
-        if (find_workflow(started, dag_workflow(dag, i)))
+        if (find_workflow(started, dag_workflow(dag, i), i))
             continue;
         (void)fold_refuse(err, event, "a workflow that it runs is not pinned");
         err_where(err, "workflows.%.64s", dag_workflow(dag, i));
@@ -201,7 +203,7 @@ static void make_family(struct exec *exec, const struct event_started *started)
     size_t count = dag_workflows(exec->dag);
     exec->workflows = xcalloc(count + 1, sizeof *exec->workflows);
     for (size_t i = 0; i < count; i++)
-        exec->workflows[i] = find_workflow(started, dag_workflow(exec->dag, i))->version;
+        exec->workflows[i] = find_workflow(started, dag_workflow(exec->dag, i), i)->version;
     list_init(&exec->family);
     list_init(&exec->starving);
     if (uuid_is_nil(started->owner))
@@ -297,11 +299,6 @@ static bool known_kind(enum step_kind kind)
            kind == STEP_FAILURE;
 }
 
-static bool kind_waits(enum dag_kind kind)
-{
-    return kind == DAG_APPROVE || kind == DAG_WAIT || kind == DAG_SIGNAL || kind == DAG_WORKFLOW;
-}
-
 static int check_step(const struct exec *exec, const struct event *event, struct err *err)
 {
     const struct event_step *step = &event->step;
@@ -312,7 +309,7 @@ static int check_step(const struct exec *exec, const struct event *event, struct
     bool own = !step->instance || !*step->instance;
     bool gathers = own && task->gate == GATE_GATHER &&
                    (step->kind == STEP_RESULT || step->kind == STEP_FAILURE);
-    bool waits = kind_waits(task_rules(exec, node)->kind);
+    bool waits = task_rules(exec, node)->kind != DAG_SET; /* of those without an agent */
     bool ours = own && step->kind == STEP_RESULT && task_is_own(exec, node) &&
                 (!waits || task_has_waited(task) || task_owns(task));
     bool parked = task->status == TASK_WAITING && own &&

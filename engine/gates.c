@@ -83,27 +83,15 @@ static void answer_for(struct call *call, struct exec *exec, uint32_t node)
 void emit_own_result(struct call *call, struct exec *exec, uint32_t index,
                      const struct event_step *what, int r, const struct err *err)
 {
-    const struct task *task = &exec->tasks[index];
-    const struct pin *pin = task_pin(exec, index);
-    int64_t now_us = event_time(call, exec);
-    struct event event = {.kind = EVENT_STEP,
-                          .step = {.path = keep_text(call, task_path(exec, index)),
-                                   .attempt = task->attempt,
-                                   .instance = "",
-                                   .number = task->step + 1,
-                                   .kind = STEP_RESULT,
-                                   .queued_us = task->queued_us,
-                                   .started_us = task->started_us ? task->started_us : now_us,
-                                   .ended_us = now_us,
-                                   .output = what->output,
-                                   .patch = what->patch,
-                                   .usage = what->usage,
-                                   .agent = keep_text(call, pin->agent->name),
-                                   .agent_version = pin->as.version}};
+    int64_t started_us = exec->tasks[index].started_us;
+    struct event event = own_step(call, exec, index, r ? STEP_FAILURE : STEP_RESULT);
+    event.step.started_us = started_us ? started_us : event.step.ended_us;
+    event.step.usage = what->usage;
     if (r) {
-        event.step.kind = STEP_FAILURE;
-        event.step.output = event.step.patch = (struct datum){0};
         event.step.failure = failure_of(call, err);
+    } else {
+        event.step.output = what->output;
+        event.step.patch = what->patch;
     }
     emit(call, exec, &event);
 }

@@ -83,28 +83,35 @@ void let_go(struct call *call, struct live *live)
     go_on(call, live);
 }
 
+struct event own_step(struct call *call, const struct exec *exec, uint32_t index,
+                      enum step_kind kind)
+{
+    const struct task *task = &exec->tasks[index];
+    const struct pin *pin = task_pin(exec, index);
+    return (struct event){
+        .kind = EVENT_STEP,
+        .step = {.path = keep_text(call, task_path(exec, index)),
+                 .attempt = task->attempt,
+                 .instance = "",
+                 .number = task->step + 1,
+                 .kind = kind,
+                 .queued_us = task->queued_us,
+                 .ended_us = event_time(call, exec),
+                 .agent = keep_text(call, pin->agent->name),
+                 .agent_version = pin->as.version},
+    };
+}
+
 static void emit_failure_with(struct call *call, const struct live *live, struct run run,
                               const struct failure *failure, const struct usage *usage)
 {
     struct exec *exec = live->exec;
     const struct task *task = &exec->tasks[live->node];
-    int64_t now_us = event_time(call, exec);
-    struct event event = {
-        .kind = EVENT_STEP,
-        .step = {.path = keep_text(call, task_path(exec, live->node)),
-                 .attempt = task->attempt,
-                 .run = run,
-                 .instance = "",
-                 .number = task->step + 1,
-                 .kind = STEP_FAILURE,
-                 .queued_us = task->queued_us,
-                 .started_us = task_owns(task) ? task->started_us : live->dispatched_us,
-                 .ended_us = now_us,
-                 .failure = keep_failure(&call->out->arena, failure),
-                 .retry_at_us = next_attempt(exec, live->node, failure, now_us),
-                 .agent = keep_text(call, task_pin(exec, live->node)->agent->name),
-                 .agent_version = task_pin(exec, live->node)->as.version},
-    };
+    struct event event = own_step(call, exec, live->node, STEP_FAILURE);
+    event.step.run = run;
+    event.step.started_us = task_owns(task) ? task->started_us : live->dispatched_us;
+    event.step.failure = keep_failure(&call->out->arena, failure);
+    event.step.retry_at_us = next_attempt(exec, live->node, failure, event.step.ended_us);
     if (usage)
         event.step.usage = *usage;
     emit(call, exec, &event);
@@ -283,7 +290,6 @@ static uint32_t who_succeeds(const struct exec *exec, uint32_t index)
 static void keep_set(struct call *call, const struct live *live, struct event_step *kept)
 {
     struct err err = {0};
-    char text[sizeof err.what + sizeof err.where + sizeof err.fix];
     uint32_t index = who_succeeds(live->exec, live->node);
     if (!render_set(call, live->exec, index, &kept->output, &kept->patch, &err))
         return;
@@ -291,7 +297,7 @@ static void keep_set(struct call *call, const struct live *live, struct event_st
     kept->output = (struct datum){0};
     kept->failure = (struct failure){
         .code = "expression",
-        .message = keep_text(call, err_format(&err, text, sizeof text)),
+        .message = keep_err(call, &err),
         .detail = "",
         .permanent = true,
     };

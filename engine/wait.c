@@ -63,10 +63,9 @@ static void begin_wait(struct call *call, struct exec *exec, uint32_t index)
 {
     struct event event = {.kind = EVENT_WAITING};
     struct err err = {0};
-    char text[sizeof err.what + sizeof err.where + sizeof err.fix];
     if (fill_waiting(call, exec, index, &event.waiting, &err)) {
         task_fail(call, exec->tasks[index].live, (struct run){0, 0}, "expression",
-                  err_format(&err, text, sizeof text), true);
+                  keep_err(call, &err), true);
         return;
     }
     emit(call, exec, &event);
@@ -134,8 +133,6 @@ static void finish_wait(struct call *call, struct exec *exec, uint32_t index)
         what.output = keep_datum(call, &waiting->given->datum);
     else
         r = due_output(call, exec, waiting, &what.output, &err);
-    if (!r)
-        r = render_set(call, exec, index, &what.output, &what.patch, &err);
     own_end(call, exec, index, &what, r, &err);
 }
 
