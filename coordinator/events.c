@@ -25,13 +25,13 @@ static void put_pins(struct doc *doc, const struct event_started *started)
     doc_end(doc);
 }
 
-void events_owner(struct doc *doc, const struct event_started *started)
+void events_owner(struct doc *doc, struct uuid owner, const char *path)
 {
     char text[TYPEID_TEXT_SIZE];
-    if (uuid_is_nil(started->owner))
+    if (uuid_is_nil(owner))
         return;
-    doc_string(doc, "parent", typeid_text("exec", started->owner, text));
-    doc_string(doc, "parent_task", started->owner_path);
+    doc_string(doc, "parent", typeid_text("exec", owner, text));
+    doc_string(doc, "parent_task", path);
 }
 
 void events_owned(struct doc *doc, const struct event_owned *owned)
@@ -55,7 +55,7 @@ static void put_event_started(struct doc *doc, const struct event_started *start
     doc_datum(doc, "input", &started->input);
     doc_time(doc, "deadline_at", started->deadline_us);
     doc_string(doc, "by", started->by);
-    events_owner(doc, started);
+    events_owner(doc, started->owner, started->owner_path);
 }
 
 static const char *step_kind_name(enum step_kind kind)

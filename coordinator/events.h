@@ -16,7 +16,7 @@ int64_t events_number(uint64_t number); /* the most that a document can hold, at
 /* What comes from outside and takes its time: waits to pauses. */
 void events_wait(struct doc *doc, const struct event *event);
 /* What owns a sub-workflow, if anything does; and that a task began one. */
-void events_owner(struct doc *doc, const struct event_started *started);
+void events_owner(struct doc *doc, struct uuid owner, const char *path);
 void events_owned(struct doc *doc, const struct event_owned *owned);
 /* A retry, or a fork. */
 void events_again(struct doc *doc, const struct event *event);

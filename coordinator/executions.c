@@ -31,14 +31,17 @@ static void write_summary(store_batch_t *writes, struct uuid id, const struct su
     buf_release(&record);
 }
 
-static void write_name(store_batch_t *writes, const struct summary *summary, struct uuid id)
+struct bytes executions_name_key(const struct summary *summary, struct uuid id, struct buf *out)
 {
     bool alone = summary->workflow == NULL || *summary->workflow == '\0';
+    return key_name(alone ? 'a' : 'w', alone ? summary->agent : summary->workflow, &id, out);
+}
+
+static void write_name(store_batch_t *writes, const struct summary *summary, struct uuid id)
+{
     struct buf key = {0};
-    store_batch_put(
-        writes, TABLE_BY_NAME,
-        key_name(alone ? 'a' : 'w', alone ? summary->agent : summary->workflow, &id, &key),
-        (struct bytes){0});
+    store_batch_put(writes, TABLE_BY_NAME, executions_name_key(summary, id, &key),
+                    (struct bytes){0});
     buf_release(&key);
 }
 
@@ -193,16 +196,6 @@ static void put_waits(struct doc *doc, const struct task_view *task)
     doc_time(doc, "due_at", task->due_us);
 }
 
-/* What owns a sub-workflow. */
-static void put_owner(struct doc *doc, struct uuid owner, const char *path)
-{
-    char text[TYPEID_TEXT_SIZE];
-    if (uuid_is_nil(owner))
-        return;
-    doc_string(doc, "parent", typeid_text("exec", owner, text));
-    doc_string(doc, "parent_task", path);
-}
-
 static void put_task(struct doc *doc, const struct task_view *task, bool output)
 {
     char text[TYPEID_TEXT_SIZE];
@@ -283,7 +276,7 @@ void executions_document(const engine_t *engine, struct uuid id,
     CHECK(engine_execution(engine, id, &view) == 0);
     doc_map(doc, NULL);
     put_head(doc, id, view.workflow, view.workflow_version, view.agent, view.status);
-    put_owner(doc, view.owner, view.owner_path);
+    events_owner(doc, view.owner, view.owner_path);
     doc_time(doc, "started_at", view.started_us);
     doc_time(doc, "ended_at", view.ended_us);
     doc_time(doc, "deadline_at", view.deadline_us);
@@ -315,7 +308,7 @@ void executions_outcome(struct uuid id, const struct summary *summary, struct do
     doc_map(doc, NULL);
     put_head(doc, id, summary->workflow, summary->workflow_version, summary->agent,
              summary->status);
-    put_owner(doc, summary->owner, summary->owner_path);
+    events_owner(doc, summary->owner, summary->owner_path);
     doc_time(doc, "started_at", summary->started_us);
     doc_time(doc, "ended_at", summary->ended_us);
     doc_datum(doc, "output", &summary->output);
@@ -334,7 +327,7 @@ void executions_item(struct uuid id, const struct summary *summary, enum executi
 {
     doc_map(doc, NULL);
     put_head(doc, id, summary->workflow, summary->workflow_version, summary->agent, status);
-    put_owner(doc, summary->owner, summary->owner_path);
+    events_owner(doc, summary->owner, summary->owner_path);
     doc_time(doc, "started_at", summary->started_us);
     doc_time(doc, "ended_at", summary->ended_us);
     executions_failure(doc, "failure", &summary->failure);

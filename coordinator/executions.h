@@ -36,6 +36,8 @@ void executions_outcome(struct uuid id, const struct summary *summary, struct do
 /* An item of a list. status may differ from the summary's where the engine knows better. */
 void executions_item(struct uuid id, const struct summary *summary, enum execution_status status,
                      const char *set_aside, struct doc *doc);
+/* The key of an execution in the table by name; valid until out changes. */
+struct bytes executions_name_key(const struct summary *summary, struct uuid id, struct buf *out);
 void executions_failure(struct doc *doc, const char *key, const struct failure *failure);
 
 /* Executions whose journal can't be folded: they are left alone, with the reason. */

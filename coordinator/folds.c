@@ -113,8 +113,9 @@ static int begin(struct coordinator *self, struct uuid execution, struct err *er
     return ERR_AGAIN;
 }
 
-int folds_get(struct coordinator *self, struct uuid execution, const engine_t **ret_engine,
-              struct err *err)
+/* ERR_AGAIN: it is being folded now. */
+static int get(struct coordinator *self, struct uuid execution, const engine_t **ret_engine,
+               struct err *err)
 {
     struct fold *fold = find(self->folds, execution);
     if (fold == NULL)
@@ -131,20 +132,29 @@ int folds_get(struct coordinator *self, struct uuid execution, const engine_t **
     return 0;
 }
 
-void folds_defer(struct coordinator *self, struct uuid execution, const char *from,
-                 uint64_t correlation, const char *method, const char *key, struct bytes payload)
+static void defer(struct coordinator *self, struct uuid execution, const struct request *request)
 {
     struct fold *fold = find(self->folds, execution);
     struct deferred *deferred = xcalloc(1, sizeof *deferred);
     CHECK(fold != NULL && !fold->ready);
-    deferred->from = xstrdup(from);
-    deferred->correlation = correlation;
-    deferred->method = xstrdup(method);
-    deferred->key = xstrdup(key);
-    buf_append_bytes(&deferred->payload, payload);
+    deferred->from = xstrdup(request->from);
+    deferred->correlation = request->correlation;
+    deferred->method = xstrdup(request->method);
+    deferred->key = xstrdup(request->key);
+    buf_append_bytes(&deferred->payload, request->payload);
     *fold->last = deferred;
     fold->last = &deferred->next;
     self->folds->waiting++;
+}
+
+int folds_get(struct coordinator *self, const struct request *request, struct uuid execution,
+              const engine_t **ret_engine, struct err *err)
+{
+    int rc = get(self, execution, ret_engine, err);
+    if (rc != ERR_AGAIN)
+        return rc;
+    defer(self, execution, request);
+    return REQUEST_DEFERRED;
 }
 
 static void let_go(struct folds *self, struct fold *fold)

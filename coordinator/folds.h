@@ -9,14 +9,11 @@
 struct folds *folds_new(void);
 void folds_destroy(struct folds **self_p);
 
-/* ERR_AGAIN: it is being folded now; folds_defer the request. Other errors: it can't be. The engine
- * is borrowed until the loop goes on. */
-int folds_get(struct coordinator *self, struct uuid execution, const engine_t **ret_engine,
-              struct err *err) MUST_CHECK;
-/* The request is handed to requests_run again when the fold is ready. */
-void folds_defer(struct coordinator *self, struct uuid execution, const char *from,
-                 uint64_t correlation, const char *method, const char *key,
-                 struct bytes payload);
+struct request;
+/* REQUEST_DEFERRED: it is being folded now, and the request is run again when it is ready. Other
+ * errors: it can't be. The engine is borrowed until the loop goes on. */
+int folds_get(struct coordinator *self, const struct request *request, struct uuid execution,
+              const engine_t **ret_engine, struct err *err) MUST_CHECK;
 /* Gives a fold that folds_get has just given to the coordinator's own engine: it goes on from there. */
 int folds_take(struct coordinator *self, struct uuid execution, struct err *err) MUST_CHECK;
 /* The execution has ended once more: a fold that ends before is not the last word. */

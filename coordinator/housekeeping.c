@@ -1,5 +1,6 @@
 #include "coordinator/housekeeping.h"
 
+#include "coordinator/executions.h"
 #include "coordinator/idempotency.h"
 #include "coordinator/pipeline.h"
 #include "coordinator/record.h"
@@ -36,13 +37,10 @@ static void remove_summary(struct coordinator *self, struct uuid id, const struc
     uint8_t buffer[KEY_STATUS_BYTES];
     struct buf key = {0};
     store_batch_t *writes = pipeline_writes(self);
-    bool alone = *summary->workflow == '\0';
 
     store_batch_delete(writes, TABLE_EXECUTIONS, key_uuid(&id));
     store_batch_delete(writes, TABLE_BY_STATUS, key_status((uint8_t)summary->status, id, buffer));
-    store_batch_delete(
-        writes, TABLE_BY_NAME,
-        key_name(alone ? 'a' : 'w', alone ? summary->agent : summary->workflow, &id, &key));
+    store_batch_delete(writes, TABLE_BY_NAME, executions_name_key(summary, id, &key));
     buf_release(&key);
 }
 

@@ -8,29 +8,10 @@
 #include "coordinator/journal.h"
 #include "coordinator/methods.h"
 #include "coordinator/pipeline.h"
+#include "coordinator/starts.h"
 #include "coordinator/tables.h"
 
 #include <string.h>
-
-static int check_room(const struct coordinator *self, struct err *err)
-{
-    if (engine_active_executions(self->engine) < LIMIT_ACTIVE_EXECUTIONS)
-        return 0;
-    return err_set(err, ERR_BUSY, "%d executions run already", LIMIT_ACTIVE_EXECUTIONS);
-}
-
-/* The engine that has an execution which is not in the coordinator's own; REQUEST_DEFERRED while it
- * is folded. */
-static int fold_stored(struct coordinator *self, const struct request *request, struct uuid id,
-                       const engine_t **ret_engine, struct err *err)
-{
-    int rc = folds_get(self, id, ret_engine, err);
-    if (rc != ERR_AGAIN)
-        return rc;
-    folds_defer(self, id, request->from, request->correlation, request->method, request->key,
-                request->payload);
-    return REQUEST_DEFERRED;
-}
 
 /* after: the last event that there was before. */
 static void put_running(struct coordinator *self, struct uuid id, uint64_t after, struct doc *doc)
@@ -56,7 +37,7 @@ static int check_retry(struct coordinator *self, struct uuid id, struct err *err
     struct arena arena = {0};
     struct summary summary;
     struct execution_view view;
-    int rc = check_room(self, err);
+    int rc = starts_have_room(self, 1, err);
     if (rc == 0 && engine_execution(self->engine, id, &view) == 0) {
         if (execution_status_terminal(view.status))
             return err_set(err, ERR_BUSY, "the execution is just ending: ask again");
@@ -94,7 +75,7 @@ int method_executions_retry(struct coordinator *self, const struct request *requ
     if ((rc = param_id(request, id, err)) < 0 || (rc = refuse_aside(self, *id, err)) < 0 ||
         (rc = check_retry(self, *id, err)) < 0)
         return rc;
-    rc = fold_stored(self, request, *id, &engine, err);
+    rc = folds_get(self, request, *id, &engine, err);
     if (rc == 0)
         rc = folds_take(self, *id, err);
     if (rc == 0)
@@ -201,27 +182,10 @@ static int check_input(struct coordinator *self, const struct request *request, 
 {
     const value_t *given = value_get(request->params, "input");
     struct execution_view view;
-    value_t *checked = NULL;
-    int rc = 0;
-
     CHECK(engine_execution(fork->engine, fork->to, &view) == 0);
-    if (given == NULL)
-        return 0;
-    if (*view.workflow == '\0') {
-        value_to_msgpack(given, &fork->input);
-    } else {
-        struct catalog_entry *entry =
-            catalog_version(self, DEFINITION_WORKFLOW, view.workflow, view.workflow_version, err);
-        rc = entry == NULL ? ERR_NOT_FOUND
-                           : workflow_check_input(entry->canonical, given, &checked, err);
-        if (rc == 0)
-            value_to_msgpack(checked, &fork->input);
-        value_destroy(&checked);
-        catalog_entry_destroy(&entry);
-    }
-    if (rc == 0 && fork->input.size > LIMIT_VALUE_BYTES)
-        rc = err_set(err, ERR_TOO_LARGE, "the input is larger than %u bytes", LIMIT_VALUE_BYTES);
-    return rc;
+    const char *workflow = *view.workflow == '\0' ? NULL : view.workflow;
+    uint32_t version = view.workflow_version;
+    return given == NULL ? 0 : start_input(self, workflow, &version, given, &fork->input, err);
 }
 
 /* Both times from one snapshot: what could be folded is copied whole, whatever is removed
@@ -271,7 +235,7 @@ int method_executions_fork(struct coordinator *self, const struct request *reque
 
     if ((rc = param_id(request, &fork.from, err)) < 0 ||
         (rc = param_text(request, "node", &fork.node, err)) < 0 ||
-        (rc = refuse_aside(self, fork.from, err)) < 0 || (rc = check_room(self, err)) < 0)
+        (rc = refuse_aside(self, fork.from, err)) < 0 || (rc = starts_have_room(self, 1, err)) < 0)
         return rc;
     if (engine_execution(engine, fork.from, &view) < 0) {
         struct arena arena = {0};
@@ -279,7 +243,7 @@ int method_executions_fork(struct coordinator *self, const struct request *reque
         rc = executions_summary(self, fork.from, &arena, &summary, err);
         arena_release(&arena);
         if (rc == 0)
-            rc = fold_stored(self, request, fork.from, &engine, err);
+            rc = folds_get(self, request, fork.from, &engine, err);
     }
     if (rc == 0)
         rc = find_event(engine, &fork, err);

@@ -109,12 +109,7 @@ static int get_stored(struct coordinator *self, const struct request *request, s
     arena_release(&arena);
     if (rc < 0 || told)
         return rc;
-    rc = folds_get(self, id, &engine, err);
-    if (rc == ERR_AGAIN) {
-        folds_defer(self, id, request->from, request->correlation, request->method, request->key,
-                    request->payload);
-        return REQUEST_DEFERRED;
-    }
+    rc = folds_get(self, request, id, &engine, err);
     if (rc == 0)
         executions_document(engine, id, options, doc);
     return rc;
@@ -272,15 +267,10 @@ int method_executions_context(struct coordinator *self, const struct request *re
         return rc;
     value_t *context = self->full ? NULL : engine_context(engine, id);
     if (context == NULL) {
-        rc = folds_get(self, id, &engine, err);
-        if (rc == ERR_AGAIN) {
-            folds_defer(self, id, request->from, request->correlation, request->method,
-                        request->key, request->payload);
-            return REQUEST_DEFERRED;
-        }
+        rc = folds_get(self, request, id, &engine, err);
         context = rc == 0 ? engine_context(engine, id) : NULL;
     }
-    if (rc < 0)
+    if (rc != 0)
         return rc;
     doc_map(doc, NULL);
     doc_value(doc, "context", context);

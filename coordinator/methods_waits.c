@@ -5,6 +5,7 @@
 #include "coordinator/methods.h"
 #include "coordinator/pipeline.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #define APPROVALS_SOFT_BYTES (1u << 20) /* of one answer: the client asks on for the rest */
@@ -106,20 +107,17 @@ int method_executions_signal(struct coordinator *self, const struct request *req
 static int parse_hash(const struct request *request, uint8_t hash[DATUM_HASH_BYTES],
                       const uint8_t **ret_hash, struct err *err)
 {
-    static const char digits[] = "0123456789abcdef";
     const char *text = NULL;
     int rc = param_optional_text(request, "hash", &text, err);
     if (rc < 0 || text == NULL)
         return rc;
-    size_t size = strspn(text, digits);
+    size_t size = strspn(text, "0123456789abcdef");
     if (size != 2 * DATUM_HASH_BYTES || text[size] != '\0') {
         err_set(err, ERR_INVALID, "the parameter \"hash\" is not one that a list gave");
         err_where(err, "hash");
         return ERR_INVALID;
     }
-    for (size_t i = 0; i < DATUM_HASH_BYTES; i++)
-        hash[i] = (uint8_t)((strchr(digits, text[2 * i]) - digits) << 4 |
-                            (strchr(digits, text[2 * i + 1]) - digits));
+    CHECK(sodium_hex2bin(hash, DATUM_HASH_BYTES, text, size, NULL, NULL, NULL) == 0);
     *ret_hash = hash;
     return 0;
 }

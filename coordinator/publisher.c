@@ -90,6 +90,16 @@ static struct doc *begin(struct publisher *self, const char *type)
     return &self->doc;
 }
 
+static struct doc *begin_about(struct publisher *self, const struct topic *topic, const char *type,
+                               const struct event *event)
+{
+    struct doc *doc = begin(self, type);
+    doc_string(doc, "execution", topic->id);
+    doc_int(doc, "sequence", (int64_t)event->sequence);
+    doc_time(doc, "at", event->time_us);
+    return doc;
+}
+
 static void finish(struct publisher *self, const char *topic)
 {
     doc_end(&self->doc);
@@ -222,7 +232,7 @@ static void put_rest(struct doc *doc, const struct event *event)
         doc_string(doc, "workflow", event->started.workflow);
         doc_int(doc, "version", event->started.workflow_version);
         doc_string(doc, "agent", event->started.agent);
-        events_owner(doc, &event->started);
+        events_owner(doc, event->started.owner, event->started.owner_path);
         break;
     case EVENT_STEP: put_step(doc, &event->step); break;
     case EVENT_LOST:
@@ -260,10 +270,7 @@ static void publish_delegation_end(struct publisher *self, const struct topic *t
     bool ends = step->kind == STEP_RESULT || (step->kind == STEP_FAILURE && step->retry_at_us == 0);
     if (event->kind != EVENT_STEP || !ends || strchr(step->path, '/') == NULL)
         return;
-    struct doc *doc = begin(self, "delegation.finished");
-    doc_string(doc, "execution", topic->id);
-    doc_int(doc, "sequence", (int64_t)event->sequence);
-    doc_time(doc, "at", event->time_us);
+    struct doc *doc = begin_about(self, topic, "delegation.finished", event);
     doc_string(doc, "task", step->path);
     doc_string(doc, "agent", step->agent);
     doc_string(doc, "status", step->kind == STEP_RESULT ? "succeeded" : "failed");
@@ -276,10 +283,7 @@ static void publish_set(struct publisher *self, const struct topic *topic,
 {
     if (event->kind != EVENT_STEP || datum_absent(&event->step.patch))
         return;
-    struct doc *doc = begin(self, "context.changed");
-    doc_string(doc, "execution", topic->id);
-    doc_int(doc, "sequence", (int64_t)event->sequence);
-    doc_time(doc, "at", event->time_us);
+    struct doc *doc = begin_about(self, topic, "context.changed", event);
     doc_string(doc, "task", event->step.path);
     finish(self, topic->text);
 }
@@ -288,10 +292,7 @@ static void publish_set(struct publisher *self, const struct topic *topic,
 static void publish_waiting(struct publisher *self, const struct topic *topic,
                             const struct event *event)
 {
-    struct doc *doc = begin(self, "execution.waiting");
-    doc_string(doc, "execution", topic->id);
-    doc_int(doc, "sequence", (int64_t)event->sequence);
-    doc_time(doc, "at", event->time_us);
+    (void)begin_about(self, topic, "execution.waiting", event);
     finish(self, topic->text);
 }
 
@@ -302,10 +303,7 @@ static void publish_event(struct publisher *self, const struct event *event)
     if (!wanted(self, topic.text))
         return;
     publish_delegation_end(self, &topic, event);
-    struct doc *doc = begin(self, event_type(event));
-    doc_string(doc, "execution", topic.id);
-    doc_int(doc, "sequence", (int64_t)event->sequence);
-    doc_time(doc, "at", event->time_us);
+    struct doc *doc = begin_about(self, &topic, event_type(event), event);
     put_rest(doc, event);
     finish(self, topic.text);
     publish_set(self, &topic, event);

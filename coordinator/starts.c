@@ -22,35 +22,34 @@ static int check_agent(const struct coordinator *self, const char *agent, struct
     return ERR_NOT_FOUND;
 }
 
-static int check_workflow(struct coordinator *self, struct prepared *prepared, struct err *err)
+static int check_workflow(struct coordinator *self, const char *workflow, uint32_t *in_out_version,
+                          const value_t *input, struct buf *out, struct err *err)
 {
-    const struct start *start = &prepared->start;
     value_t *checked = NULL;
     struct catalog_entry *entry =
-        catalog_version(self, DEFINITION_WORKFLOW, start->workflow, (uint32_t)start->version, err);
+        catalog_version(self, DEFINITION_WORKFLOW, workflow, *in_out_version, err);
     int rc = entry == NULL ? ERR_NOT_FOUND
-                           : workflow_check_input(entry->canonical, start->input, &checked, err);
+                           : workflow_check_input(entry->canonical, input, &checked, err);
     if (rc == 0) {
-        value_to_msgpack(checked, &prepared->input);
-        prepared->version = entry->version;
+        value_to_msgpack(checked, out);
+        *in_out_version = entry->version;
     }
     value_destroy(&checked);
     catalog_entry_destroy(&entry);
     return rc;
 }
 
-/* The workflow's input with its defaults, or the agent's message as it is, as MessagePack. */
-static int make_input(struct coordinator *self, struct prepared *prepared, struct err *err)
+int start_input(struct coordinator *self, const char *workflow, uint32_t *in_out_version,
+                const value_t *input, struct buf *out, struct err *err)
 {
-    const struct start *start = &prepared->start;
     value_t *null = value_null();
     int rc = 0;
-    if (start->workflow == NULL)
-        value_to_msgpack(start->input == NULL ? null : start->input, &prepared->input);
+    if (workflow == NULL)
+        value_to_msgpack(input == NULL ? null : input, out);
     else
-        rc = check_workflow(self, prepared, err);
+        rc = check_workflow(self, workflow, in_out_version, input, out, err);
     value_destroy(&null);
-    if (rc == 0 && prepared->input.size > LIMIT_VALUE_BYTES)
+    if (rc == 0 && out->size > LIMIT_VALUE_BYTES)
         rc = err_set(err, ERR_TOO_LARGE, "the input is larger than %u bytes", LIMIT_VALUE_BYTES);
     return rc;
 }
@@ -60,8 +59,11 @@ int start_prepare(struct coordinator *self, const struct start *start,
 {
     *ret_prepared = (struct prepared){.start = *start, .id = uuid_new()};
     int rc = check_agent(self, start->agent, err);
+    if (start->workflow != NULL)
+        ret_prepared->version = (uint32_t)start->version;
     if (rc == 0)
-        rc = make_input(self, ret_prepared, err);
+        rc = start_input(self, start->workflow, &ret_prepared->version, start->input,
+                         &ret_prepared->input, err);
     if (rc < 0)
         return rc;
     ret_prepared->dag =

@@ -27,6 +27,11 @@ struct prepared {
 
 /* ERR_BUSY when so many more would be too many at a time. */
 int starts_have_room(const struct coordinator *self, size_t count, struct err *err) MUST_CHECK;
+/* The workflow's input with its defaults, or the message of an agent (workflow NULL) as it is, as
+ * MessagePack. in_out_version 0: the newest, which it becomes. ERR_NOT_FOUND, ERR_INVALID,
+ * ERR_TOO_LARGE. */
+int start_input(struct coordinator *self, const char *workflow, uint32_t *in_out_version,
+                const value_t *input, struct buf *out, struct err *err) MUST_CHECK;
 /* Looks everything up and checks the input; changes nothing. ERR_NOT_FOUND, ERR_INVALID,
  * ERR_TOO_LARGE. To be released in any case, in the round in which it was made. */
 int start_prepare(struct coordinator *self, const struct start *start,

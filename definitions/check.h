@@ -112,6 +112,8 @@ value_t *check_wait(struct check *self, const struct key *key, const struct node
 value_t *check_expiry(const struct node *node);
 /* Whether all that it does is to set the context. */
 bool kind_is_set(const struct node *node);
+/* Whether any of its keys says what it is; else it lacks an agent. */
+bool kind_is_known(const struct node *node);
 /* Which keys go with what the node is. */
 void check_node_kind(struct check *self, const struct node *node);
 /* schedules.c */

@@ -36,6 +36,11 @@ bool kind_is_set(const struct node *node)
     return node->kind == NODE_MAP && kind_of(node) == KIND_SET;
 }
 
+bool kind_is_known(const struct node *node)
+{
+    return kind_of(node) != KIND_NONE;
+}
+
 static const char *kind_name(enum kind kind)
 {
     switch (kind) {

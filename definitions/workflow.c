@@ -30,13 +30,6 @@ static void check_node_id(struct check *self, const struct node *key)
                     "\"%s\" is a reserved word and can't be a node id", key->text);
 }
 
-/* Such nodes need no agent. */
-static bool is_of_another_kind(const struct node *node)
-{
-    return node_get(node, "workflow") || node_get(node, "approve") || node_get(node, "wait") ||
-           node_get(node, "set");
-}
-
 static void check_parallel(struct check *self, const struct node *node)
 {
     const struct node *parallel = node_get(node, "parallel");
@@ -57,7 +50,7 @@ static value_t *check_node(struct check *self, const struct node *node)
     }
     value_t *canonical = value_map();
     value_set_string(canonical, "id", node->key->text);
-    struct place missing = is_of_another_kind(node) ? (struct place){0} : node->key->place;
+    struct place missing = kind_is_known(node) ? (struct place){0} : node->key->place;
     self->loop = node_get(node, "for");
     check_members(self, node, OWNER_NODE, missing, canonical);
     check_parallel(self, node);
