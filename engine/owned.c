@@ -114,12 +114,14 @@ static int prepare(struct call *call, struct exec *exec, uint32_t index,
     return render_value(call, &prepared.input, &started->input, err);
 }
 
-/* An owned execution has no more time than its task and its owner. */
+/* An owned execution has no more time than its task and its owner; after the owner's time, what
+ * cleans up has the grace that such nodes get, at the end of which the owner cancels it. */
 static int64_t deadline_of(const struct call *call, const struct exec *exec, uint32_t index,
                            const dag_t *dag)
 {
     int64_t now_us = event_time(call, exec);
-    int64_t least_us = exec->deadline_us;
+    bool cleans_up = task_rules(exec, index)->join == DAG_JOIN_DONE;
+    int64_t least_us = cleans_up ? 0 : exec->deadline_us;
     const int64_t times_us[2] = {dag_time_us(dag), task_rules(exec, index)->timeout_us};
     for (size_t i = 0; i < 2; i++)
         if (times_us[i] > 0 && (least_us == 0 || now_us + times_us[i] < least_us))

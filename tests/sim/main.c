@@ -121,9 +121,10 @@ static void print_counts(uint64_t seeds, const struct counts *counts)
            counts->turns, counts->delegations, counts->refusals, counts->provider_calls,
            counts->calls_again, counts->calls_late, counts->fetches, counts->egress_crashes);
     printf("  %" PRIu64 " expressions, %" PRIu64 " items, %" PRIu64 " waits, %" PRIu64
-           " decisions, %" PRIu64 " signals, %" PRIu64 " pauses by people, %" PRIu64 " reopened\n",
+           " decisions, %" PRIu64 " signals, %" PRIu64 " pauses by people, %" PRIu64
+           " reopened, %" PRIu64 " sub-workflows\n",
            counts->expressions, counts->items, counts->waits, counts->decisions, counts->signals,
-           counts->human_pauses, counts->reopened);
+           counts->human_pauses, counts->reopened, counts->subs);
     printf("  %" PRIu64 " crashes, %" PRIu64 " batches torn off, %" PRIu64 " pauses, %" PRIu64
            " partitions, %" PRIu64 " broker crashes, %" PRIu64 " disk faults\n",
            counts->crashes, counts->torn, counts->pauses, counts->partitions,

@@ -45,6 +45,7 @@ void model_release(struct model *self)
         free(self->nodes[i].calls);
         buf_release(&self->nodes[i].output);
     }
+    buf_release(&self->output);
     free(self->nodes);
     free(self->kept);
 }
@@ -62,6 +63,7 @@ void model_end_node(struct model *self, uint32_t index, enum model_status status
 {
     self->nodes[index].gate = MODEL_GATE_NONE;
     self->nodes[index].status = status;
+    self->nodes[index].owns = false;
     self->nodes[index].ended_sequence = self->sequence;
     self->nodes[index].ended_us = self->time_us;
     model_attempt_over(self, index, NULL);
@@ -178,8 +180,8 @@ static const char *apply_step(struct model *self, const struct event_step *step,
     bool own = !*step->instance, gathers = own && node->gate == MODEL_GATE_GATHER;
     if (node->results > 0)
         return "a step after the recorded result";
-    if (node->status != MODEL_ACTIVE && !gathers &&
-        (node->status != MODEL_WAITING || !own || step->kind != STEP_FAILURE))
+    bool ends_wait = own && (step->kind == STEP_FAILURE || node->owns);
+    if (node->status != MODEL_ACTIVE && !gathers && (node->status != MODEL_WAITING || !ends_wait))
         return "a step of a task that is not under way";
     if (step->number != node->step + 1)
         return "a step that is not the task's next";
@@ -192,6 +194,7 @@ static const char *apply_step(struct model *self, const struct event_step *step,
     const char *wrong = own && !gathers ? model_own_step(self, index, step) : NULL;
     if (wrong)
         return wrong;
+    node->owns = false;
     note_step(node, step);
     if (gathers)
         return apply_gathered(self, index, step);
@@ -221,13 +224,14 @@ static const char *apply_lost(struct model *self, const struct event_lost *lost,
 
 /* --- events ----------------------------------------------------------------------------------- */
 
-static void begin(struct model *self, const struct event_started *started)
+static const char *begin(struct model *self, const struct event_started *started)
 {
     self->status = EXECUTION_RUNNING;
-    self->seed = started->seed;
+    self->k = (int64_t)started->seed; /* of one that has no owner */
     self->deadline_us = started->deadline_us;
     for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
         (void)model_add(self, self->workflow->nodes[i].id, self->workflow->nodes[i].agent);
+    return uuid_is_nil(started->owner) ? NULL : model_begin_sub(self, started);
 }
 
 static const char *apply_ended(struct model *self, const struct event_ended *ended,
@@ -236,6 +240,8 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
     *ret_invariant = 1;
     if (!execution_status_terminal(ended->status))
         return "an end that is none";
+    if (model_subs_run(self))
+        return "an end while a sub-workflow of it runs";
     for (uint32_t i = 0; i < self->count; i++) {
         const struct model_node *node = &self->nodes[i];
         if (!model_node_ended(node) && !self->stop)
@@ -252,6 +258,7 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
         return wrong;
     cancel_all(self);
     self->status = ended->status;
+    model_sub_ended(self, ended);
     *ret_invariant = 6;
     return self->reserved.tokens > 0 || self->reserved.cost > 0 ? "an end while tokens are reserved"
                                                                 : NULL;
@@ -260,7 +267,8 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
 static const char *apply_kind(struct model *self, const struct event *event, int *ret_invariant)
 {
     switch (event->kind) {
-    case EVENT_STARTED: begin(self, &event->started); return NULL;
+    case EVENT_STARTED: *ret_invariant = 3; return begin(self, &event->started);
+    case EVENT_OWNED: *ret_invariant = 3; return model_owned(self, &event->owned);
     case EVENT_STEP: return apply_step(self, &event->step, ret_invariant);
     case EVENT_LOST: return apply_lost(self, &event->lost, ret_invariant);
     case EVENT_CANCEL:

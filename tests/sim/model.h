@@ -73,6 +73,8 @@ struct model_node {
     uint64_t ended_sequence;
     struct buf output; /* of one that succeeded */
     struct model_context context; /* as of its start */
+    struct model *child; /* the sub-workflow that was started for it last, or NULL */
+    bool owns;           /* and it waits for that */
     bool stopped; /* it ended since the execution failed */
     enum model_gate gate;
     uint64_t gate_sequence; /* of the event that let its join hold */
@@ -115,14 +117,21 @@ struct model_node {
     int64_t dropped_us;     /* and when, on the world's time */
 };
 
+/* All that the disk holds. */
+struct models {
+    struct model **all;
+    size_t count, capacity;
+};
+
 struct model {
     struct uuid execution;
+    const struct models *among;
     const struct plan *plan;
     const struct plan_workflow *workflow;
     enum execution_status status;
     uint64_t sequence;
     int64_t time_us, deadline_us;
-    uint64_t seed;
+    int64_t k; /* of its input; the rest of that follows from it */
     bool stop, paused;
     uint64_t paused_sequence; /* of the last event that paused it, or ended that */
     uint32_t pauses, signals, reopened;
@@ -132,14 +141,26 @@ struct model {
     struct model_node *nodes; /* of the workflow first; moves when one is added */
     uint32_t count, capacity;
     struct model_sum used, reserved;
+    /* of a sub-workflow */
+    struct model *owner; /* NULL: nobody */
+    uint32_t owner_node, depth;
+    int64_t input_k;     /* as its start has it; -1: not known */
+    bool named;          /* its owner's journal has it */
+    bool counted;        /* what it used is its owner's own */
+    bool hears_of_pause; /* within the batch: its owner was paused, or goes on */
+    /* of one that has ended */
+    struct buf output;
+    char code[32]; /* of its failure, as its owner has it */
+    bool permanent;
 };
 
 /* NULL, or what is wrong with the event, and which invariant forbids it. The first event is that of
- * the start, into a zeroed model with execution, plan and workflow set. */
+ * the start, into a zeroed model with execution, among, plan and workflow set. */
 const char *model_apply(struct model *self, const struct event *event, int *ret_invariant);
 void model_release(struct model *self);
 /* NO_TASK: there is none. */
 uint32_t model_find(const struct model *self, const char *path);
+struct model *model_among(const struct models *self, struct uuid execution); /* or NULL */
 bool model_node_ended(const struct model_node *node);
 /* Of the node's own, or those that all delegations follow. */
 const struct plan_node *model_rules(const struct model *self, const struct model_node *node);
@@ -157,7 +178,11 @@ value_t *model_context_value(const struct model_context *self); /* the caller's 
 /* Somebody outside may still end its wait. */
 bool model_wait_open(const struct model_node *node);
 
-/* --- between model.c, model_again.c, model_context.c, model_gates.c, model_talk.c, model_waits.c --- */
+/* To be asked after each batch: NULL, or what is wrong with that sub-workflow and its owner. */
+const char *model_family(const struct models *self, struct uuid *ret_execution);
+
+/* --- between model.c, model_again.c, model_context.c, model_gates.c, model_subs.c, model_talk.c and
+ * model_waits.c --- */
 
 void model_begin_node(struct model_node *node); /* its first attempt is due */
 void model_settle(struct model *self); /* what follows from joins */
@@ -166,11 +191,26 @@ const char *model_set(struct model *self, uint32_t index, const struct event_ste
 void model_patched(struct model *self, const struct datum *patch); /* by an agent */
 const char *model_wait_event(struct model *self, const struct event *event, int *ret_invariant);
 /* What is wrong with a step that the coordinator made by itself; NULL: nothing. */
-const char *model_own_step(const struct model *self, uint32_t index, const struct event_step *step);
+const char *model_own_step(struct model *self, uint32_t index, const struct event_step *step);
 const char *model_decided(struct model *self, const struct event_decided *decided,
                           int *ret_invariant);
 const char *model_reopened(struct model *self, const struct event_reopened *reopened,
                            int *ret_invariant);
+const char *model_begin_sub(struct model *self, const struct event_started *started);
+const char *model_owned(struct model *self, const struct event_owned *owned);
+/* What is wrong with the end of an attempt that has, or should have, a sub-workflow; NULL: nothing. */
+const char *model_sub_step(struct model *self, uint32_t index, const struct event_step *step);
+/* The same, with what one used that nobody waited for. */
+const char *model_sub_counted(struct model *self, uint32_t index,
+                              const struct event_settled *settled);
+void model_sub_ended(struct model *self, const struct event_ended *ended);
+bool model_subs_run(const struct model *self); /* any of its own */
+void model_pass_down(struct model *self);      /* that it is paused, or not any more */
+/* Of limits of an execution or one above: more is used and reserved than they allow; all is used. */
+bool model_family_past(const struct model *self);
+bool model_family_spent(const struct model *self);
+bool model_deep_enough(const struct model *self, uint32_t more);
+void model_spend(struct model *self, uint32_t index, struct model_sum sum);
 void model_items_again(struct model *self, uint32_t index); /* those that have not succeeded */
 /* What is wrong with the end of an execution that nothing has stopped; NULL: nothing. */
 const char *model_output(const struct model *self, const struct event_ended *ended);

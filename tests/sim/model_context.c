@@ -56,7 +56,7 @@ static bool number_of(const struct model *self, const struct model_node *node,
     const struct model_member *a = &node->context.members[MEMBER_A];
     switch (what->gives) {
     case GIVES_NUMBER: *ret_number = what->number; return true;
-    case GIVES_K: *ret_number = (int64_t)self->seed; return true;
+    case GIVES_K: *ret_number = self->k; return true;
     case GIVES_A: *ret_number = (a->set ? a->number : 0) + 1; return true;
     case GIVES_OWN_N: return own_n(step, ret_number);
     case GIVES_NULL:

@@ -44,8 +44,9 @@ static enum truth tell(const struct model *self, const struct plan_expression *w
     switch (what->reads) {
     case READS_TRUE: return truth_of(true, what->negated);
     case READS_FALSE: return truth_of(false, what->negated);
-    case READS_FLAG: return truth_of(plan_input_flag(self->seed), what->negated);
-    case READS_SIZE: return truth_of(plan_input_size(self->seed) > what->bound, what->negated);
+    case READS_FLAG: return truth_of(plan_input_flag((uint64_t)self->k), what->negated);
+    case READS_SIZE:
+        return truth_of(plan_input_size((uint64_t)self->k) > what->bound, what->negated);
     case READS_N:
         return read_n(self, what->node, as_of, &n) ? truth_of(n > what->bound, what->negated)
                                                    : FAILS;
@@ -77,7 +78,7 @@ static bool pack_list(const struct model *self, const struct plan_expression *wh
 {
     const struct buf *output;
     switch (what->reads) {
-    case READS_LIST: pack_numbers((int64_t)self->seed, plan_input_size(self->seed), out); break;
+    case READS_LIST: pack_numbers(self->k, plan_input_size((uint64_t)self->k), out); break;
     case READS_NUMBERS: pack_numbers(7, 3, out); break;
     case READS_EMPTY: pack_numbers(0, 0, out); break;
     case READS_OUTPUT:
@@ -247,7 +248,7 @@ static void add_items(struct model *self, uint32_t index, uint32_t count)
 bool model_item_number(const struct model *self, const struct model_node *item, int64_t *ret_number)
 {
     enum plan_reads reads = self->workflow->nodes[item->root].items.reads;
-    *ret_number = (reads == READS_LIST ? (int64_t)self->seed : 7) + item->item;
+    *ret_number = (reads == READS_LIST ? self->k : 7) + item->item;
     return reads == READS_LIST || reads == READS_NUMBERS;
 }
 

@@ -54,7 +54,7 @@ static void take(struct model_sum *sum, struct model_sum less)
     sum->cost -= less.cost;
 }
 
-static void spend(struct model *self, uint32_t index, struct model_sum sum)
+void model_spend(struct model *self, uint32_t index, struct model_sum sum)
 {
     add(&self->nodes[index].used, sum);
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].owner)
@@ -97,8 +97,7 @@ static bool is_past(uint64_t limit, uint64_t used, uint64_t reserved)
 
 static bool past_limits(const struct model *self, uint32_t index)
 {
-    bool past = is_past(self->workflow->tokens, self->used.tokens, self->reserved.tokens) ||
-                is_past(self->workflow->cost, self->used.cost, self->reserved.cost);
+    bool past = model_family_past(self);
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent) {
         const struct model_node *node = &self->nodes[at];
         const struct plan_talk *talk = talk_of(self, at);
@@ -115,8 +114,7 @@ static bool is_spent(uint64_t limit, uint64_t used)
 
 static bool nothing_left(const struct model *self, uint32_t index)
 {
-    bool spent = is_spent(self->workflow->tokens, self->used.tokens) ||
-                 is_spent(self->workflow->cost, self->used.cost);
+    bool spent = model_family_spent(self);
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent) {
         const struct plan_talk *talk = talk_of(self, at);
         spent |= is_spent(talk->tokens, self->nodes[at].used_below.tokens) ||
@@ -165,12 +163,14 @@ static const char *apply_settled(struct model *self, const struct event_settled 
 {
     uint32_t index = model_find(self, settled->path);
     *ret_invariant = 4;
+    if (index != NO_TASK && settled->turn == 0)
+        return model_sub_counted(self, index, settled);
     if (index == NO_TASK || self->nodes[index].reserved_turn == 0 ||
         self->nodes[index].reserved_turn != settled->turn)
         return "the end of a reservation that there is not";
     const struct model_sum bound = self->nodes[index].reserved;
     unreserve(self, index);
-    spend(self, index, bound);
+    model_spend(self, index, bound);
     self->nodes[index].calls_again++;
     return NULL;
 }
@@ -181,7 +181,7 @@ void model_attempt_over(struct model *self, uint32_t index, const struct usage *
     if (node->reserved_turn > 0) {
         const struct model_sum sum = usage ? model_sum_of(usage) : node->reserved;
         unreserve(self, index);
-        spend(self, index, sum);
+        model_spend(self, index, sum);
     }
     node->turn = node->entries = node->calls_count = 0;
     node->reserved_most = (struct model_sum){0};
@@ -245,7 +245,7 @@ const char *model_turn(struct model *self, uint32_t index, const struct event_st
         return "a turn that used more than was reserved for it";
     node->reserved_most = (struct model_sum){0};
     unreserve(self, index);
-    spend(self, index, used);
+    model_spend(self, index, used);
     node->turn = step->turn;
     node->turns++;
     node->entries++;
@@ -336,7 +336,7 @@ static const char *objection(const struct model *self, uint32_t index, uint32_t 
     const struct model_node *node = &self->nodes[index];
     uint32_t on_path = 0, depth = node->depth + 1, same = 0;
     uint32_t most = talk_of(self, index)->delegations;
-    if (depth > (self->workflow->depth ? self->workflow->depth : LIMIT_DEPTH))
+    if (!model_deep_enough(self, depth))
         return "deeper than the execution allows";
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent) {
         const struct plan_talk *talk = talk_of(self, at);

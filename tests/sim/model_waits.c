@@ -161,7 +161,7 @@ static const char *own_set(const struct model *self, const struct event_step *st
                : "a node that gives something else than it sets";
 }
 
-const char *model_own_step(const struct model *self, uint32_t index, const struct event_step *step)
+const char *model_own_step(struct model *self, uint32_t index, const struct event_step *step)
 {
     const struct model_node *node = &self->nodes[index];
     const struct plan_node *plan = plan_of(self, index);
@@ -169,6 +169,8 @@ const char *model_own_step(const struct model *self, uint32_t index, const struc
         return "a step that nobody made";
     if (node->depth == 0 && plan->kind == DAG_SET)
         return own_set(self, step);
+    if (node->depth == 0 && plan->kind == DAG_WORKFLOW)
+        return model_sub_step(self, index, step);
     bool own = node->depth == 0 && plan_waits(plan);
     if (!own)
         return step->kind == STEP_RESULT ? "a result that nobody made" : NULL;
@@ -208,5 +210,7 @@ const char *model_wait_event(struct model *self, const struct event *event, int 
     self->pauses += pauses;
     self->paused = pauses;
     self->paused_sequence = self->sequence;
+    self->hears_of_pause = false;
+    model_pass_down(self);
     return NULL;
 }

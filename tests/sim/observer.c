@@ -37,10 +37,7 @@ dag_t *observer_find_dag(void *context, const char *workflow, uint32_t version, 
 
 struct model *observer_find(const struct world *world, struct uuid execution)
 {
-    for (size_t i = 0; i < world->observer->count; i++)
-        if (uuid_equal(world->observer->models[i]->execution, execution))
-            return world->observer->models[i];
-    return NULL;
+    return model_among(&world->observer->models, execution);
 }
 
 struct model_node *observer_find_node(struct model *model, const char *path)
@@ -62,10 +59,11 @@ void observer_destroy(struct observer **self_p)
 {
     struct observer *self = *self_p;
     *self_p = NULL;
-    for (size_t i = 0; i < self->count; i++) {
-        model_release(self->models[i]);
-        free(self->models[i]);
+    for (size_t i = 0; i < self->models.count; i++) {
+        model_release(self->models.all[i]);
+        free(self->models.all[i]);
     }
+    free((void *)self->models.all);
     observer_release_calls(self);
     engine_destroy(&self->twin);
     arena_release(&self->arena);
@@ -78,11 +76,16 @@ static struct model *add_model(struct world *world, const struct event *event)
 {
     struct observer *self = world->observer;
     struct model *model = xcalloc(1, sizeof *model);
-    CHECK(self->count < sizeof self->models / sizeof(struct model *));
-    self->models[self->count++] = model;
+    struct models *models = &self->models;
+    if (models->count == models->capacity) {
+        models->capacity = models->capacity ? 2 * models->capacity : 64;
+        models->all = xrealloc((void *)models->all, models->capacity * sizeof(struct model *));
+    }
+    models->all[models->count++] = model;
     self->open++;
     world->counts.executions++;
     model->execution = event->execution;
+    model->among = models;
     model->plan = world->plan;
     for (uint32_t i = 0; i < world->plan->workflows_count; i++)
         if (event->kind == EVENT_STARTED &&
@@ -275,6 +278,14 @@ bool observer_committed(struct world *world, const struct record *record)
     return event.kind == EVENT_ENDED;
 }
 
+void observer_batch_committed(struct world *world)
+{
+    struct uuid execution;
+    const char *wrong = world->failed ? NULL : model_family(&world->observer->models, &execution);
+    if (wrong)
+        world_fail(world, 3, "the sub-workflow %s %s", sim_uuid(execution), wrong);
+}
+
 /* --- the coordinator -------------------------------------------------------------------------- */
 
 void observer_folded(struct world *world, struct uuid execution, uint64_t fingerprint)
@@ -458,12 +469,15 @@ void observer_start_answered(struct world *world, struct uuid execution)
                    sim_uuid(execution));
 }
 
+static bool is_cancelled(const struct model *model)
+{
+    return !observer_runs(model) || model->status == EXECUTION_CANCELLING || model->reopened > 0;
+}
+
 void observer_cancel_answered(struct world *world, struct uuid execution)
 {
     const struct model *model = observer_find(world, execution);
-    bool held = model && (!observer_runs(model) || model->status == EXECUTION_CANCELLING ||
-                          model->reopened > 0);
-    if (!held)
+    if (!model || !is_cancelled(model))
         world_fail(world, 5, "the cancel of %s was answered, but the disk does not hold it",
                    sim_uuid(execution));
 }
@@ -475,6 +489,7 @@ void observer_wish_answered(struct world *world, const struct shell_wish *wish)
         wish->kind == WISH_DECISION ? observer_find_node(model, wish->path) : NULL;
     bool held = model && (wish->kind != WISH_REOPEN || model->reopened > 0) &&
                 (wish->kind != WISH_PAUSE || model->pauses > 0) &&
+                (wish->kind != WISH_CANCEL || is_cancelled(model)) &&
                 (wish->kind != WISH_SIGNAL || model->signals > 0);
     if (wish->kind == WISH_DECISION)
         held = node && (node->wait_attempt > wish->attempt ||
@@ -493,10 +508,10 @@ bool observer_any_given(struct world *world, size_t other_than, struct sim_task 
                         uint32_t *ret_number)
 {
     struct observer *self = world->observer;
-    if (self->count == 0)
+    if (self->models.count == 0)
         return false;
     const struct model *model =
-        self->models[prng_between(&world->prng, 0, (int64_t)self->count - 1)];
+        self->models.all[prng_between(&world->prng, 0, (int64_t)self->models.count - 1)];
     int64_t index = prng_between(&world->prng, 0, (int64_t)model->count - 1);
     const struct model_node *node = &model->nodes[index];
     struct run run = node->given_run;
@@ -532,10 +547,10 @@ bool observer_last_turn(struct world *world, const struct sim_task *what, uint32
 bool observer_any_open(struct world *world, struct uuid *ret_execution)
 {
     const struct observer *self = world->observer;
-    for (size_t i = 0; i < self->count; i++) {
-        if (!observer_runs(self->models[i]) || !prng_chance(&world->prng, 500))
+    for (size_t i = 0; i < self->models.count; i++) {
+        if (!observer_runs(self->models.all[i]) || !prng_chance(&world->prng, 500))
             continue;
-        *ret_execution = self->models[i]->execution;
+        *ret_execution = self->models.all[i]->execution;
         return true;
     }
     return false;
@@ -545,8 +560,8 @@ bool observer_any_ended(struct world *world, struct uuid *ret_execution)
 {
     const struct observer *self = world->observer;
     uint32_t count = 0;
-    for (size_t i = 0; i < self->count; i++) {
-        const struct model *model = self->models[i];
+    for (size_t i = 0; i < self->models.count; i++) {
+        const struct model *model = self->models.all[i];
         if (observer_runs(model) ||
             (model->status == EXECUTION_SUCCEEDED && !prng_chance(&world->prng, 100)))
             continue;
@@ -560,8 +575,8 @@ bool observer_next_wait(const struct world *world, struct sim_place *place,
                         struct sim_wait *ret_wait)
 {
     const struct observer *self = world->observer;
-    for (; place->model < self->count; place->model++, place->node = 0) {
-        const struct model *model = self->models[place->model];
+    for (; place->model < self->models.count; place->model++, place->node = 0) {
+        const struct model *model = self->models.all[place->model];
         while (observer_runs(model) && place->node < model->count) {
             const struct model_node *node = &model->nodes[place->node++];
             if (!model_wait_open(node))
@@ -582,8 +597,8 @@ bool observer_next_paused(const struct world *world, struct sim_place *place,
                           struct uuid *ret_execution)
 {
     const struct observer *self = world->observer;
-    while (place->model < self->count) {
-        const struct model *model = self->models[place->model++];
+    while (place->model < self->models.count) {
+        const struct model *model = self->models.all[place->model++];
         if (!observer_runs(model) || !model->paused)
             continue;
         *ret_execution = model->execution;
@@ -597,8 +612,8 @@ bool observer_next_paused(const struct world *world, struct sim_place *place,
 static void fail_unfinished(struct world *world)
 {
     const struct observer *self = world->observer;
-    for (size_t i = 0; i < self->count; i++) {
-        const struct model *model = self->models[i];
+    for (size_t i = 0; i < self->models.count; i++) {
+        const struct model *model = self->models.all[i];
         for (uint32_t n = 0; observer_runs(model) && n < model->count; n++)
             if (!model_node_ended(&model->nodes[n]))
                 world_fail(world, 1, "%s is %s for ever: %s has not ended (attempt %u, step %u)",

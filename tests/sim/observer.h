@@ -32,6 +32,7 @@ dag_t *observer_find_dag(void *context, const char *workflow, uint32_t version, 
 
 /* The disk holds one more record. Returns whether the execution has ended with it. */
 bool observer_committed(struct world *world, const struct record *record);
+void observer_batch_committed(struct world *world); /* and the last one of its batch */
 
 /* The coordinator: folded this execution with this outcome; decided this event; lets this dispatch
  * or verdict out towards an address. A dispatch was decided when the execution's last event was

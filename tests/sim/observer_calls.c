@@ -25,9 +25,11 @@ struct model_call_count {
 static struct model_call_count *count_of(const struct world *world, struct uuid execution,
                                          const char *path, uint32_t attempt, uint32_t turn)
 {
-    char key[PATH_BYTES + 64];
-    int size = snprintf(key, sizeof key, "%u.%u %s %u %u", execution.bytes[14], execution.bytes[15],
-                        path, attempt, turn);
+    char key[sizeof execution.bytes + PATH_BYTES + 48];
+    memcpy(key, execution.bytes, sizeof execution.bytes);
+    int size = snprintf(key + sizeof execution.bytes, sizeof key - sizeof execution.bytes,
+                        "%s %u %u", path, attempt, turn);
+    size += (int)sizeof execution.bytes;
     map_t *calls = world->observer->calls;
     struct model_call_count *count = map_get(calls, key, (size_t)size);
     if (count)
@@ -65,6 +67,7 @@ static const char *path_of(const struct event *event)
     case EVENT_ANSWERED: return event->answered.by.path;
     case EVENT_PATCHED: return event->patched.by.path;
     case EVENT_DECIDED: return event->decided.path;
+    case EVENT_OWNED: return event->owned.path;
     case EVENT_WAITING: return event->waiting.path;
     case EVENT_DECISION: return event->decision.path;
     case EVENT_TIMER: return event->timer.path;
@@ -122,6 +125,9 @@ static void trace_event(const struct world *world, const struct event *event)
                        event->decided.items_count);
     else if (event->kind == EVENT_WAITING || event->kind == EVENT_DECISION)
         describe_wait(event, text, sizeof text);
+    else if (event->kind == EVENT_OWNED)
+        (void)snprintf(text, sizeof text, "attempt %u runs %s as %s", event->owned.attempt,
+                       event->owned.workflow, sim_uuid(event->owned.execution));
     else if (event->kind == EVENT_REFUSED)
         what = event->refused.failure.code;
     TRACE(world, "disk: %s %llu %s %s %s%s", sim_uuid(event->execution),
@@ -143,6 +149,7 @@ void observer_note_event(struct world *world, const struct event *event)
     counts->signals += event->kind == EVENT_SIGNAL;
     counts->human_pauses += event->kind == EVENT_PAUSED;
     counts->reopened += event->kind == EVENT_REOPENED;
+    counts->subs += event->kind == EVENT_OWNED;
     counts->items += event->kind == EVENT_DECIDED ? event->decided.items_count : 0;
     counts->refusals += event->kind == EVENT_REFUSED;
     trace_event(world, event);

@@ -15,8 +15,7 @@ struct running {
 };
 
 struct observer {
-    struct model *models[EXECUTIONS_MOST * 2];
-    size_t count;
+    struct models models;
     size_t open;
     engine_t *twin; /* folds what the disk holds */
     struct running effects[EFFECTS_MOST];

@@ -90,7 +90,9 @@ static void wish_any(struct person *self)
     }
     if (!observer_any_open(world, &wish.execution))
         return;
-    if (kind < 58) {
+    if (prng_chance(&world->prng, world->plan->cancel_permille / 10)) {
+        wish.kind = WISH_CANCEL; /* also of a sub-workflow alone */
+    } else if (kind < 58) {
         wish.kind = WISH_SIGNAL;
         wish.number = (int64_t)self->asks_count;
         (void)snprintf(wish.path, sizeof wish.path, "%s",

@@ -106,7 +106,10 @@ static value_t *make_message(const struct plan_workflow *workflow, const struct 
 {
     char text[32];
     value_t *message = value_map();
-    value_set_string(message, "k", node->cannot_read ? "{{input.lacks}}" : "{{input.k}}");
+    value_set_string(message, "k",
+                     node->cannot_read       ? "{{input.lacks}}"
+                     : plan_adds_index(node) ? "{{input.k + index}}"
+                                             : "{{input.k}}");
     if (node->says_all)
         value_set_string(message, "all", "{{input}}");
     if (node->reads_context)
@@ -143,6 +146,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow)
             .id = node->id,
             .kind = node->kind,
             .agent = node->kind == DAG_AGENT ? plan->agents[node->agent].name : NULL,
+            .workflow = node->kind == DAG_WORKFLOW ? plan->workflows[node->workflow].name : NULL,
             .message = node->kind == DAG_SET ? NULL : messages[i],
             .set = sets[i],
             .wait_us = node->wait_us,
@@ -259,10 +263,11 @@ struct plan *plan_new(struct prng *prng, const char *cuts, bool *ret_cut)
         plan_draw_models(plan, prng);
     draw_instances(plan, prng);
     plan->people = prng_chance(prng, 500);
+    plan->subs = prng_chance(prng, 400);
     draw_workflows(plan, prng);
     draw_faults(plan, prng);
-    plan->executions =
-        (uint32_t)prng_between(prng, 1, plan->models_count > 0 ? 12 : EXECUTIONS_MOST);
+    plan->executions = (uint32_t)prng_between(
+        prng, 1, plan->models_count > 0 || plan->subs ? 12 : EXECUTIONS_MOST);
     plan->large_inputs = prng_chance(prng, 50);
     bool cut = plan_cut(plan, cuts ? cuts : "");
     if (ret_cut)

@@ -82,6 +82,7 @@ struct plan_node {
     char id[ID_BYTES];
     enum dag_kind kind;
     uint32_t agent; /* with DAG_AGENT alone */
+    uint32_t workflow; /* with DAG_WORKFLOW alone */
     uint32_t sources[NODES_MOST];
     struct plan_expression edge_ifs[NODES_MOST]; /* of each source */
     uint32_t sources_count;
@@ -142,6 +143,7 @@ struct plan {
     int64_t commit_most_us;
     int64_t fail_permille, hang_permille, cancel_permille, pause_permille;
     int64_t reopen_permille; /* of what people do */
+    bool subs; /* workflows run others */
     bool people; /* somebody decides, signals, pauses and resumes; without, nothing waits */
     /* Weights: how often each kind of fault is chosen. */
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
@@ -162,6 +164,8 @@ uint32_t plan_agent_index(const struct plan *plan, const char *name);
 void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, struct prng *prng);
 bool plan_waits(const struct plan_node *self); /* for a person, a time or a signal */
 bool plan_gives_n(const struct plan_node *self); /* its output has an integer n */
+/* What it adds to k for the input of a sub-workflow: items have numbers of their own. */
+bool plan_adds_index(const struct plan_node *self);
 const char *plan_text(const struct plan_expression *self); /* NULL: there is none */
 bool plan_reads_node(const struct plan_expression *self);
 const char *plan_member_name(enum plan_member member);

@@ -89,6 +89,8 @@ static bool cut_feature(struct plan_node *node, const char *what)
         node->patches_count = 0;
     else if (strcmp(what, "reads") == 0)
         node->reads_context = node->cannot_read = node->says_all = false;
+    else if (strcmp(what, "sub") == 0 && node->kind == DAG_WORKFLOW)
+        node->kind = DAG_AGENT;
     else if (strcmp(what, "retry") == 0)
         node->retry.attempts = 1;
     else if (strcmp(what, "on_error") == 0)
@@ -172,8 +174,9 @@ bool plan_cut(struct plan *plan, const char *cuts)
 
 bool plan_candidate(size_t index, char *ret_cut, size_t size)
 {
-    static const char *const features[] = {"if",    "for",      "edges",   "parallel", "set",
-                                           "reads", "on_error", "timeout", "retry",    "disabled"};
+    static const char *const features[] = {"if",    "for",      "edges",    "parallel",
+                                           "set",   "reads",    "on_error", "timeout",
+                                           "retry", "disabled", "sub"};
     enum { FEATURES = sizeof features / sizeof features[0] };
     struct plan any;
     const char *name;
@@ -208,7 +211,7 @@ static void print_expression(const char *key, const struct plan_expression *what
 static void print_node(const struct plan *plan, const struct plan_workflow *workflow,
                        const struct plan_node *node)
 {
-    static const char *const kinds[] = {"agent", "approve", "wait", "signal", "set"};
+    static const char *const kinds[] = {"agent", "approve", "wait", "signal", "set", "workflow"};
     static const char *const joins[] = {"all", "any", "done"};
     printf("  %s: %s", node->id,
            node->kind == DAG_AGENT ? plan->agents[node->agent].name : kinds[node->kind]);

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#define SUBS_MOST 2 /* nodes of one workflow that run another one */
+
 /* Expressions of workflows, from a grammar so small that the model can tell what each comes to. */
 
 bool plan_input_flag(uint64_t k)
@@ -123,6 +125,29 @@ static void draw_wait(struct plan_node *node, struct prng *prng)
     node->on_expiry = prng_chance(prng, 400);
 }
 
+bool plan_adds_index(const struct plan_node *self)
+{
+    return self->kind == DAG_WORKFLOW && self->items.reads != READS_NOTHING;
+}
+
+/* A later one, so that few executions make many; now and then itself, which ends by its limit of
+ * depth alone. */
+static void draw_sub(const struct plan *plan, const struct plan_workflow *workflow,
+                     struct plan_node *node, struct prng *prng)
+{
+    uint32_t own = (uint32_t)(workflow - plan->workflows), last = plan->workflows_count - 1;
+    bool itself = prng_chance(prng, 30);
+    if (own == last && !itself)
+        return;
+    node->kind = DAG_WORKFLOW;
+    node->workflow = itself ? own : (uint32_t)prng_between(prng, own + 1, last);
+    node->agent = node->fallback = 0;
+    node->on_error = node->on_error == DAG_FALLBACK ? DAG_CONTINUE : node->on_error;
+    if (node->retry.attempts > 2 || itself)
+        node->retry.attempts = itself ? 1 : 2;
+    node->timeout_us *= 4;
+}
+
 const char *plan_member_name(enum plan_member member)
 {
     static const char *const names[] = {"a", "b", "c", "x", "y", "m"};
@@ -186,6 +211,7 @@ void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, st
     bool conditions = prng_chance(prng, 500), maps = prng_chance(prng, 400);
     bool sets = prng_chance(prng, 500);
     bool waits = plan->people && prng_chance(prng, 700);
+    uint32_t subs = plan->subs ? SUBS_MOST : 0;
     for (uint32_t i = 0; i < workflow->nodes_count; i++) {
         struct plan_node *node = &workflow->nodes[i];
         if (waits && prng_chance(prng, 250))
@@ -195,6 +221,10 @@ void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, st
             node->agent = node->fallback = 0;
             node->on_error = node->on_error == DAG_FALLBACK ? DAG_CONTINUE : node->on_error;
         }
+        if (subs > 0 && node->kind == DAG_AGENT && prng_chance(prng, 250)) {
+            draw_sub(plan, workflow, node, prng);
+            subs -= node->kind == DAG_WORKFLOW;
+        }
         if (node->kind == DAG_SET || (sets && prng_chance(prng, 300)))
             draw_patches(node, prng);
         node->reads_context = sets && prng_chance(prng, 400);
@@ -203,7 +233,8 @@ void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, st
         for (uint32_t s = 0; conditions && s < node->sources_count; s++)
             if (prng_chance(prng, 250))
                 draw_condition(workflow, node, &node->edge_ifs[s], prng);
-        if (maps && prng_chance(prng, 300))
+        bool again = node->kind == DAG_WORKFLOW && node->workflow == workflow - plan->workflows;
+        if (maps && !again && prng_chance(prng, 300))
             draw_items(workflow, node, prng);
     }
 }

@@ -64,6 +64,81 @@ static bool next_agent(void *context, size_t *position, const char **ret_name,
     return true;
 }
 
+static bool needs(const struct plan_workflow *workflow, uint32_t agent)
+{
+    for (uint32_t i = 0; i < workflow->nodes_count; i++) {
+        const struct plan_node *node = &workflow->nodes[i];
+        if ((node->kind == DAG_AGENT && node->agent == agent) ||
+            (node->on_error == DAG_FALLBACK && node->fallback == agent))
+            return true;
+    }
+    return false;
+}
+
+static void pin_workflows(const struct plan *plan, const struct plan_workflow *workflow,
+                          struct pinned_workflow *pins, size_t *ret_count)
+{
+    bool runs[WORKFLOWS_MOST] = {false};
+    *ret_count = 0;
+    for (uint32_t i = 0; i < workflow->nodes_count; i++)
+        if (workflow->nodes[i].kind == DAG_WORKFLOW)
+            runs[workflow->nodes[i].workflow] = true;
+    for (uint32_t i = 0; i < plan->workflows_count; i++)
+        if (runs[i])
+            pins[(*ret_count)++] = (struct pinned_workflow){plan->workflows[i].name, 1};
+}
+
+/* Others are pinned when they are delegated to. */
+static void pin_agents(const struct plan *plan, const struct plan_workflow *workflow,
+                       struct pinned_agent *pins, size_t *ret_count)
+{
+    *ret_count = 0;
+    for (uint32_t i = 0; i < plan->agents_count; i++)
+        if (needs(workflow, i))
+            pins[(*ret_count)++] = pin_of(&plan->agents[i]);
+}
+
+static value_t *make_input(uint64_t k, bool large)
+{
+    value_t *value = value_map(), *list = value_list();
+    value_set_int(value, "k", (int64_t)k);
+    value_set_bool(value, "flag", plan_input_flag(k));
+    for (uint32_t i = 0; i < plan_input_size(k); i++) {
+        value_t *number = value_int((int64_t)k + i);
+        value_append(list, &number);
+    }
+    value_set(value, "list", &list);
+    if (large) {
+        char *text = xcalloc(1, LIMIT_INLINE_BYTES + 10);
+        memset(text, 'x', LIMIT_INLINE_BYTES + 9);
+        value_set_string(value, "text", text);
+        free(text);
+    }
+    return value;
+}
+
+/* What a sub-workflow's message lacks of an input is what its number gives. */
+static int prepare_workflow(void *context, const char *name, uint32_t version, const value_t *input,
+                            struct arena *arena, struct prepared_workflow *ret_prepared,
+                            struct err *err)
+{
+    const struct plan *plan = ((const struct world *)context)->plan;
+    struct pinned_agent *agents = arena_alloc(arena, AGENTS_MOST * sizeof *agents);
+    struct pinned_workflow *pins = arena_alloc(arena, WORKFLOWS_MOST * sizeof *pins);
+    const struct plan_workflow *workflow = plan->workflows;
+    uint64_t k = (uint64_t)value_get_int(input, "k", 0);
+    (void)version;
+    (void)err;
+    while (strcmp(workflow->name, name) != 0)
+        workflow++;
+    ret_prepared->input = make_input(k, plan->large_inputs && k % 3 == 0);
+    ret_prepared->agents = agents;
+    ret_prepared->workflows = pins;
+    pin_agents(plan, workflow, agents, &ret_prepared->agents_count);
+    pin_workflows(plan, workflow, pins, &ret_prepared->workflows_count);
+    return 0;
+}
+
 static engine_t *make_engine(const struct shell *self)
 {
     const struct engine_config config = {.epoch = self->epoch,
@@ -71,6 +146,7 @@ static engine_t *make_engine(const struct shell *self)
                                          .read_blob = read_blob,
                                          .pin_agent = pin_agent,
                                          .next_agent = next_agent,
+                                         .prepare_workflow = prepare_workflow,
                                          .context = self->world};
     return engine_new(&config);
 }
@@ -144,6 +220,10 @@ static int take_wish(struct shell *self, const struct shell_wish *wish, struct e
                                                  .by = "person",
                                                  .note = ""};
         break;
+    case WISH_CANCEL:
+        input.kind = INPUT_CANCEL;
+        input.cancel = (struct input_cancel){wish->execution, "person", ""};
+        break;
     case WISH_PAUSE:
     case WISH_GO_ON:
         input.kind = wish->kind == WISH_PAUSE ? INPUT_PAUSE : INPUT_GO_ON;
@@ -164,42 +244,19 @@ static void receive_wish(struct shell *self, const struct sim_message *message)
 
 /* --- starts ----------------------------------------------------------------------------------- */
 
-static bool needs(const struct plan_workflow *workflow, uint32_t agent)
-{
-    for (uint32_t i = 0; i < workflow->nodes_count; i++) {
-        const struct plan_node *node = &workflow->nodes[i];
-        if ((node->kind == DAG_AGENT && node->agent == agent) ||
-            (node->on_error == DAG_FALLBACK && node->fallback == agent))
-            return true;
-    }
-    return false;
-}
-
 static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
 {
     const struct plan *plan = self->world->plan;
     const struct plan_workflow *workflow = &plan->workflows[index];
     struct pinned_agent pins[AGENTS_MOST];
-    size_t count = 0;
+    struct pinned_workflow subs[WORKFLOWS_MOST];
+    size_t count, subs_count;
     struct buf packed = {0};
     struct err err;
-    for (uint32_t i = 0; i < plan->agents_count; i++)
-        if (needs(workflow, i)) /* others are pinned when they are delegated to */
-            pins[count++] = pin_of(&plan->agents[i]);
-    value_t *value = value_map(), *list = value_list();
-    value_set_int(value, "k", (int64_t)self->uuids);
-    value_set_bool(value, "flag", plan_input_flag(self->uuids));
-    for (uint32_t i = 0; i < plan_input_size(self->uuids); i++) {
-        value_t *number = value_int((int64_t)self->uuids + i);
-        value_append(list, &number);
-    }
-    value_set(value, "list", &list);
-    if (plan->large_inputs && prng_chance(&self->world->prng, 300)) {
-        char *text = xcalloc(1, LIMIT_INLINE_BYTES + 10);
-        memset(text, 'x', LIMIT_INLINE_BYTES + 9);
-        value_set_string(value, "text", text);
-        free(text);
-    }
+    pin_agents(plan, workflow, pins, &count);
+    pin_workflows(plan, workflow, subs, &subs_count);
+    value_t *value =
+        make_input(self->uuids, plan->large_inputs && prng_chance(&self->world->prng, 300));
     value_to_msgpack(value, &packed);
     value_destroy(&value);
     struct input input = {.kind = INPUT_START,
@@ -209,6 +266,8 @@ static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
                                                 .agent = "",
                                                 .agents = pins,
                                                 .agents_count = count,
+                                                .workflows = subs,
+                                                .workflows_count = subs_count,
                                                 .input = datum_inline(buf_bytes(&packed)),
                                                 .by = "sim"}}};
     self->uuids++;

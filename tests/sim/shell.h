@@ -24,7 +24,7 @@ struct shell_history {
 };
 /* What a person wants of an execution: struct shell_wish. */
 #define METHOD_WISH "wish"
-enum shell_wish_kind { WISH_DECISION, WISH_SIGNAL, WISH_PAUSE, WISH_GO_ON, WISH_REOPEN };
+enum shell_wish_kind { WISH_DECISION, WISH_SIGNAL, WISH_PAUSE, WISH_GO_ON, WISH_REOPEN, WISH_CANCEL };
 struct shell_wish {
     enum shell_wish_kind kind;
     struct uuid execution;

@@ -121,7 +121,8 @@ static struct stamp make_stamp(const struct shell *self, const struct decisions 
         stamp.sequence = view.sequence;
     for (size_t i = events_from; i < decisions->events_count; i++) {
         const struct event *event = &decisions->events[i];
-        bool stops = event->kind == EVENT_FAILING || event->kind == EVENT_ENDED;
+        bool stops = event->kind == EVENT_FAILING || event->kind == EVENT_CANCEL ||
+                     event->kind == EVENT_ENDED;
         stamp.stopped |= stops && uuid_equal(event->execution, execution);
     }
     return stamp;

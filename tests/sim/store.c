@@ -168,6 +168,7 @@ static void make_durable(struct store *self, const struct writes *writes)
 {
     for (size_t i = 0; i < writes->records_count; i++)
         keep_record(self, &writes->records[i]);
+    observer_batch_committed(self->world);
     for (size_t i = 0; i < writes->answers_count; i++) {
         self->answers = xrealloc(self->answers, (self->answers_count + 1) * sizeof *self->answers);
         self->answers[self->answers_count++] = writes->answers[i];

@@ -45,7 +45,7 @@ struct counts {
     uint64_t happenings, messages, lost_messages, doubled_messages, executions, events, dispatches;
     uint64_t effects, kept_claims, refused_claims, losses, retries, cancels, lies;
     uint64_t turns, delegations, refusals, provider_calls, calls_again, calls_late, fetches, egress_crashes;
-    uint64_t expressions, items, waits, decisions, signals, human_pauses, reopened;
+    uint64_t subs, expressions, items, waits, decisions, signals, human_pauses, reopened;
     uint64_t crashes, pauses, broker_crashes, partitions, disk_faults, torn;
 };
 
