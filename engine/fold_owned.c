@@ -50,10 +50,9 @@ void fold_used_below(struct exec *exec, uint32_t index, const struct usage *usag
         ledger_settle(exec, index, &nothing, usage);
 }
 
-void fold_owned_left(struct exec *exec, struct task *task)
+void owned_leave(struct exec *exec, const struct task *task)
 {
     struct exec *child = task->owned->child;
-    task->owned->open = false;
     if (!child || child->parted)
         return;
     child->parted = true;
@@ -62,4 +61,10 @@ void fold_owned_left(struct exec *exec, struct task *task)
         return; /* its owner is to hear of that already */
     list_remove(&child->family);
     list_push_back(child->parted_subs, &child->family);
+}
+
+void fold_owned_left(struct exec *exec, struct task *task)
+{
+    task->owned->open = false;
+    owned_leave(exec, task);
 }

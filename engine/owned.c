@@ -207,7 +207,7 @@ void owned_part_all(struct exec *exec)
 {
     for (uint32_t i = 0; i < exec->count; i++)
         if (task_owns(&exec->tasks[i]))
-            fold_owned_left(exec, &exec->tasks[i]);
+            owned_leave(exec, &exec->tasks[i]);
 }
 
 void owned_ended(struct call *call, struct exec *exec)

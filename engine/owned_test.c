@@ -246,6 +246,40 @@ static void test_usage_counts_when_nobody_waits(void **state)
     assert_int_equal(execution(f, id).used.output_tokens, 500);
 }
 
+/* Rules 10 and 13: what cleans up has its grace also as a sub-workflow. At the end of it both are
+ * cancelled, one after the other. */
+static void test_clean_up_has_its_grace(void **state)
+{
+    struct fixture *f = *state;
+    const struct node nodes[] = {SUB("one", "ask", "x", .join = DAG_JOIN_DONE),
+                                 SUB("two", "ask2", "x", .join = DAG_JOIN_DONE)};
+    const struct dag_spec options = {.name = "w", .priority = 5, .time_us = 10 * SECOND};
+    model(f, (struct pinned_agent){.name = "m", .max_tokens = 1000});
+    WORKFLOW(f, "ask", NODE("work", "x", .agent = "m"));
+    WORKFLOW(f, "ask2", NODE("work2", "x", .agent = "m"));
+    workflow_full(f, options, nodes, 2);
+    egress_up(f, 9, 1, NULL, 0);
+    up(f, 1, "m");
+    struct uuid id = start(f, "w");
+    struct uuid one = child_of(f, id, "one"), two = child_of(f, id, "two");
+    const struct effect_dispatch *works[2] = {dispatch_of(f, "work"), dispatch_of(f, "work2")};
+    turn(f, works[0], 1, 1, 500, CALLS("x"));
+    turn(f, works[1], 1, 1, 300, CALLS("x"));
+    tick(f, T0 + 10 * SECOND);
+    assert_string_equal(status_of(f, id), "failing");
+    assert_string_equal(status_of(f, one), "running");
+    tick(f, T0 + 10 * SECOND + LIMIT_DONE_GRACE_US);
+    assert_string_equal(status_of(f, one), "cancelling");
+    assert_string_equal(status_of(f, two), "cancelling");
+    failure(f, works[0], "cancelled", true);
+    assert_string_equal(status_of(f, id), "failing");
+    assert_string_equal(task(f, id, "one").failure.code, "cancelled");
+    failure(f, works[1], "cancelled", true);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_int_equal(execution(f, id).used.output_tokens, 800);
+    crash_everywhere(f);
+}
+
 static void test_fork_starts_its_own(void **state)
 {
     struct fixture *f = *state;
@@ -318,6 +352,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ledger_is_the_roots, setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_usage_counts_when_nobody_waits, setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_clean_up_has_its_grace, setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_fork_starts_its_own, setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_fork_of_an_owned_one_is_nobodys, setup,
                                         fixture_teardown),

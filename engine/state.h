@@ -560,6 +560,8 @@ int check_owned(const struct exec *exec, const struct event *event, struct err *
 void fold_owned(struct exec *exec, const struct event_owned *owned);
 /* A task that waited for a sub-workflow does so no more. */
 void fold_owned_left(struct exec *exec, struct task *task);
+/* That sub-workflow is to end: whoever decides cancels it. Nothing that is folded. */
+void owned_leave(struct exec *exec, const struct task *task);
 /* What a sub-workflow used counts for its task and all above it. */
 void fold_used_below(struct exec *exec, uint32_t index, const struct usage *usage);
 /* Whether the task waits for a sub-workflow. */

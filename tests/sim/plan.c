@@ -263,7 +263,7 @@ struct plan *plan_new(struct prng *prng, const char *cuts, bool *ret_cut)
         plan_draw_models(plan, prng);
     draw_instances(plan, prng);
     plan->people = prng_chance(prng, 500);
-    plan->subs = prng_chance(prng, 400);
+    plan->subs = prng_chance(prng, 500);
     draw_workflows(plan, prng);
     draw_faults(plan, prng);
     plan->executions = (uint32_t)prng_between(

@@ -221,7 +221,7 @@ void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, st
             node->agent = node->fallback = 0;
             node->on_error = node->on_error == DAG_FALLBACK ? DAG_CONTINUE : node->on_error;
         }
-        if (subs > 0 && node->kind == DAG_AGENT && prng_chance(prng, 250)) {
+        if (subs > 0 && node->kind == DAG_AGENT && prng_chance(prng, 400)) {
             draw_sub(plan, workflow, node, prng);
             subs -= node->kind == DAG_WORKFLOW;
         }

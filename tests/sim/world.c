@@ -100,7 +100,7 @@ const char *sim_uuid(struct uuid id)
     static char text[4][12];
     static unsigned next;
     char *here = text[next++ % 4];
-    if (id.bytes[0] == 1) /* see shell.c; others are of sub-workflows */
+    if (id.bytes[0] == 1 && id.bytes[1] == 0) /* see shell.c; others are of sub-workflows */
         (void)snprintf(here, sizeof text[0], "x%u", (unsigned)(id.bytes[14] << 8 | id.bytes[15]));
     else
         (void)snprintf(here, sizeof text[0], "s%02x%02x%02x", id.bytes[13], id.bytes[14],
