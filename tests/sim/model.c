@@ -240,8 +240,9 @@ static const char *apply_ended(struct model *self, const struct event_ended *end
     *ret_invariant = 1;
     if (!execution_status_terminal(ended->status))
         return "an end that is none";
-    if (model_subs_run(self))
-        return "an end while a sub-workflow of it runs";
+    const char *open = model_subs_open(self);
+    if (open)
+        return open;
     for (uint32_t i = 0; i < self->count; i++) {
         const struct model_node *node = &self->nodes[i];
         if (!model_node_ended(node) && !self->stop)

@@ -204,7 +204,8 @@ const char *model_sub_step(struct model *self, uint32_t index, const struct even
 const char *model_sub_counted(struct model *self, uint32_t index,
                               const struct event_settled *settled);
 void model_sub_ended(struct model *self, const struct event_ended *ended);
-bool model_subs_run(const struct model *self); /* any of its own */
+/* What an execution may not end with; NULL: nothing. */
+const char *model_subs_open(const struct model *self);
 void model_pass_down(struct model *self);      /* that it is paused, or not any more */
 /* Of limits of an execution or one above: more is used and reserved than they allow; all is used. */
 bool model_family_past(const struct model *self);

@@ -239,12 +239,18 @@ const char *model_sub_counted(struct model *self, uint32_t index,
     return NULL;
 }
 
-bool model_subs_run(const struct model *self)
+const char *model_subs_open(const struct model *self)
 {
-    for (size_t i = 0; i < self->among->count; i++)
-        if (self->among->all[i]->owner == self && runs(self->among->all[i]))
-            return true;
-    return false;
+    for (size_t i = 0; i < self->among->count; i++) {
+        const struct model *child = self->among->all[i];
+        if (child->owner != self || child->counted)
+            continue;
+        if (runs(child))
+            return "an end while a sub-workflow of it runs";
+        if (child->used.tokens > 0 || child->used.cost > 0)
+            return "an end without the usage of a sub-workflow";
+    }
+    return NULL;
 }
 
 void model_sub_ended(struct model *self, const struct event_ended *ended)
@@ -277,14 +283,17 @@ void model_pass_down(struct model *self)
 static const char *check_sub(struct model *self)
 {
     const struct model_node *node = &self->owner->nodes[self->owner_node];
-    bool due = self->hears_of_pause;
+    bool due = self->hears_of_pause, waits = node->owns && node->child == self;
     self->hears_of_pause = false;
     if (!self->named)
         return "has an owner that does not know of it";
     if (!runs(self))
-        return node->owns && node->child == self ? "has ended, but its owner waits for it" : NULL;
-    return due && self->status != EXECUTION_CANCELLING ? "has not heard of a pause, or of its end"
-                                                       : NULL;
+        return waits ? "has ended, but its owner waits for it" : NULL;
+    if (self->status == EXECUTION_CANCELLING)
+        return NULL;
+    if (!waits)
+        return "is not cancelled although nobody waits for it";
+    return due ? "has not heard of a pause, or of its end" : NULL;
 }
 
 const char *model_family(const struct models *self, struct uuid *ret_execution)

@@ -146,6 +146,39 @@ FAULTS = {
         ("    uint32_t index = who_succeeds(live->exec, live->node);\n",
          "    uint32_t index = live->exec ? live->node : who_succeeds(live->exec, live->node);\n"),
     ],
+    # engine/fold_owned.c: who has given up a sub-workflow does not cancel it.
+    "keep_subs_running": [
+        ("    list_push_back(child->parted_subs, &child->family);\n", ""),
+    ],
+    # engine/owned.c: an attempt begins although the sub-workflow of the one before still runs.
+    "sub_beside_sub": [
+        ("    if (owned && owned->child) { /*", "    if (owned && exec == NULL) { /*"),
+    ],
+    # engine/owned.c: after a restart nobody knows who is whose sub-workflow.
+    "forget_family": [
+        ("        if (exec->owner_path)\n            relink(call, exec);\n",
+         "        if (exec == NULL)\n            relink(call, exec);\n"),
+    ],
+    # engine/owned.c: what a sub-workflow used that nobody waits for is nobody's.
+    "lose_sub_usage": [
+        ("    if (used->input_tokens + used->output_tokens + used->cost_microusd > 0)\n",
+         "    if (used == NULL)\n"),
+    ],
+    # engine/owned.c: only the execution itself says how deep what it runs may be.
+    "sub_too_deep": [
+        ("    for (const struct exec *at = exec; at; at = at->parent) {\n"
+         "        *ret_limit = dag_depth(at->dag);\n",
+         "    for (const struct exec *at = exec; at; at = NULL) {\n"
+         "        *ret_limit = dag_depth(at->dag);\n"),
+    ],
+    # engine/pause.c: a pause is not passed down.
+    "pause_owner_alone": [
+        ("dag_workflows(exec->dag) > 0 && i < exec->count", "exec == NULL && i < exec->count"),
+    ],
+    # engine/talk.c: after a restart an execution's limits do not see what its sub-workflows use.
+    "forget_sub_ledger": [
+        ("            add_ledger(&exec->below, &whole);\n", "            (void)add_ledger;\n"),
+    ],
     # agentd/conversation.c: tools that may not be repeated are.
     "repeat_tools": [
         ("call->kind == CALL_COMMAND && !call->command->repeat_safe;", "call->command == NULL;"),
