@@ -142,13 +142,14 @@ struct plan {
     int64_t late_permille, late_most_us, lost_permille, doubled_permille;
     int64_t commit_most_us;
     int64_t fail_permille, hang_permille, cancel_permille, pause_permille;
-    int64_t reopen_permille; /* of what people do */
+    int64_t reopen_permille, fork_permille; /* of what people do */
     bool subs; /* workflows run others */
     bool people; /* somebody decides, signals, pauses and resumes; without, nothing waits */
     /* Weights: how often each kind of fault is chosen. */
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
         partition, disk_full, disk_error, drain_instance;
     int64_t crash_egress, pause_egress;
+    int64_t slow_cut_permille; /* of partitions: slow first, then cut */
     bool hostd; /* reports the ends of instances */
     uint32_t egresses_count;
     uint64_t script_seed;

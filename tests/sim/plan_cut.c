@@ -37,6 +37,7 @@ static int64_t *fault_of(struct plan *plan, size_t index, const char **ret_name)
         {"cancel", &plan->cancel_permille},
         {"pause", &plan->pause_permille},
         {"reopen", &plan->reopen_permille},
+        {"fork", &plan->fork_permille},
     };
     if (index >= sizeof faults / sizeof faults[0])
         return NULL;
