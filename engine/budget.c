@@ -139,6 +139,8 @@ static bool may_have(struct shares *shares, const struct live *live)
     struct budget tokens = ledger_tokens(live->exec, live->node);
     struct budget cost = ledger_cost(live->exec, live->node);
     uint64_t need = bound_tokens(live->exec, live->node);
+    if (tokens.left == 0 || cost.left == 0)
+        return true; /* to hear that it is forbidden, which needs nothing */
     uint64_t price = bound_cost(live->exec, live->node, need < tokens.left ? need : tokens.left);
     struct share *of_tokens = share_of(shares, tokens.tight, false);
     struct share *of_cost = share_of(shares, cost.tight, true);
@@ -170,10 +172,26 @@ static void feed_exec(struct call *call, struct exec *exec)
 
 void feed(struct call *call)
 {
-    while (!list_empty(&call->engine->fed)) {
-        struct exec *exec = LIST_OWNER(call->engine->fed.next, struct exec, fed);
+    engine_t *engine = call->engine;
+    while (!list_empty(&engine->fed)) {
+        struct exec *exec = LIST_OWNER(engine->fed.next, struct exec, fed);
         if (!list_empty(&exec->starved))
             feed_exec(call, exec);
         list_remove(&exec->fed);
+        if (!list_empty(&exec->starved) && list_empty(&exec->tried))
+            list_push_back(&engine->tried, &exec->tried);
+    }
+}
+
+/* Who got a share may have failed, or found no instance, and has reserved nothing: its end would
+ * free nothing. Those behind it are looked at again when nobody else's end will. */
+void feed_again(struct call *call)
+{
+    engine_t *engine = call->engine;
+    while (!list_empty(&engine->tried)) {
+        struct exec *exec = LIST_OWNER(engine->tried.next, struct exec, tried);
+        list_remove(&exec->tried);
+        if (!ledger_held(exec))
+            feed_later(engine, exec);
     }
 }

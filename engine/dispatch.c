@@ -254,4 +254,5 @@ void dispatch_all(struct call *call)
     engine->dirty_count -= done;
     if (engine->dirty_count > 0)
         memmove(engine->dirty, engine->dirty + done, engine->dirty_count * sizeof(struct agent *));
+    feed_again(call);
 }

@@ -112,15 +112,7 @@ static void give_up(struct call *call, struct exec *exec, uint32_t index)
     free_budget(call->engine, exec);
 }
 
-/* At whose limits all of a family are held. */
-static const struct exec *root_of(const struct exec *exec)
-{
-    while (exec->parent)
-        exec = exec->parent;
-    return exec;
-}
-
-static void feed_later(engine_t *engine, struct exec *exec)
+void feed_later(engine_t *engine, struct exec *exec)
 {
     if (list_empty(&exec->fed) && !list_empty(&exec->starved))
         list_push_back(&engine->fed, &exec->fed);
@@ -134,7 +126,7 @@ void free_budget(engine_t *engine, struct exec *exec)
         return;
     for (struct list *at = engine->starving.next; at != &engine->starving; at = at->next) {
         struct exec *other = LIST_OWNER(at, struct exec, starving);
-        if (root_of(other) == root_of(exec))
+        if (exec_root(other) == exec_root(exec))
             feed_later(engine, other);
     }
 }

@@ -242,6 +242,7 @@ static struct exec *make_exec(const struct event *event, dag_t **dag_p)
     for (size_t i = 0; i <= WAIT_SIGNAL; i++)
         list_init(&exec->waits[i]);
     list_init(&exec->fed);
+    list_init(&exec->tried);
     return exec;
 }
 

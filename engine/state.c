@@ -13,6 +13,7 @@ engine_t *engine_new(const struct engine_config *config)
     self->scratch = xcalloc(1, sizeof *self->scratch);
     list_init(&self->claims);
     list_init(&self->fed);
+    list_init(&self->tried);
     list_init(&self->egressless);
     list_init(&self->returning);
     list_init(&self->parted_subs);
@@ -109,6 +110,7 @@ void exec_destroy(engine_t *self, struct exec **exec_p)
     timer_clear(self, &exec->limit);
     timer_clear(self, &exec->stop_timer);
     list_remove(&exec->fed);
+    list_remove(&exec->tried);
     list_remove(&exec->family);
     list_remove(&exec->starving);
     free_tasks(self, exec);

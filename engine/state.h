@@ -357,6 +357,7 @@ struct exec {
     struct list idle_lanes;
     struct list held, starved;
     struct list fed;   /* in engine->fed: some of what was reserved is free */
+    struct list tried; /* in engine->tried: it was fed in this call */
     /* volatile, of sub-workflows */
     struct exec *parent;  /* NULL: nobody's, or not linked */
     uint32_t parent_task;
@@ -438,7 +439,7 @@ struct engine {
     bool claiming; /* since the resume, until claims_until_us has passed and all is settled */
     int64_t claims_until_us;
     struct list claims;     /* lives in CLAIM */
-    struct list fed;        /* executions */
+    struct list fed, tried; /* executions */
     struct list egressless; /* lives in STARVED that wait for room at an egress */
     struct list parted_subs; /* executions that are to be cancelled, since their owner's task ended */
     struct list ended_subs;  /* that have ended, of which their owners are to hear */
@@ -612,6 +613,9 @@ void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *
 /* What an execution used and has reserved becomes part of the sums of all that own it, or (gone) is
  * that no more. */
 void ledger_join(struct exec *exec, bool gone);
+/* Whether anything is reserved by any execution that shares a limit with this one. */
+bool ledger_held(const struct exec *exec);
+const struct exec *exec_root(const struct exec *exec); /* who owns it, in the end; itself */
 /* What a task may still use by its own limits, those above it, the execution's and those of the
  * executions that own it. UINT64_MAX: there is no limit. */
 struct budget {

@@ -198,6 +198,19 @@ static struct ledger ledger_whole(const struct exec *exec)
     return whole;
 }
 
+const struct exec *exec_root(const struct exec *exec)
+{
+    while (exec->parent)
+        exec = exec->parent;
+    return exec;
+}
+
+bool ledger_held(const struct exec *exec)
+{
+    const struct ledger whole = ledger_whole(exec_root(exec));
+    return whole.held_tokens > 0 || whole.held_cost > 0;
+}
+
 void ledger_join(struct exec *exec, bool gone)
 {
     const struct ledger whole = ledger_whole(exec);

@@ -130,15 +130,15 @@ bool plan_adds_index(const struct plan_node *self)
     return self->kind == DAG_WORKFLOW && self->items.reads != READS_NOTHING;
 }
 
-/* A later one, so that few executions make many; now and then itself, which ends by its limit of
- * depth alone. */
-static void draw_sub(const struct plan *plan, const struct plan_workflow *workflow,
-                     struct plan_node *node, struct prng *prng)
+/* A later one; now and then itself, which ends by its limit of depth alone, and so by one node of
+ * it: neither makes more executions than the world can end. How many more may run another one. */
+static uint32_t draw_sub(const struct plan *plan, const struct plan_workflow *workflow,
+                         struct plan_node *node, uint32_t most, struct prng *prng)
 {
     uint32_t own = (uint32_t)(workflow - plan->workflows), last = plan->workflows_count - 1;
-    bool itself = prng_chance(prng, 30);
+    bool itself = prng_chance(prng, 30) && most == SUBS_MOST;
     if (own == last && !itself)
-        return;
+        return most;
     node->kind = DAG_WORKFLOW;
     node->workflow = itself ? own : (uint32_t)prng_between(prng, own + 1, last);
     node->agent = node->fallback = 0;
@@ -146,6 +146,7 @@ static void draw_sub(const struct plan *plan, const struct plan_workflow *workfl
     if (node->retry.attempts > 2 || itself)
         node->retry.attempts = itself ? 1 : 2;
     node->timeout_us *= 4;
+    return itself ? 0 : most - 1;
 }
 
 const char *plan_member_name(enum plan_member member)
@@ -221,10 +222,8 @@ void plan_draw_rules(const struct plan *plan, struct plan_workflow *workflow, st
             node->agent = node->fallback = 0;
             node->on_error = node->on_error == DAG_FALLBACK ? DAG_CONTINUE : node->on_error;
         }
-        if (subs > 0 && node->kind == DAG_AGENT && prng_chance(prng, 400)) {
-            draw_sub(plan, workflow, node, prng);
-            subs -= node->kind == DAG_WORKFLOW;
-        }
+        if (subs > 0 && node->kind == DAG_AGENT && prng_chance(prng, 400))
+            subs = draw_sub(plan, workflow, node, subs, prng);
         if (node->kind == DAG_SET || (sets && prng_chance(prng, 300)))
             draw_patches(node, prng);
         node->reads_context = sets && prng_chance(prng, 400);
