@@ -244,7 +244,7 @@ static void receive_wish(struct shell *self, const struct sim_message *message)
 
 /* --- starts ----------------------------------------------------------------------------------- */
 
-static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
+int shell_start(struct shell *self, uint32_t index, const char *by, struct uuid *ret_execution)
 {
     const struct plan *plan = self->world->plan;
     const struct plan_workflow *workflow = &plan->workflows[index];
@@ -269,7 +269,7 @@ static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
                                                 .workflows = subs,
                                                 .workflows_count = subs_count,
                                                 .input = datum_inline(buf_bytes(&packed)),
-                                                .by = "sim"}}};
+                                                .by = by}}};
     self->uuids++;
     input.start.execution.bytes[0] = 1;
     input.start.execution.bytes[14] = (uint8_t)(self->uuids >> 8);
@@ -303,7 +303,7 @@ static void receive_start(struct shell *self, const struct sim_message *message,
         shell_answer(self, message->from, message->correlation, ERR_FULL, execution);
         return;
     }
-    if (start(self, message->payload.data[0], &execution))
+    if (shell_start(self, message->payload.data[0], "sim", &execution))
         return;
     remember(self, key, execution);
     writes_answer(&shell_current(self)->writes, key, execution);
@@ -395,9 +395,11 @@ static void tick_engine(struct shell *self)
 static void schedule(struct shell *self)
 {
     int64_t at_us = proc_when(&self->proc, links_deadline(self));
-    int64_t engine_us = engine_deadline(self->engine);
-    if (engine_us != INT64_MAX && engine_us - SIM_UTC - self->proc.utc_ahead_us < at_us)
-        at_us = engine_us - SIM_UTC - self->proc.utc_ahead_us;
+    int64_t utc_us = engine_deadline(self->engine), schedules_us = schedules_deadline(self);
+    if (schedules_us < utc_us)
+        utc_us = schedules_us;
+    if (utc_us != INT64_MAX && utc_us - SIM_UTC - self->proc.utc_ahead_us < at_us)
+        at_us = utc_us - SIM_UTC - self->proc.utc_ahead_us;
     if (at_us != SIM_NEVER)
         proc_wake(&self->proc, at_us + prng_between(&self->world->prng, 0, MS));
 }
@@ -415,6 +417,7 @@ static void round_of(struct proc *proc)
     }
     tick_engine(self);
     links_tick(self);
+    schedules_tick(self);
     shell_release_committed(self);
     shell_submit(self);
     if (!self->proc.dying)
@@ -454,6 +457,7 @@ static void begin(struct world *world, void *context, uint64_t number)
     const struct answered *answered;
     for (size_t i = 0; (answered = store_answer(world->store, i)); i++)
         remember(self, answered->key, answered->execution);
+    schedules_load(self);
     if (shell_decide(self, &input, &err))
         world_fail(world, 0, "the resume is refused: %s", err.what);
     shell_submit(self);
@@ -494,6 +498,7 @@ struct shell *shell_new(struct world *world)
     self->world = world;
     self->proc = (struct proc){.world = world, .name = SHELL_NAME, .round = round_of, .die = die};
     self->proc.mono_ahead_us = prng_between(&world->prng, 0, 1000000 * SECOND);
+    self->schedules = schedules_new(self);
     net_join(world, &self->proc);
     world_at(world, world->now_us, begin, self, 0);
     return self;
@@ -508,6 +513,7 @@ void shell_destroy(struct shell **self_p)
     if (self->proc.up)
         proc_stop(&self->proc);
     clear(self);
+    schedules_destroy(&self->schedules);
     free(self);
 }
 
