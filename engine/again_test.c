@@ -281,6 +281,33 @@ static void a_turn_in_flight_is_asked_anew_by_a_fork(void **state)
     restart(f);
 }
 
+/* What the other one waits for, and since when, is its own. */
+static void waits_and_times_begin_anew_in_a_fork(void **state)
+{
+    struct fixture *f = *state;
+    model(f, (struct pinned_agent){.name = "lead"});
+    WORKFLOW(f, "w", NODE("ok", "Send {{input}}?", .kind = DAG_APPROVE, .timeout_us = 60 * SECOND),
+             NODE("m", "1", .agent = "lead", .timeout_us = 60 * SECOND), NODE("a", "2"),
+             NODE("b", "{{a}}"));
+    egress_up(f, 50, 1, NULL, 0);
+    up(f, 1, "lead");
+    up(f, 2, "echo");
+    struct uuid id = start_with(f, "w", "\"bees\"");
+    assert_true(task(f, id, "ok").due_us == T0 + 60 * SECOND);
+    result(f, dispatch_of(f, "a"), "2");
+    cancel(f, id);
+    tick(f, T0 + 100 * SECOND);
+    struct uuid other = fork_of(f, id, "b", "\"ants\"");
+    const struct event_waiting *asked = &event_of(f, EVENT_WAITING)->waiting;
+    assert_true(asked->due_us == T0 + 160 * SECOND);
+    assert_string_equal(json_of(f, &asked->text), "\"Send ants?\"");
+    assert_string_equal(task_status_of(f, other, "ok"), "waiting");
+    assert_int_equal(dispatch_of(f, "m")->timeout_us, 60 * SECOND);
+    assert_int_equal(decision(f, other, "ok", true), 0);
+    assert_string_equal(task_status_of(f, other, "ok"), "succeeded");
+    crash_everywhere(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +323,7 @@ int main(void)
         FIXTURE_TEST(a_fork_goes_on_from_a_node_with_another_input),
         FIXTURE_TEST(what_was_under_way_goes_on_in_a_fork_too),
         FIXTURE_TEST(a_turn_in_flight_is_asked_anew_by_a_fork),
+        FIXTURE_TEST(waits_and_times_begin_anew_in_a_fork),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

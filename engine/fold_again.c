@@ -177,27 +177,37 @@ int check_forked(const struct exec *exec, const struct event *event, struct err 
     return 0;
 }
 
-/* What it waited for belongs to the other execution: it starts its own. And nobody owns it. */
-static void leave_family(engine_t *self, struct exec *exec)
+static void leave_family(struct exec *exec)
 {
     free(exec->owner_path);
     exec->owner_path = NULL;
     exec->owner = (struct uuid){0};
     exec->owner_attempt = exec->depth = 0;
-    for (uint32_t i = 0; i < exec->count; i++) {
-        if (!task_owns(&exec->tasks[i]))
-            continue;
-        fold_set_task(exec, i, TASK_READY);
-        u32_push(&self->ready, &self->ready_count, &self->ready_capacity, i);
-    }
 }
 
-/* Calls that were in flight belong to the other execution, which also pays for them. */
+/* Calls that were in flight belong to the other execution, which also pays for them; so do its
+ * sub-workflows, and what it waited for: this one starts its own, asks anew, and its times count
+ * from now. */
+static void begin_anew(engine_t *self, struct exec *exec, uint32_t index)
+{
+    struct task *task = &exec->tasks[index];
+    bool waits = task->waiting && task->waiting->end == WAIT_OPEN;
+    fold_drop_reservation(exec, index);
+    if (task->talk && task->talk->since_us > 0)
+        task->talk->since_us = exec->time_us;
+    if (!waits && !task_owns(task))
+        return;
+    fold_set_task(exec, index, TASK_READY);
+    if (waits)
+        waiting_free(&task->waiting);
+    u32_push(&self->ready, &self->ready_count, &self->ready_capacity, index);
+}
+
 void fold_forked(engine_t *self, struct exec *exec, const struct event_forked *forked)
 {
+    leave_family(exec);
     for (uint32_t i = 0; i < exec->count; i++)
-        fold_drop_reservation(exec, i);
-    leave_family(self, exec);
+        begin_anew(self, exec, i);
     if (!datum_absent(&forked->input)) {
         free(exec->input);
         exec->input = answer_new(&forked->input, "");

@@ -3,6 +3,7 @@
 #include "tests/sim/egress.h"
 #include "tests/sim/instance.h"
 #include "tests/sim/net.h"
+#include "tests/sim/observer.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/shell.h"
 #include "tests/sim/store.h"
@@ -48,11 +49,16 @@ static void cut(struct world *world, void *context, uint64_t number)
                 until(world, (int64_t)(number >> 2), 12 * SECOND));
 }
 
-/* What it hears is old, then nobody hears it any more. */
+/* What it hears is old, then nobody hears it any more. Who is at work has the most to lose. */
 static void slow_then_cut(struct world *world, struct proc *proc)
 {
+    size_t busiest = prng_chance(&world->prng, 700) ? fleet_busiest(world) : SIZE_MAX;
     int64_t lag_us = prng_between(&world->prng, SECOND, 3 * SECOND);
     int64_t cut_us = prng_between(&world->prng, 0, lag_us + SECOND);
+    if (busiest != SIZE_MAX) {
+        proc = fleet_proc(world, busiest);
+        cut_us = prng_between(&world->prng, SECOND / 2, 3 * SECOND / 2);
+    }
     uint64_t least_us = (uint64_t)prng_between(&world->prng, SECOND, 8 * SECOND);
     net_lag(world, proc, true, lag_us, until(world, 4 * SECOND, 12 * SECOND));
     world_at(world, world->now_us + cut_us, cut, proc, least_us << 2 | 2);
@@ -60,22 +66,23 @@ static void slow_then_cut(struct world *world, struct proc *proc)
 
 static void partition(struct world *world)
 {
+    const struct plan *plan = world->plan;
     size_t index;
     struct proc *proc = any_instance(world, &index);
     if (egresses_count(world) > 0 && prng_chance(&world->prng, 250))
         proc = any_egress(world);
-    int64_t kind = prng_between(&world->prng, 0, 9);
+    int64_t kind = prng_between(&world->prng, 0, 7);
     bool to = prng_chance(&world->prng, 500);
-    if (kind < 4) {
+    if (prng_chance(&world->prng, plan->slow_cut_permille)) {
+        slow_then_cut(world, proc);
+    } else if (kind < 4) {
         cut(world, proc, (uint64_t)(kind < 3 ? kind + 1 : 3) | (uint64_t)(200 * MS) << 2);
     } else if (kind < 6) {
         int64_t least_us = prng_between(&world->prng, MS, 14 * SECOND);
         net_choke(world, proc, to, until(world, least_us, 20 * SECOND));
-    } else if (kind < 8) {
+    } else {
         int64_t lag_us = prng_between(&world->prng, 0, 3 * SECOND);
         net_lag(world, proc, to, lag_us, until(world, SECOND, 12 * SECOND));
-    } else {
-        slow_then_cut(world, proc);
     }
 }
 
@@ -139,15 +146,31 @@ static void kill_coordinator(struct world *world, void *context, uint64_t number
 {
     (void)context;
     (void)number;
-    if (!world->calm)
-        crash(world, shell_proc(world));
+    if (world->calm)
+        return;
+    crash(world, shell_proc(world));
+    if (world->plan->partition == 0 || prng_chance(&world->prng, 300))
+        return;
+    for (size_t i = 0; i < fleet_size(world); i++) /* whoever was cut off is back soon */
+        net_cut(world, fleet_proc(world, i), true, true, until(world, 10 * MS, 3 * SECOND));
 }
 
 void chaos_follow(struct world *world)
 {
-    if (!world->calm && world->plan->crash_coordinator > 0 && prng_chance(&world->prng, 350))
+    if (!world->calm && world->plan->crash_coordinator > 0 && prng_chance(&world->prng, 600))
         world_at(world, world->now_us + prng_skewed(&world->prng, 0, 2 * SECOND), kill_coordinator,
                  NULL, 0);
+}
+
+bool chaos_before_cancel(struct world *world, struct uuid execution)
+{
+    size_t index;
+    if (world->calm || world->plan->partition == 0 || !prng_chance(&world->prng, 700) ||
+        !observer_holder(world, execution, &index))
+        return false;
+    int64_t least_us = prng_between(&world->prng, 5 * SECOND, 15 * SECOND);
+    net_cut(world, fleet_proc(world, index), true, true, until(world, least_us, 20 * SECOND));
+    return true;
 }
 
 void chaos_begin(struct world *world)

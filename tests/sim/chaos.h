@@ -8,5 +8,8 @@
 void chaos_begin(struct world *world);
 /* The coordinator may be killed soon, where the plan has it killed at all. */
 void chaos_follow(struct world *world);
+/* Who holds a task of what is to be cancelled may be cut off, where the plan has such faults, and
+ * come back with it when all is over; true: it is. */
+bool chaos_before_cancel(struct world *world, struct uuid execution);
 
 #endif

@@ -1,5 +1,6 @@
 #include "tests/sim/client.h"
 
+#include "tests/sim/chaos.h"
 #include "tests/sim/net.h"
 #include "tests/sim/observer.h"
 #include "tests/sim/shell.h"
@@ -19,6 +20,7 @@ struct wish {
     uint8_t workflow;
     enum wish_state start, cancel;
     struct uuid execution;
+    bool cut; /* from whoever holds a task of it, when its cancel was asked */
 };
 
 struct clients {
@@ -64,6 +66,10 @@ static void ask_cancel(struct world *world, void *context, uint64_t index)
     struct wire_body body = {.kind = WIRE_REQUEST, .request = {.method = METHOD_CANCEL}};
     if (wish->cancel == WISH_ANSWERED)
         return;
+    if (!wish->cut && chaos_before_cancel(world, wish->execution)) {
+        wish->cut = true;
+        person_misses(world, wish->execution);
+    }
     net_send(&self->proc, SHELL_NAME, correlation_of(index, true), &body,
              bytes_of(wish->execution.bytes, sizeof wish->execution.bytes));
     world_at(world, world->now_us + ASK_AGAIN_US, ask_cancel, self, index);

@@ -14,5 +14,7 @@ bool clients_done(const struct world *world); /* all was asked and answered */
  * often twice or too late, and gives all that waits its answer when they are over. */
 struct person *person_new(struct world *world);
 void person_destroy(struct person **self_p);
+/* Wants this execution, which is about to be cancelled, back as soon as it has ended. */
+void person_misses(struct world *world, struct uuid execution);
 
 #endif

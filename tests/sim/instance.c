@@ -499,6 +499,23 @@ size_t fleet_find(const struct world *world, const char *address)
     return SIZE_MAX;
 }
 
+size_t fleet_busiest(const struct world *world)
+{
+    const struct fleet *fleet = world->fleet;
+    size_t index = SIZE_MAX;
+    int64_t longest_us = 0;
+    for (size_t i = 0; i < fleet->count; i++) {
+        const struct command *command = fleet->instances[i].commands;
+        for (; command; command = command->next) {
+            if (command->over_us <= longest_us)
+                continue;
+            longest_us = command->over_us;
+            index = i;
+        }
+    }
+    return index;
+}
+
 bool fleet_frozen(const struct world *world, size_t index)
 {
     return world->fleet->instances[index].proc.frozen;

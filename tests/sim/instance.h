@@ -17,5 +17,7 @@ size_t fleet_tasks(const struct world *world);
 /* By address; SIZE_MAX: there is none. */
 size_t fleet_find(const struct world *world, const char *address);
 bool fleet_frozen(const struct world *world, size_t index);
+/* Where a command runs that will be at work the longest; SIZE_MAX: nowhere. */
+size_t fleet_busiest(const struct world *world);
 
 #endif

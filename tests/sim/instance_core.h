@@ -18,6 +18,7 @@ struct command {
     uint64_t number; /* never used again */
     uint64_t task;   /* its id in the table */
     struct sim_task what;
+    int64_t over_us; /* when it ends by itself, on the world's time; SIM_NEVER: it does not */
     bool killed, over; /* over: its end waits to be seen by the instance */
     bool fails, permanent, hangs;
     bool tool; /* of a turn's call, which `what` names */

@@ -164,10 +164,12 @@ struct command *jobs_start_command(struct instance *self, struct job *job,
     self->commands = command;
     self->running++;
     observer_effect_started(world, self->index, &command->what);
-    if (!command->hangs)
-        world_at(world,
-                 world->now_us + prng_skewed(&world->prng, MS, self->agent->duration_most_us),
-                 command_over, self, command->number);
+    command->over_us = SIM_NEVER;
+    if (!command->hangs) {
+        command->over_us =
+            world->now_us + prng_skewed(&world->prng, MS, self->agent->duration_most_us);
+        world_at(world, command->over_us, command_over, self, command->number);
+    }
     return command;
 }
 

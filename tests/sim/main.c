@@ -26,10 +26,15 @@ static const struct {
     const char *name;
     enum shell_fault fault;
 } shell_faults[] = {
-    {"acknowledge_early", FAULT_ACKNOWLEDGE_EARLY}, {"reply_early", FAULT_REPLY_EARLY},
-    {"dispatch_early", FAULT_DISPATCH_EARLY},       {"no_flush", FAULT_NO_FLUSH},
-    {"grant_before_commit", FAULT_GRANT_EARLY},     {"forget_early", FAULT_FORGET_EARLY},
-    {"schedule_apart", FAULT_SCHEDULE_APART},       {"schedule_beside", FAULT_SCHEDULE_BESIDE},
+    {"acknowledge_early", FAULT_ACKNOWLEDGE_EARLY},
+    {"reply_early", FAULT_REPLY_EARLY},
+    {"dispatch_early", FAULT_DISPATCH_EARLY},
+    {"no_flush", FAULT_NO_FLUSH},
+    {"grant_before_commit", FAULT_GRANT_EARLY},
+    {"forget_early", FAULT_FORGET_EARLY},
+    {"fork_apart", FAULT_FORK_APART},
+    {"schedule_apart", FAULT_SCHEDULE_APART},
+    {"schedule_beside", FAULT_SCHEDULE_BESIDE},
 };
 
 static void usage(FILE *out)
@@ -123,9 +128,9 @@ static void print_counts(uint64_t seeds, const struct counts *counts)
            counts->calls_again, counts->calls_late, counts->fetches, counts->egress_crashes);
     printf("  %" PRIu64 " expressions, %" PRIu64 " items, %" PRIu64 " waits, %" PRIu64
            " decisions, %" PRIu64 " signals, %" PRIu64 " pauses by people, %" PRIu64
-           " reopened, %" PRIu64 " sub-workflows\n",
+           " reopened, %" PRIu64 " forks, %" PRIu64 " sub-workflows\n",
            counts->expressions, counts->items, counts->waits, counts->decisions, counts->signals,
-           counts->human_pauses, counts->reopened, counts->subs);
+           counts->human_pauses, counts->reopened, counts->forks, counts->subs);
     printf("  %" PRIu64 " started by schedules (%" PRIu64 " late), %" PRIu64
            " left out beside others, %" PRIu64 " clocks set\n",
            counts->scheduled, counts->scheduled_late, counts->schedules_skipped,

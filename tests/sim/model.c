@@ -189,7 +189,8 @@ static const char *apply_step(struct model *self, const struct event_step *step,
         return "a step of another attempt";
     if (!own && run_compare(step->run, node->void_run) <= 0)
         return "a step from a run that is void";
-    if (!own && (!node->given || run_compare(step->run, node->given_run) != 0))
+    bool given = node->given && run_compare(step->run, node->given_run) == 0;
+    if (!own && !given && !self->copying)
         return "a step from another run than the current one";
     const char *wrong = own && !gathers ? model_own_step(self, index, step) : NULL;
     if (wrong)
@@ -227,11 +228,12 @@ static const char *apply_lost(struct model *self, const struct event_lost *lost,
 static const char *begin(struct model *self, const struct event_started *started)
 {
     self->status = EXECUTION_RUNNING;
-    self->k = (int64_t)started->seed; /* of one that has no owner */
+    self->seed = started->seed;
+    self->k = self->first_k = self->copying ? model_copied_k(self) : (int64_t)started->seed;
     self->deadline_us = started->deadline_us;
     for (uint32_t i = 0; i < self->workflow->nodes_count; i++)
         (void)model_add(self, self->workflow->nodes[i].id, self->workflow->nodes[i].agent);
-    return uuid_is_nil(started->owner) ? NULL : model_begin_sub(self, started);
+    return uuid_is_nil(started->owner) || self->copying ? NULL : model_begin_sub(self, started);
 }
 
 static const char *apply_ended(struct model *self, const struct event_ended *ended,
@@ -283,6 +285,7 @@ static const char *apply_kind(struct model *self, const struct event *event, int
             stop_tasks(self);
         }
         return NULL;
+    case EVENT_FORKED: return model_forked(self, &event->forked, ret_invariant);
     case EVENT_REOPENED: return model_reopened(self, &event->reopened, ret_invariant);
     case EVENT_DECIDED: return model_decided(self, &event->decided, ret_invariant);
     case EVENT_WAITING:
@@ -306,8 +309,8 @@ const char *model_apply(struct model *self, const struct event *event, int *ret_
         return "a journal that does not begin with its start";
     if (event->time_us < self->time_us)
         return "a time that goes back";
-    if (self->sequence > 0 && execution_status_terminal(self->status) &&
-        event->kind != EVENT_REOPENED) {
+    bool again = event->kind == EVENT_REOPENED || event->kind == EVENT_FORKED;
+    if (self->sequence > 0 && execution_status_terminal(self->status) && !again) {
         *ret_invariant = 3;
         return "an event after the end";
     }

@@ -88,6 +88,7 @@ struct model_node {
     int64_t payload;
     bool is_item;
     uint32_t item;  /* its place in the list */
+    int64_t list_k; /* of a node with items: the input's k when its list was told */
     uint32_t owner; /* its parent, or the node whose item it is; NO_TASK: none */
     /* of a delegation */
     uint32_t parent, root, depth; /* NO_TASK, itself, 0: a node's own */
@@ -131,7 +132,11 @@ struct model {
     enum execution_status status;
     uint64_t sequence;
     int64_t time_us, deadline_us;
+    uint64_t seed;
     int64_t k; /* of its input; the rest of that follows from it */
+    int64_t first_k; /* before any fork gave it another input */
+    bool copying;    /* the event that comes, or came last, is a copy of another one's: the caller's */
+    bool forked;
     bool stop, paused;
     uint64_t paused_sequence; /* of the last event that paused it, or ended that */
     uint32_t pauses, signals, reopened;
@@ -178,7 +183,8 @@ value_t *model_context_value(const struct model_context *self); /* the caller's 
 /* Somebody outside may still end its wait. */
 bool model_wait_open(const struct model_node *node);
 
-/* To be asked after each batch: NULL, or what is wrong with that sub-workflow and its owner. */
+/* To be asked after each batch: NULL, or what is wrong with that execution: with a sub-workflow and
+ * its owner, or with half a fork. */
 const char *model_family(const struct models *self, struct uuid *ret_execution);
 
 /* --- between model.c, model_again.c, model_context.c, model_gates.c, model_subs.c, model_talk.c and
@@ -194,6 +200,9 @@ const char *model_wait_event(struct model *self, const struct event *event, int 
 const char *model_own_step(struct model *self, uint32_t index, const struct event_step *step);
 const char *model_decided(struct model *self, const struct event_decided *decided,
                           int *ret_invariant);
+int64_t model_copied_k(const struct model *self); /* first_k of the one whose copy this is */
+const char *model_forked(struct model *self, const struct event_forked *forked,
+                         int *ret_invariant);
 const char *model_reopened(struct model *self, const struct event_reopened *reopened,
                            int *ret_invariant);
 const char *model_begin_sub(struct model *self, const struct event_started *started);
@@ -225,6 +234,8 @@ const char *model_turn(struct model *self, uint32_t index, const struct event_st
                        int *ret_invariant);
 const char *model_tool_result(struct model *self, uint32_t index, const struct event_step *step,
                               int *ret_invariant);
+void model_begin_attempt(struct model *self, uint32_t index); /* its time runs, unless it does already */
+void model_drop_reservation(struct model *self, uint32_t index); /* it counts as nothing */
 /* usage NULL: what its reservation was for counts as used. */
 void model_attempt_over(struct model *self, uint32_t index, const struct usage *usage);
 const char *model_call_event(struct model *self, const struct event *event, int *ret_invariant);

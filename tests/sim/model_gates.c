@@ -248,13 +248,14 @@ static void add_items(struct model *self, uint32_t index, uint32_t count)
 bool model_item_number(const struct model *self, const struct model_node *item, int64_t *ret_number)
 {
     enum plan_reads reads = self->workflow->nodes[item->root].items.reads;
-    *ret_number = (reads == READS_LIST ? self->k : 7) + item->item;
+    *ret_number = (reads == READS_LIST ? self->nodes[item->root].list_k : 7) + item->item;
     return reads == READS_LIST || reads == READS_NUMBERS;
 }
 
 void model_items_again(struct model *self, uint32_t index)
 {
     model_begin_node(&self->nodes[index]);
+    self->nodes[index].gate_sequence = self->sequence;
     self->nodes[index].status = MODEL_WAITING;
     begin_items(self, index);
 }
@@ -372,6 +373,7 @@ static const char *decide_for(struct model *self, uint32_t index,
     if (!same)
         return "another list than its rule gives";
     model_begin_node(node);
+    node->list_k = self->k;
     if (decided->items_count == 0) {
         buf_append_bytes(&node->output, decided->items.inline_bytes);
         model_end_node(self, index, MODEL_SUCCEEDED);

@@ -137,6 +137,11 @@ const char *model_owned(struct model *self, const struct event_owned *owned)
 {
     uint32_t index = model_find(self, owned->path);
     struct model *child = model_among(self->among, owned->execution);
+    if (self->copying) {
+        self->nodes[index].owns = true;
+        self->nodes[index].status = MODEL_WAITING;
+        return NULL;
+    }
     if (index == NO_TASK || !child || child->owner != self || child->owner_node != index)
         return "a sub-workflow that is not there, or is another task's";
     struct model_node *node = &self->nodes[index];
@@ -153,7 +158,7 @@ const char *model_owned(struct model *self, const struct event_owned *owned)
     if (plan_of(self, node)->cannot_read)
         return "a sub-workflow whose input can't be read";
     child->named = true;
-    child->k = self->k + (plan_adds_index(plan_of(self, node)) ? node->item : 0);
+    child->k = child->first_k = self->k + (plan_adds_index(plan_of(self, node)) ? node->item : 0);
     if (child->input_k >= 0 && child->input_k != child->k)
         return "a sub-workflow with another input than its message";
     node->child = child;
@@ -213,6 +218,10 @@ const char *model_sub_step(struct model *self, uint32_t index, const struct even
     struct model_node *node = &self->nodes[index];
     struct model *child = node->owns ? node->child : NULL;
     const struct model_sum used = model_sum_of(&step->usage);
+    if (self->copying) {
+        model_spend(self, index, used);
+        return NULL;
+    }
     if (child && was_timed_out(self, node, step))
         return NULL;
     if (!child || runs(child))
@@ -230,6 +239,10 @@ const char *model_sub_counted(struct model *self, uint32_t index,
 {
     const struct model_sum used = model_sum_of(&settled->usage);
     struct model *child = self->nodes[index].child;
+    if (self->copying) {
+        model_spend(self, index, used);
+        return NULL;
+    }
     if (!child || runs(child) || child->counted || self->nodes[index].owns)
         return "the usage of a sub-workflow that is waited for, or counted, or runs";
     if (used.tokens != child->used.tokens || used.cost != child->used.cost)
@@ -301,7 +314,10 @@ const char *model_family(const struct models *self, struct uuid *ret_execution)
     const char *wrong = NULL;
     for (size_t i = 0; i < self->count && !wrong; i++) {
         *ret_execution = self->all[i]->execution;
-        wrong = self->all[i]->owner ? check_sub(self->all[i]) : NULL;
+        if (self->all[i]->copying)
+            wrong = "is the copy of another one without a word of that";
+        else if (self->all[i]->owner)
+            wrong = check_sub(self->all[i]);
     }
     return wrong;
 }

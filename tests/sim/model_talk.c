@@ -89,6 +89,13 @@ static void unreserve(struct model *self, uint32_t index)
     self->nodes[index].reserved = (struct model_sum){0};
 }
 
+void model_drop_reservation(struct model *self, uint32_t index)
+{
+    if (self->nodes[index].reserved_turn > 0)
+        unreserve(self, index);
+    self->nodes[index].reserved_most = (struct model_sum){0};
+}
+
 /* Limits are 0 where there are none. */
 static bool is_past(uint64_t limit, uint64_t used, uint64_t reserved)
 {
@@ -124,7 +131,7 @@ static bool nothing_left(const struct model *self, uint32_t index)
 }
 
 /* Its time runs from its first reservation on, whoever holds it, and while nobody does. */
-static void begin_attempt(struct model *self, uint32_t index)
+void model_begin_attempt(struct model *self, uint32_t index)
 {
     struct model_node *node = &self->nodes[index];
     int64_t own_us = model_rules(self, node)->timeout_us;
@@ -152,7 +159,7 @@ static const char *apply_reserved(struct model *self, const struct event_reserve
     *ret_invariant = 6;
     if (reserved->turn > most)
         return "more turns than the limit";
-    begin_attempt(self, index);
+    model_begin_attempt(self, index);
     reserve(self, index, reserved->turn,
             (struct model_sum){reserved->tokens, reserved->cost_microusd});
     return past_limits(self, index) ? "more reserved than the limits leave" : NULL;
@@ -308,8 +315,8 @@ static const char *check_place(const struct model *self, const struct call_place
     const struct model_node *node = &self->nodes[index];
     if (node->status != MODEL_ACTIVE || node->attempt != by->attempt)
         return "a call of what is not under way";
-    if (run_compare(by->run, node->void_run) <= 0 || !node->given ||
-        run_compare(by->run, node->given_run) != 0)
+    bool given = node->given && run_compare(by->run, node->given_run) == 0;
+    if (run_compare(by->run, node->void_run) <= 0 || (!given && !self->copying))
         return "a call from a run that is void, or is not the current one";
     if (by->turn == 0 || by->turn != node->turn || by->call >= node->calls_count)
         return "a call that is not of the last turn";
@@ -420,7 +427,8 @@ static const char *apply_refused(struct model *self, const struct event_refused 
         return "the refusal of a call that is no delegation";
     bool by_sight = strcmp(code, "same_delegation") == 0 ||
                     (strcmp(code, "hand_off") == 0 && node->calls_count > 1);
-    if (agent != UINT32_MAX && !by_sight && !objection(self, index, agent, 0))
+    bool known = !by_sight && !self->copying; /* a copy does not know its owner's rules */
+    if (agent != UINT32_MAX && known && !objection(self, index, agent, 0))
         return "the refusal of a delegation that breaks no rule";
     answer(node, refused->by.call);
     yield(node, refused->by.run);

@@ -32,7 +32,9 @@ FAULTS = {
     ],
     # proto/link_peer.c: a lease counted from the arrival of the answer.
     "lease_from_arrival": [
-        ("self->lease_us = (int64_t)echo_us;", "self->lease_us = now_us;"),
+        (" || echo_us <= (uint64_t)self->lease_us)\n        return;\n"
+         "    self->lease_us = (int64_t)echo_us;\n",
+         ")\n        return;\n    self->lease_us = now_us;\n"),
     ],
     # agentd/tasks.c: steps numbered from 1 in each run.
     "restart_numbering": [
@@ -135,6 +137,19 @@ FAULTS = {
     # engine/fold_again.c: runs of before a retry are good after it.
     "keep_former_runs": [
         ("    fold_void_runs(task, void_run);\n", "    (void)void_run;\n"),
+    ],
+    # engine/fold_again.c: a fork waits for what the other one has started.
+    "fork_waits_for_others": [
+        ("    if (!waits && !task_owns(task))\n", "    if (!waits)\n"),
+    ],
+    # engine/fold_again.c: a fork pays for calls that the other one has made.
+    "fork_pays_twice": [
+        ("    fold_drop_reservation(exec, index);\n    if (task->talk &&",
+         "    fold_attempt_over(self, exec, index, NULL);\n    if (task->talk &&"),
+    ],
+    # engine/fold_again.c: a fork goes on with the other one's input.
+    "fork_old_input": [
+        ("    if (!datum_absent(&forked->input)) {\n", "    if (forked->at == 0) {\n"),
     ],
     # engine/render.c: a task reads the shared context as it is by now.
     "read_later_context": [

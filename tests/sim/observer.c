@@ -232,7 +232,21 @@ static void check_end(struct world *world, const struct model *model)
                    (double)(model->time_us - model->deadline_us) / (double)SECOND);
 }
 
-static void take_event(struct world *world, const struct event *event)
+/* A fork begins with the other one's journal, byte for byte. */
+static void check_copy(struct world *world, const struct event_forked *forked,
+                       struct uuid execution)
+{
+    const struct journal *from = store_find(world->store, forked->from);
+    const struct journal *to = store_find(world->store, execution);
+    bool same = from && from->count >= forked->at && to->count == forked->at + 1;
+    for (uint64_t i = 0; same && i < forked->at; i++)
+        same = bytes_equal(buf_bytes(&from->records[i].bytes), buf_bytes(&to->records[i].bytes));
+    if (!same)
+        world_fail(world, 7, "the fork %s does not begin as %s does", sim_uuid(execution),
+                   sim_uuid(forked->from));
+}
+
+static void take_event(struct world *world, const struct event *event, bool copied)
 {
     struct model *model = observer_find(world, event->execution);
     int invariant = 0;
@@ -243,7 +257,11 @@ static void take_event(struct world *world, const struct event *event)
         world_fail(world, 1, "the journal of %s has no start", sim_uuid(event->execution));
         return;
     }
-    observer_note_reserved(world, event);
+    model->copying = copied;
+    if (!copied)
+        observer_note_reserved(world, event);
+    if (event->kind == EVENT_FORKED && !copied)
+        check_copy(world, &event->forked, event->execution);
     world->observer->open += event->kind == EVENT_REOPENED;
     const char *wrong = model_apply(model, event, &invariant);
     if (wrong) {
@@ -253,7 +271,7 @@ static void take_event(struct world *world, const struct event *event)
         return;
     }
     observer_check_lie(world, event);
-    if (event->kind == EVENT_STEP)
+    if (event->kind == EVENT_STEP && !copied)
         check_step(world, model, &event->step);
     if (engine_apply(world->observer->twin, event, &err))
         world_fail(world, 7, "what the disk holds can't be folded: %s", err.what);
@@ -275,8 +293,9 @@ bool observer_committed(struct world *world, const struct record *record)
         return false;
     }
     observer_note_event(world, &event);
-    take_event(world, &event);
-    observer_schedule_event(world, &event);
+    take_event(world, &event, record->copied);
+    if (!record->copied) /* a fork's start is: no schedule has made it */
+        observer_schedule_started(world, &event);
     return event.kind == EVENT_ENDED;
 }
 
@@ -285,7 +304,7 @@ void observer_batch_committed(struct world *world)
     struct uuid execution;
     const char *wrong = world->failed ? NULL : model_family(&world->observer->models, &execution);
     if (wrong)
-        world_fail(world, 3, "the sub-workflow %s %s", sim_uuid(execution), wrong);
+        world_fail(world, 3, "the execution %s %s", sim_uuid(execution), wrong);
     observer_schedules_batch(world);
 }
 
@@ -492,6 +511,7 @@ void observer_wish_answered(struct world *world, const struct shell_wish *wish)
         wish->kind == WISH_DECISION ? observer_find_node(model, wish->path) : NULL;
     bool held = model && (wish->kind != WISH_REOPEN || model->reopened > 0) &&
                 (wish->kind != WISH_PAUSE || model->pauses > 0) &&
+                (wish->kind != WISH_FORK || model->forked) &&
                 (wish->kind != WISH_CANCEL || is_cancelled(model)) &&
                 (wish->kind != WISH_SIGNAL || model->signals > 0);
     if (wish->kind == WISH_DECISION)
@@ -547,6 +567,19 @@ bool observer_last_turn(struct world *world, const struct sim_task *what, uint32
     return true;
 }
 
+bool observer_holder(const struct world *world, struct uuid execution, size_t *ret_instance)
+{
+    const struct model *model = observer_find(world, execution);
+    bool found = false;
+    for (uint32_t i = 0; model && i < model->count; i++) {
+        if (!model->nodes[i].given || model_node_ended(&model->nodes[i]))
+            continue;
+        *ret_instance = model->nodes[i].given_to;
+        found = true;
+    }
+    return found;
+}
+
 bool observer_any_open(struct world *world, struct uuid *ret_execution)
 {
     const struct observer *self = world->observer;
@@ -563,15 +596,38 @@ bool observer_any_ended(struct world *world, struct uuid *ret_execution)
 {
     const struct observer *self = world->observer;
     uint32_t count = 0;
+    int64_t last_us = prng_chance(&world->prng, 500) ? 0 : INT64_MAX;
     for (size_t i = 0; i < self->models.count; i++) {
         const struct model *model = self->models.all[i];
         if (observer_runs(model) ||
             (model->status == EXECUTION_SUCCEEDED && !prng_chance(&world->prng, 100)))
             continue;
-        if (prng_between(&world->prng, 0, count++) == 0)
+        bool later = model->time_us > last_us;
+        if (later)
+            last_us = model->time_us;
+        if (later || prng_between(&world->prng, 0, count) == 0)
             *ret_execution = model->execution;
+        count++;
     }
     return count > 0;
+}
+
+bool observer_any_begun(struct world *world, struct uuid *ret_execution, char *ret_node)
+{
+    const struct models *models = &world->observer->models;
+    if (models->count == 0)
+        return false;
+    const struct model *model =
+        models->all[prng_between(&world->prng, 0, (int64_t)models->count - 1)];
+    if (model->owner && prng_chance(&world->prng, 700))
+        model = model->owner;
+    const struct model_node *node =
+        &model->nodes[prng_between(&world->prng, 0, (int64_t)model->workflow->nodes_count - 1)];
+    if (node->status == MODEL_PENDING && node->gate == MODEL_GATE_NONE)
+        return false;
+    *ret_execution = model->execution;
+    memcpy(ret_node, node->path, PATH_BYTES);
+    return true;
 }
 
 bool observer_next_wait(const struct world *world, struct sim_place *place,

@@ -44,6 +44,8 @@ void observer_decided(struct world *world, const struct event *event);
 void observer_coordinator_begins(struct world *world);
 void observer_dispatched(struct world *world, const char *address,
                          const struct wire_dispatch *dispatch, uint64_t sequence, bool stopped);
+/* It has not heard of this instance, or egress, for so long that nothing runs there any more. */
+void observer_given_up(struct world *world, const char *address);
 void observer_judged(struct world *world, const char *address, const struct wire_verdict *verdict);
 
 /* Instances, by index. */
@@ -78,6 +80,8 @@ bool observer_any_given(struct world *world, size_t other_than, struct sim_task 
 /* The last turn of a task, and how many calls it has; false: it has taken none. */
 bool observer_last_turn(struct world *world, const struct sim_task *what, uint32_t *ret_turn,
                         uint32_t *ret_calls);
+/* The instance that was given a task of it last that has not ended; false: none. */
+bool observer_holder(const struct world *world, struct uuid execution, size_t *ret_instance);
 /* An execution that is under way as far as the disk knows; false: none. */
 bool observer_any_open(struct world *world, struct uuid *ret_execution);
 
@@ -93,8 +97,11 @@ struct sim_wait {
     enum dag_kind kind;
     const char *signal;
 };
-/* An execution that has failed or was cancelled, seldom one that succeeded; false: none. */
+/* An execution that has failed or was cancelled, often the last one of them, seldom one that
+ * succeeded; false: none. */
 bool observer_any_ended(struct world *world, struct uuid *ret_execution);
+/* A node of some execution that was let begin, with its path in PATH_BYTES; false: none. */
+bool observer_any_begun(struct world *world, struct uuid *ret_execution, char *ret_node);
 bool observer_next_wait(const struct world *world, struct sim_place *place,
                         struct sim_wait *ret_wait);
 bool observer_next_paused(const struct world *world, struct sim_place *place,

@@ -128,6 +128,9 @@ static void trace_event(const struct world *world, const struct event *event)
     else if (event->kind == EVENT_OWNED)
         (void)snprintf(text, sizeof text, "attempt %u runs %s as %s", event->owned.attempt,
                        event->owned.workflow, sim_uuid(event->owned.execution));
+    else if (event->kind == EVENT_FORKED)
+        (void)snprintf(text, sizeof text, "from %s, at %s", sim_uuid(event->forked.from),
+                       event->forked.node);
     else if (event->kind == EVENT_REFUSED)
         what = event->refused.failure.code;
     TRACE(world, "disk: %s %llu %s %s %s%s", sim_uuid(event->execution),
@@ -149,6 +152,7 @@ void observer_note_event(struct world *world, const struct event *event)
     counts->signals += event->kind == EVENT_SIGNAL;
     counts->human_pauses += event->kind == EVENT_PAUSED;
     counts->reopened += event->kind == EVENT_REOPENED;
+    counts->forks += event->kind == EVENT_FORKED;
     counts->subs += event->kind == EVENT_OWNED;
     counts->items += event->kind == EVENT_DECIDED ? event->decided.items_count : 0;
     counts->refusals += event->kind == EVENT_REFUSED;

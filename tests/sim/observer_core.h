@@ -56,7 +56,7 @@ struct model *observer_find(const struct world *world, struct uuid execution); /
 struct model_node *observer_find_node(struct model *model, const char *path);  /* or NULL */
 
 /* observer_schedules.c */
-void observer_schedule_event(struct world *world, const struct event *event);
+void observer_schedule_started(struct world *world, const struct event *event); /* of any kind */
 void observer_schedules_batch(struct world *world); /* it is on the disk as a whole */
 void observer_schedules_end(struct world *world);   /* what must hold then */
 

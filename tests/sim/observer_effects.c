@@ -136,6 +136,21 @@ void observer_effect_started(struct world *world, size_t instance, const struct 
     self->effects[self->effects_count++] = (struct running){instance, *what};
 }
 
+void observer_given_up(struct world *world, const char *address)
+{
+    const struct observer *self = world->observer;
+    for (size_t i = 0; i < self->effects_count; i++) {
+        const struct running *effect = &self->effects[i];
+        const struct model_node *node =
+            observer_find_node(observer_find(world, effect->what.execution), effect->what.path);
+        bool last = node && run_compare(node->given_run, observer_run(effect->what.run)) == 0;
+        if (strcmp(fleet_proc(world, effect->instance)->name, address) == 0 && last &&
+            !fleet_frozen(world, effect->instance))
+            world_fail(world, 5, "%s %s still runs on %s, which is given up",
+                       sim_uuid(effect->what.execution), effect->what.path, address);
+    }
+}
+
 void observer_effect_ended(struct world *world, size_t instance, const struct sim_task *what,
                            const char *how)
 {

@@ -21,11 +21,12 @@ static const struct plan_schedule *rule_of(const struct world *world, uint32_t w
 
 /* --- starts ----------------------------------------------------------------------------------- */
 
-static void note_start(struct world *world, const struct event *event)
+void observer_schedule_started(struct world *world, const struct event *event)
 {
     struct observer *self = world->observer;
     uint32_t workflow = 0;
-    if (strcmp(event->started.by, "schedule") != 0 || !uuid_is_nil(event->started.owner))
+    if (event->kind != EVENT_STARTED || strcmp(event->started.by, "schedule") != 0 ||
+        !uuid_is_nil(event->started.owner))
         return;
     while (strcmp(world->plan->workflows[workflow].name, event->started.workflow) != 0)
         workflow++;
@@ -43,21 +44,6 @@ static bool take_start(struct observer *self, struct uuid execution, uint32_t wo
         return true;
     }
     return false;
-}
-
-/* A fork's start is a copy: no schedule has made it. */
-static void forget_start(struct observer *self, struct uuid execution)
-{
-    for (uint32_t i = 0; i < WORKFLOWS_MOST; i++)
-        (void)take_start(self, execution, i);
-}
-
-void observer_schedule_event(struct world *world, const struct event *event)
-{
-    if (event->kind == EVENT_STARTED)
-        note_start(world, event);
-    else if (event->kind == EVENT_FORKED)
-        forget_start(world->observer, event->execution);
 }
 
 /* --- records ---------------------------------------------------------------------------------- */

@@ -11,12 +11,15 @@
 #include <string.h>
 
 /* Asked are remembered for a while: some are asked again, or otherwise. */
-#define ASKS_MOST 64
+#define ASKS_MOST   64
+#define MISSED_MOST 64
 
 struct person {
     struct proc proc;
     struct shell_wish asks[ASKS_MOST];
     uint64_t asks_count;
+    struct uuid missed[MISSED_MOST];
+    uint64_t missed_count;
 };
 
 static void ask(struct person *self, const struct shell_wish *wish)
@@ -67,6 +70,17 @@ static void repeat(struct person *self)
     ask(self, &wish);
 }
 
+static void wish_fork(struct person *self)
+{
+    struct world *world = self->proc.world;
+    struct shell_wish wish = {.kind = WISH_FORK, .number = -1};
+    if (!observer_any_begun(world, &wish.execution, wish.path))
+        return;
+    if (prng_chance(&world->prng, 400))
+        wish.number = prng_between(&world->prng, 0, 99);
+    ask(self, &wish);
+}
+
 static void wish_any(struct person *self)
 {
     struct world *world = self->proc.world;
@@ -76,6 +90,10 @@ static void wish_any(struct person *self)
         wish.kind = WISH_REOPEN;
         if (observer_any_ended(world, &wish.execution))
             ask(self, &wish);
+        return;
+    }
+    if (prng_chance(&world->prng, world->plan->fork_permille)) {
+        wish_fork(self);
         return;
     }
     int64_t kind = prng_between(&world->prng, 0, 99);
@@ -102,6 +120,26 @@ static void wish_any(struct person *self)
         wish.kind = pauses ? WISH_PAUSE : WISH_GO_ON;
     }
     ask(self, &wish);
+}
+
+static void miss(struct world *world, void *context, uint64_t number)
+{
+    struct person *self = context;
+    struct shell_wish wish = {.kind = WISH_REOPEN, .execution = self->missed[number % MISSED_MOST]};
+    if (!world->calm)
+        ask(self, &wish);
+}
+
+/* The end may have to wait until whoever is cut off is given up. */
+void person_misses(struct world *world, struct uuid execution)
+{
+    struct person *self = world->person;
+    TRACE(world, "a person misses %s", sim_uuid(execution));
+    uint64_t number = self->missed_count++;
+    self->missed[number % MISSED_MOST] = execution;
+    for (int64_t s = 1; world->plan->people && s < 12; s += 2)
+        world_at(world, world->now_us + prng_between(&world->prng, s * SECOND, (s + 2) * SECOND),
+                 miss, self, number);
 }
 
 /* When the faults are over all gets its answer. */
@@ -143,7 +181,10 @@ static void receive(struct person *self, const struct sim_message *message)
         wire_decode_body(&arena, WIRE_REPLY, buf_bytes(&message->body), &body, &err) == 0 &&
         !*body.reply.error) {
         const struct shell_wish *wish = &self->asks[(message->correlation - 1) % ASKS_MOST];
-        observer_wish_answered(self->proc.world, wish);
+        struct shell_wish done = *wish;
+        if (wish->kind == WISH_FORK)
+            memcpy(done.execution.bytes, message->payload.data, sizeof done.execution.bytes);
+        observer_wish_answered(self->proc.world, &done);
         /* Who holds what the retry takes away may come back to a coordinator that knows nothing. */
         if (wish->kind == WISH_REOPEN)
             chaos_follow(self->proc.world);

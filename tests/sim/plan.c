@@ -233,6 +233,7 @@ static void draw_faults(struct plan *plan, struct prng *prng)
     plan->cancel_permille = maybe(prng, 500);
     plan->pause_permille = maybe(prng, 600);
     plan->reopen_permille = prng_chance(prng, 300) ? 600 : 100;
+    plan->fork_permille = maybe(prng, 300);
     plan->crash_coordinator = maybe(prng, 10);
     plan->crash_instance = maybe(prng, 10);
     plan->pause_instance = maybe(prng, 10);
@@ -244,6 +245,7 @@ static void draw_faults(struct plan *plan, struct prng *prng)
     plan->drain_instance = maybe(prng, 4);
     plan->crash_egress = plan->egresses_count > 0 ? maybe(prng, 10) : 0;
     plan->pause_egress = plan->egresses_count > 0 ? maybe(prng, 5) : 0;
+    plan->slow_cut_permille = prng_chance(prng, 200) ? 900 : 200;
     plan->hostd = prng_chance(prng, 500);
 }
 

@@ -151,7 +151,7 @@ struct plan {
     int64_t late_permille, late_most_us, lost_permille, doubled_permille;
     int64_t commit_most_us;
     int64_t fail_permille, hang_permille, cancel_permille, pause_permille;
-    int64_t reopen_permille; /* of what people do */
+    int64_t reopen_permille, fork_permille; /* of what people do */
     bool subs; /* workflows run others */
     int64_t clock_most_us; /* how far the clock that schedules go by is set; 0: never */
     bool people; /* somebody decides, signals, pauses and resumes; without, nothing waits */
@@ -159,6 +159,7 @@ struct plan {
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
         partition, disk_full, disk_error, drain_instance;
     int64_t crash_egress, pause_egress;
+    int64_t slow_cut_permille; /* of partitions: slow first, then cut */
     bool hostd; /* reports the ends of instances */
     uint32_t egresses_count;
     uint64_t script_seed;

@@ -39,6 +39,7 @@ static int64_t *fault_of(struct plan *plan, size_t index, const char **ret_name)
         {"pause", &plan->pause_permille},
         {"reopen", &plan->reopen_permille},
         {"clock", &plan->clock_most_us},
+        {"fork", &plan->fork_permille},
     };
     if (index >= sizeof faults / sizeof faults[0])
         return NULL;

@@ -98,7 +98,7 @@ static void pin_agents(const struct plan *plan, const struct plan_workflow *work
             pins[(*ret_count)++] = pin_of(&plan->agents[i]);
 }
 
-static value_t *make_input(uint64_t k, bool large)
+value_t *shell_input(uint64_t k, bool large)
 {
     value_t *value = value_map(), *list = value_list();
     value_set_int(value, "k", (int64_t)k);
@@ -131,7 +131,7 @@ static int prepare_workflow(void *context, const char *name, uint32_t version, c
     (void)err;
     while (strcmp(workflow->name, name) != 0)
         workflow++;
-    ret_prepared->input = make_input(k, plan->large_inputs && k % 3 == 0);
+    ret_prepared->input = shell_input(k, plan->large_inputs && k % 3 == 0);
     ret_prepared->agents = agents;
     ret_prepared->workflows = pins;
     pin_agents(plan, workflow, agents, &ret_prepared->agents_count);
@@ -139,7 +139,7 @@ static int prepare_workflow(void *context, const char *name, uint32_t version, c
     return 0;
 }
 
-static engine_t *make_engine(const struct shell *self)
+engine_t *shell_new_engine(const struct shell *self)
 {
     const struct engine_config config = {.epoch = self->epoch,
                                          .find_dag = observer_find_dag,
@@ -151,13 +151,14 @@ static engine_t *make_engine(const struct shell *self)
     return engine_new(&config);
 }
 
-static void fold_records(struct shell *self, engine_t *engine, const struct journal *journal)
+void shell_fold(struct shell *self, engine_t *engine, const struct journal *journal, uint64_t until,
+                struct uuid execution)
 {
     struct err err;
-    for (size_t i = 0; i < journal->count; i++) {
+    for (size_t i = 0; i < journal->count && i < until; i++) {
         const struct record *record = &journal->records[i];
-        if (journal_fold(engine, &self->arena, record->execution, record->sequence - 1,
-                         record->sequence, buf_bytes(&record->bytes), &err))
+        if (journal_fold(engine, &self->arena, execution, record->sequence - 1, record->sequence,
+                         buf_bytes(&record->bytes), &err))
             world_fail(self->world, 7, "a journal can't be folded: %s", err.what);
     }
 }
@@ -180,37 +181,15 @@ static int take_signal(struct shell *self, const struct shell_wish *wish, struct
     return r;
 }
 
-/* As coordinator/methods_again.c: its end has to be on the disk and released; then it is folded
- * anew, and taken over. */
-static int reopen(struct shell *self, struct uuid execution, struct err *err)
-{
-    struct execution_view view;
-    const struct journal *journal = store_find(self->world->store, execution);
-    engine_t *into[] = {self->engine, self->mirror};
-    struct input input = {.kind = INPUT_REOPEN, .reopen = {execution, "person"}};
-    if (engine_execution(self->engine, execution, &view) == 0)
-        return err_set(err, ERR_BUSY, "the execution runs, or is just ending");
-    if (!journal)
-        return err_set(err, ERR_NOT_FOUND, "there is no such execution");
-    for (size_t n = 0; n < 2; n++) {
-        engine_t *other = make_engine(self);
-        fold_records(self, other, journal);
-        if (engine_adopt(into[n], other, execution, err))
-            world_fail(self->world, 7, "what ended can't be taken over: %s", err->what);
-        engine_destroy(&other);
-    }
-    int r = shell_decide(self, &input, err);
-    for (size_t n = 0; r && n < 2; n++)
-        engine_forget(into[n], execution);
-    return r;
-}
-
-static int take_wish(struct shell *self, const struct shell_wish *wish, struct err *err)
+/* *ret_execution: as the wish has it, or the new one. */
+static int take_wish(struct shell *self, const struct shell_wish *wish, struct uuid *ret_execution,
+                     struct err *err)
 {
     struct input input = {0};
     switch (wish->kind) {
     case WISH_SIGNAL: return take_signal(self, wish, err);
-    case WISH_REOPEN: return reopen(self, wish->execution, err);
+    case WISH_REOPEN: return shell_reopen(self, wish->execution, err);
+    case WISH_FORK: return shell_fork(self, wish, ret_execution, err);
     case WISH_DECISION:
         input.kind = INPUT_DECISION;
         input.decision = (struct input_decision){.execution = wish->execution,
@@ -238,11 +217,21 @@ static void receive_wish(struct shell *self, const struct sim_message *message)
     struct shell_wish wish;
     struct err err;
     memcpy(&wish, message->payload.data, sizeof wish);
-    int r = take_wish(self, &wish, &err);
-    shell_answer(self, message->from, message->correlation, r, wish.execution);
+    struct uuid execution = wish.execution;
+    int r = take_wish(self, &wish, &execution, &err);
+    shell_answer(self, message->from, message->correlation, r, execution);
 }
 
 /* --- starts ----------------------------------------------------------------------------------- */
+
+struct uuid shell_uuid(struct shell *self)
+{
+    struct uuid id = {{1}};
+    self->uuids++;
+    id.bytes[14] = (uint8_t)(self->uuids >> 8);
+    id.bytes[15] = (uint8_t)self->uuids;
+    return id;
+}
 
 int shell_start(struct shell *self, uint32_t index, const char *by, struct uuid *ret_execution)
 {
@@ -256,7 +245,7 @@ int shell_start(struct shell *self, uint32_t index, const char *by, struct uuid 
     pin_agents(plan, workflow, pins, &count);
     pin_workflows(plan, workflow, subs, &subs_count);
     value_t *value =
-        make_input(self->uuids, plan->large_inputs && prng_chance(&self->world->prng, 300));
+        shell_input(self->uuids, plan->large_inputs && prng_chance(&self->world->prng, 300));
     value_to_msgpack(value, &packed);
     value_destroy(&value);
     struct input input = {.kind = INPUT_START,
@@ -270,10 +259,7 @@ int shell_start(struct shell *self, uint32_t index, const char *by, struct uuid 
                                                 .workflows_count = subs_count,
                                                 .input = datum_inline(buf_bytes(&packed)),
                                                 .by = by}}};
-    self->uuids++;
-    input.start.execution.bytes[0] = 1;
-    input.start.execution.bytes[14] = (uint8_t)(self->uuids >> 8);
-    input.start.execution.bytes[15] = (uint8_t)self->uuids;
+    input.start.execution = shell_uuid(self);
     int r = shell_decide(self, &input, &err);
     buf_release(&packed);
     if (r)
@@ -428,8 +414,8 @@ static void round_of(struct proc *proc)
 
 static void fold_journal(struct shell *self, const struct journal *journal)
 {
-    fold_records(self, self->engine, journal);
-    fold_records(self, self->mirror, journal);
+    shell_fold(self, self->engine, journal, UINT64_MAX, journal->execution);
+    shell_fold(self, self->mirror, journal, UINT64_MAX, journal->execution);
     observer_folded(self->world, journal->execution,
                     engine_fingerprint(self->engine, journal->execution));
 }
@@ -447,8 +433,8 @@ static void begin(struct world *world, void *context, uint64_t number)
     proc_read_clock(&self->proc);
     self->mono_us = proc_mono(&self->proc);
     self->utc_us = proc_utc(&self->proc);
-    self->engine = make_engine(self);
-    self->mirror = make_engine(self);
+    self->engine = shell_new_engine(self);
+    self->mirror = shell_new_engine(self);
     self->ring[0].number = self->numbers = 1;
     const struct journal *journal;
     for (size_t i = 0; (journal = store_journal(world->store, i)); i++)

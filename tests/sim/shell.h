@@ -24,14 +24,22 @@ struct shell_history {
 };
 /* What a person wants of an execution: struct shell_wish. */
 #define METHOD_WISH "wish"
-enum shell_wish_kind { WISH_DECISION, WISH_SIGNAL, WISH_PAUSE, WISH_GO_ON, WISH_REOPEN, WISH_CANCEL };
+enum shell_wish_kind {
+    WISH_DECISION,
+    WISH_SIGNAL,
+    WISH_PAUSE,
+    WISH_GO_ON,
+    WISH_REOPEN,
+    WISH_CANCEL,
+    WISH_FORK, /* answered with the new execution */
+};
 struct shell_wish {
     enum shell_wish_kind kind;
     struct uuid execution;
-    char path[PATH_BYTES]; /* or the name of a signal */
+    char path[PATH_BYTES]; /* or the name of a signal; WISH_FORK: the node */
     uint32_t attempt;
     bool yes;       /* WISH_DECISION: approved */
-    int64_t number; /* WISH_SIGNAL: its payload */
+    int64_t number; /* WISH_SIGNAL: its payload; WISH_FORK: k of the new input, -1: as it was */
 };
 struct shell_ended {
     char address[40]; /* of the instance */

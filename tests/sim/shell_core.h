@@ -107,6 +107,19 @@ void shell_release_committed(struct shell *self);
 void batch_clear(struct batch *batch);
 void batch_release(struct batch *batch);
 
+/* shell.c */
+engine_t *shell_new_engine(const struct shell *self);
+/* The first events of a journal, as those of this execution. */
+void shell_fold(struct shell *self, engine_t *engine, const struct journal *journal,
+                uint64_t until, struct uuid execution);
+struct uuid shell_uuid(struct shell *self); /* a new one */
+value_t *shell_input(uint64_t k, bool large); /* of an execution; the caller's */
+
+/* shell_again.c */
+int shell_reopen(struct shell *self, struct uuid execution, struct err *err) MUST_CHECK;
+int shell_fork(struct shell *self, const struct shell_wish *wish, struct uuid *ret_execution,
+               struct err *err) MUST_CHECK;
+
 /* shell_links.c */
 void links_receive(struct shell *self, const struct sim_message *message,
                    const struct wire_body *body);

@@ -77,6 +77,8 @@ static void end(struct shell *self, struct entry *entry, const char *reason)
         observer_egress_lost(self->world, egresses_find(self->world, entry->address));
     }
     TRACE(self->world, "coordinator: the link of %s ends: %s", entry->address, reason);
+    if (strcmp(reason, "silence") == 0)
+        observer_given_up(self->world, entry->address);
     decide(self, &input);
     forget_entry(self, entry);
 }

@@ -41,8 +41,17 @@ void writes_record(struct writes *self, struct uuid execution, uint64_t sequence
 {
     self->records =
         grow(self->records, self->records_count, &self->records_capacity, sizeof *self->records);
-    self->records[self->records_count++] = (struct record){execution, sequence, *bytes};
+    self->records[self->records_count++] =
+        (struct record){.execution = execution, .sequence = sequence, .bytes = *bytes};
     *bytes = (struct buf){0};
+}
+
+void writes_copy(struct writes *self, struct uuid execution, const struct record *from)
+{
+    struct buf bytes = {0};
+    buf_append_bytes(&bytes, buf_bytes(&from->bytes));
+    writes_record(self, execution, from->sequence, &bytes);
+    self->records[self->records_count - 1].copied = true;
 }
 
 void writes_answer(struct writes *self, uint64_t key, struct uuid execution)
@@ -179,8 +188,8 @@ static void keep_record(struct store *self, const struct record *record)
     buf_append_bytes(&bytes, buf_bytes(&record->bytes));
     journal->records =
         grow(journal->records, journal->count, &journal->capacity, sizeof *journal->records);
-    journal->records[journal->count++] =
-        (struct record){record->execution, record->sequence, bytes};
+    journal->records[journal->count++] = (struct record){
+        .execution = record->execution, .sequence = record->sequence, .bytes = bytes};
     journal->ended = observer_committed(self->world, record);
 }
 

@@ -11,6 +11,7 @@ struct record {
     struct uuid execution;
     uint64_t sequence;
     struct buf bytes;
+    bool copied; /* from another journal, by a fork */
 };
 /* A client's idempotency key and what was answered to it. */
 struct answered {
@@ -38,6 +39,8 @@ struct writes {
 /* Takes the memory of bytes over. */
 void writes_record(struct writes *self, struct uuid execution, uint64_t sequence,
                    struct buf *bytes);
+/* The same, of an event of another journal. */
+void writes_copy(struct writes *self, struct uuid execution, const struct record *from);
 void writes_answer(struct writes *self, uint64_t key, struct uuid execution);
 void writes_schedule(struct writes *self, const struct scheduled *scheduled);
 bool writes_any(const struct writes *self);
