@@ -33,6 +33,8 @@ static const struct {
     {"grant_before_commit", FAULT_GRANT_EARLY},
     {"forget_early", FAULT_FORGET_EARLY},
     {"fork_apart", FAULT_FORK_APART},
+    {"schedule_apart", FAULT_SCHEDULE_APART},
+    {"schedule_beside", FAULT_SCHEDULE_BESIDE},
 };
 
 static void usage(FILE *out)
@@ -129,6 +131,10 @@ static void print_counts(uint64_t seeds, const struct counts *counts)
            " reopened, %" PRIu64 " forks, %" PRIu64 " sub-workflows\n",
            counts->expressions, counts->items, counts->waits, counts->decisions, counts->signals,
            counts->human_pauses, counts->reopened, counts->forks, counts->subs);
+    printf("  %" PRIu64 " started by schedules (%" PRIu64 " late), %" PRIu64
+           " left out beside others, %" PRIu64 " clocks set\n",
+           counts->scheduled, counts->scheduled_late, counts->schedules_skipped,
+           counts->clocks_set);
     printf("  %" PRIu64 " crashes, %" PRIu64 " batches torn off, %" PRIu64 " pauses, %" PRIu64
            " partitions, %" PRIu64 " broker crashes, %" PRIu64 " disk faults\n",
            counts->crashes, counts->torn, counts->pauses, counts->partitions,

@@ -194,6 +194,19 @@ FAULTS = {
     "forget_sub_ledger": [
         ("            add_ledger(&exec->below, &whole);\n", "            (void)add_ledger;\n"),
     ],
+    # schedule/due.c: all that was missed counts as one.
+    "run_missed_once": [
+        (".most = missed == MISSED_ALL ? LIMIT_MISSED_RUNS : 1}", ".most = 1}"),
+    ],
+    # schedule/due.c: what is too late to be run for is run for.
+    "run_too_late": [
+        ("if (missed == MISSED_SKIP && now_us", "if (false && now_us"),
+    ],
+    # schedule/due.c: after a long absence more is made up for than the limit allows.
+    "make_up_for_all": [
+        ("    int64_t at_s[LIMIT_MISSED_RUNS];", "    int64_t at_s[2 * LIMIT_MISSED_RUNS];"),
+        ("? LIMIT_MISSED_RUNS : 1}", "? 2 * LIMIT_MISSED_RUNS : 1}"),
+    ],
     # agentd/conversation.c: tools that may not be repeated are.
     "repeat_tools": [
         ("call->kind == CALL_COMMAND && !call->command->repeat_safe;", "call->command == NULL;"),

@@ -64,6 +64,7 @@ void observer_destroy(struct observer **self_p)
         free(self->models.all[i]);
     }
     free((void *)self->models.all);
+    free(self->starts);
     observer_release_calls(self);
     engine_destroy(&self->twin);
     arena_release(&self->arena);
@@ -293,6 +294,8 @@ bool observer_committed(struct world *world, const struct record *record)
     }
     observer_note_event(world, &event);
     take_event(world, &event, record->copied);
+    if (!record->copied) /* a fork's start is: no schedule has made it */
+        observer_schedule_started(world, &event);
     return event.kind == EVENT_ENDED;
 }
 
@@ -302,6 +305,7 @@ void observer_batch_committed(struct world *world)
     const char *wrong = world->failed ? NULL : model_family(&world->observer->models, &execution);
     if (wrong)
         world_fail(world, 3, "the execution %s %s", sim_uuid(execution), wrong);
+    observer_schedules_batch(world);
 }
 
 /* --- the coordinator -------------------------------------------------------------------------- */
@@ -710,4 +714,5 @@ void observer_end(struct world *world)
     if (egresses_held(world) > 0)
         world_fail(world, 4, "egresses still hold %zu grants, calls or answers after all has ended",
                    egresses_held(world));
+    observer_schedules_end(world);
 }

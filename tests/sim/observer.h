@@ -11,6 +11,7 @@
 
 struct event;
 struct record;
+struct scheduled;
 
 /* The agent, or the tool, that instances ask for when they lie. */
 #define LIAR "liar"
@@ -32,6 +33,7 @@ dag_t *observer_find_dag(void *context, const char *workflow, uint32_t version, 
 
 /* The disk holds one more record. Returns whether the execution has ended with it. */
 bool observer_committed(struct world *world, const struct record *record);
+void observer_scheduled(struct world *world, const struct scheduled *record); /* after the records */
 void observer_batch_committed(struct world *world); /* and the last one of its batch */
 
 /* The coordinator: folded this execution with this outcome; decided this event; lets this dispatch

@@ -267,6 +267,7 @@ struct plan *plan_new(struct prng *prng, const char *cuts, bool *ret_cut)
     plan->people = prng_chance(prng, 500);
     plan->subs = prng_chance(prng, 500);
     draw_workflows(plan, prng);
+    plan_draw_schedules(plan, prng);
     draw_faults(plan, prng);
     plan->executions = (uint32_t)prng_between(
         prng, 1, plan->models_count > 0 || plan->subs ? 12 : EXECUTIONS_MOST);

@@ -106,6 +106,14 @@ struct plan_node {
     bool allow_again;
 };
 
+/* Of a workflow that starts by itself: on every so-manieth minute of the hour, from 0, in UTC. */
+struct plan_schedule {
+    const char *cron; /* which says the same; NULL: there is none */
+    uint32_t minutes;
+    enum missed missed;
+    bool alone;
+};
+
 struct plan_workflow {
     char name[16];
     struct plan_node nodes[NODES_MOST];
@@ -117,6 +125,7 @@ struct plan_workflow {
     uint32_t priority;
     uint64_t tokens, cost; /* 0: no limit */
     uint32_t depth;  /* of delegation; 0: the default */
+    struct plan_schedule schedule;
     bool gone; /* cut: none of its executions is started */
     dag_t *dag;
 };
@@ -144,6 +153,7 @@ struct plan {
     int64_t fail_permille, hang_permille, cancel_permille, pause_permille;
     int64_t reopen_permille, fork_permille; /* of what people do */
     bool subs; /* workflows run others */
+    int64_t clock_most_us; /* how far the clock that schedules go by is set; 0: never */
     bool people; /* somebody decides, signals, pauses and resumes; without, nothing waits */
     /* Weights: how often each kind of fault is chosen. */
     int64_t crash_coordinator, crash_instance, pause_instance, pause_coordinator, crash_broker,
@@ -178,6 +188,9 @@ uint32_t plan_input_size(uint64_t k);
 
 /* plan_models.c: agents that models answer, before instances and workflows are drawn. */
 void plan_draw_models(struct plan *plan, struct prng *prng);
+
+/* plan_schedules.c: when the workflows are drawn. */
+void plan_draw_schedules(struct plan *plan, struct prng *prng);
 
 /* plan_cut.c: takes these away, of a list with commas; whether the last one was there. */
 bool plan_cut(struct plan *plan, const char *cuts);

@@ -7,8 +7,9 @@
 #include <string.h>
 
 /* What is taken away from a plan that was drawn, so that less of it fails in the same way. A cut is
- * a short text: "w1" a workflow, "w1.n3" a node, "w1.n3.if" what a node has, "x12" an execution,
- * "f.lost" a kind of fault. Numbers are those of the plan as it was drawn. */
+ * a short text: "w1" a workflow, "w1.n3" a node, "w1.n3.if" what a node has, "s1" the schedule of a
+ * workflow, "x12" an execution, "f.lost" a kind of fault. Numbers are those of the plan as it was
+ * drawn. */
 
 /* --- faults ----------------------------------------------------------------------------------- */
 
@@ -37,6 +38,7 @@ static int64_t *fault_of(struct plan *plan, size_t index, const char **ret_name)
         {"cancel", &plan->cancel_permille},
         {"pause", &plan->pause_permille},
         {"reopen", &plan->reopen_permille},
+        {"clock", &plan->clock_most_us},
         {"fork", &plan->fork_permille},
     };
     if (index >= sizeof faults / sizeof faults[0])
@@ -132,6 +134,13 @@ static bool cut_node(struct plan_workflow *workflow, uint32_t index)
     return true;
 }
 
+static bool cut_schedule(struct plan_workflow *workflow)
+{
+    bool had = workflow->schedule.cron != NULL;
+    workflow->schedule.cron = NULL;
+    return had && !workflow->gone;
+}
+
 /* Nodes that are gone stay in their places, disabled: numbers and names are those of before. */
 static bool cut_one(struct plan *plan, const char *cut)
 {
@@ -144,6 +153,8 @@ static bool cut_one(struct plan *plan, const char *cut)
         plan->no_execution[node] = true;
         return had && node < plan->executions;
     }
+    if (sscanf(cut, "s%u", &workflow) == 1)
+        return workflow < plan->workflows_count && cut_schedule(&plan->workflows[workflow]);
     int parts = sscanf(cut, "w%u.n%u.%15[a-z_]", &workflow, &node, what);
     if (parts < 1 || workflow >= plan->workflows_count)
         return false;
@@ -183,6 +194,9 @@ bool plan_candidate(size_t index, char *ret_cut, size_t size)
     const char *name;
     if (index < WORKFLOWS_MOST)
         return snprintf(ret_cut, size, "w%zu", index) > 0;
+    index -= WORKFLOWS_MOST;
+    if (index < WORKFLOWS_MOST)
+        return snprintf(ret_cut, size, "s%zu", index) > 0;
     index -= WORKFLOWS_MOST;
     if (index < EXECUTIONS_MOST)
         return snprintf(ret_cut, size, "x%zu", index) > 0;
@@ -248,6 +262,14 @@ static void print_node(const struct plan *plan, const struct plan_workflow *work
            node->on_expiry ? "  on_expiry: a value" : "");
 }
 
+static void print_schedule(const struct plan_schedule *schedule)
+{
+    static const char *const missed[] = {"once", "skip", "all"};
+    if (schedule->cron)
+        printf("  schedule: %s, missed: %s%s", schedule->cron, missed[schedule->missed],
+               schedule->alone ? ", alone" : "");
+}
+
 void plan_print(struct plan *plan)
 {
     const char *name;
@@ -261,6 +283,7 @@ void plan_print(struct plan *plan)
             printf("  parallel: %u", workflow->parallel);
         if (workflow->time_us > 0)
             printf("  time: %.3f s", (double)workflow->time_us / (double)LIMIT_SECOND_US);
+        print_schedule(&workflow->schedule);
         printf("%s\n", workflow->finish ? "  when_failed: finish" : "");
         for (uint32_t n = 0; n < workflow->nodes_count; n++)
             if (!workflow->nodes[n].gone)

@@ -233,7 +233,7 @@ struct uuid shell_uuid(struct shell *self)
     return id;
 }
 
-static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
+int shell_start(struct shell *self, uint32_t index, const char *by, struct uuid *ret_execution)
 {
     const struct plan *plan = self->world->plan;
     const struct plan_workflow *workflow = &plan->workflows[index];
@@ -258,7 +258,7 @@ static int start(struct shell *self, uint8_t index, struct uuid *ret_execution)
                                                 .workflows = subs,
                                                 .workflows_count = subs_count,
                                                 .input = datum_inline(buf_bytes(&packed)),
-                                                .by = "sim"}}};
+                                                .by = by}}};
     input.start.execution = shell_uuid(self);
     int r = shell_decide(self, &input, &err);
     buf_release(&packed);
@@ -289,7 +289,7 @@ static void receive_start(struct shell *self, const struct sim_message *message,
         shell_answer(self, message->from, message->correlation, ERR_FULL, execution);
         return;
     }
-    if (start(self, message->payload.data[0], &execution))
+    if (shell_start(self, message->payload.data[0], "sim", &execution))
         return;
     remember(self, key, execution);
     writes_answer(&shell_current(self)->writes, key, execution);
@@ -381,9 +381,11 @@ static void tick_engine(struct shell *self)
 static void schedule(struct shell *self)
 {
     int64_t at_us = proc_when(&self->proc, links_deadline(self));
-    int64_t engine_us = engine_deadline(self->engine);
-    if (engine_us != INT64_MAX && engine_us - SIM_UTC - self->proc.utc_ahead_us < at_us)
-        at_us = engine_us - SIM_UTC - self->proc.utc_ahead_us;
+    int64_t utc_us = engine_deadline(self->engine), schedules_us = schedules_deadline(self);
+    if (schedules_us < utc_us)
+        utc_us = schedules_us;
+    if (utc_us != INT64_MAX && utc_us - SIM_UTC - self->proc.utc_ahead_us < at_us)
+        at_us = utc_us - SIM_UTC - self->proc.utc_ahead_us;
     if (at_us != SIM_NEVER)
         proc_wake(&self->proc, at_us + prng_between(&self->world->prng, 0, MS));
 }
@@ -401,6 +403,7 @@ static void round_of(struct proc *proc)
     }
     tick_engine(self);
     links_tick(self);
+    schedules_tick(self);
     shell_release_committed(self);
     shell_submit(self);
     if (!self->proc.dying)
@@ -440,6 +443,7 @@ static void begin(struct world *world, void *context, uint64_t number)
     const struct answered *answered;
     for (size_t i = 0; (answered = store_answer(world->store, i)); i++)
         remember(self, answered->key, answered->execution);
+    schedules_load(self);
     if (shell_decide(self, &input, &err))
         world_fail(world, 0, "the resume is refused: %s", err.what);
     shell_submit(self);
@@ -480,6 +484,7 @@ struct shell *shell_new(struct world *world)
     self->world = world;
     self->proc = (struct proc){.world = world, .name = SHELL_NAME, .round = round_of, .die = die};
     self->proc.mono_ahead_us = prng_between(&world->prng, 0, 1000000 * SECOND);
+    self->schedules = schedules_new(self);
     net_join(world, &self->proc);
     world_at(world, world->now_us, begin, self, 0);
     return self;
@@ -494,6 +499,7 @@ void shell_destroy(struct shell **self_p)
     if (self->proc.up)
         proc_stop(&self->proc);
     clear(self);
+    schedules_destroy(&self->schedules);
     free(self);
 }
 

@@ -51,6 +51,9 @@ void shell_destroy(struct shell **self_p);
 struct proc *shell_proc(struct world *world);
 bool shell_up(const struct world *world);
 
+/* What the clock on the wall shows, which schedules go by, when the coordinator's shows utc_us. */
+int64_t shell_wall(const struct world *world, int64_t utc_us);
+
 /* --- from the store --- */
 void shell_committed(struct world *world, uint64_t number);
 void shell_full(struct world *world);

@@ -65,6 +65,7 @@ struct shell {
     uint64_t uuids; /* like the kernel's randomness, this outlives the process */
     int64_t utc_us, mono_us;
     uint64_t epoch;
+    struct schedules *schedules; /* its clock on the wall outlives the process, too */
     engine_t *engine, *mirror; /* the mirror folds what is written */
     struct batch ring[BATCHES];
     size_t oldest, in_flight;
@@ -82,6 +83,18 @@ struct shell {
     size_t answers_count;
     struct arena arena; /* of the message that is looked at */
 };
+
+/* shell.c: starts the workflow of this index, in the current batch. */
+int shell_start(struct shell *self, uint32_t workflow, const char *by, struct uuid *ret_execution);
+
+/* shell_schedules.c */
+/* How long they go on into the calm: until what was missed is made up for. */
+#define SCHEDULES_CALM_US (8 * SECOND)
+struct schedules *schedules_new(struct shell *shell);
+void schedules_destroy(struct schedules **self_p);
+void schedules_load(struct shell *self); /* from the store; some begin, in the current batch */
+void schedules_tick(struct shell *self); /* starts what is due */
+int64_t schedules_deadline(const struct shell *self); /* on the coordinator's clock */
 
 /* shell_pipeline.c */
 struct batch *shell_current(struct shell *self);

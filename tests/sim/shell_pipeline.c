@@ -232,7 +232,7 @@ static bool has_anything(const struct batch *batch)
 {
     return batch->decisions.events_count > 0 || batch->decisions.effects_count > 0 ||
            batch->outgoing_count > 0 || batch->acknowledgements_count > 0 ||
-           batch->writes.records_count > 0 || batch->writes.answers_count > 0;
+           writes_any(&batch->writes);
 }
 
 void shell_submit(struct shell *self)
@@ -246,7 +246,7 @@ void shell_submit(struct shell *self)
     }
     batch->submitted = true;
     batch->writes.number = batch->number;
-    if (batch->writes.records_count > 0 || batch->writes.answers_count > 0)
+    if (writes_any(&batch->writes))
         store_submit(self->world->store, &batch->writes);
     else
         batch->committed = true;

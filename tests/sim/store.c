@@ -17,6 +17,8 @@ struct store {
     size_t journals_count;
     struct answered *answers;
     size_t answers_count;
+    struct scheduled schedules[WORKFLOWS_MOST];
+    bool is_scheduled[WORKFLOWS_MOST];
     map_t *blobs;
     const struct writes *pending[PENDING_MOST]; /* oldest first */
     size_t pending_count;
@@ -59,11 +61,23 @@ void writes_answer(struct writes *self, uint64_t key, struct uuid execution)
     self->answers[self->answers_count++] = (struct answered){key, execution};
 }
 
+void writes_schedule(struct writes *self, const struct scheduled *scheduled)
+{
+    self->schedules = grow(self->schedules, self->schedules_count, &self->schedules_capacity,
+                           sizeof *self->schedules);
+    self->schedules[self->schedules_count++] = *scheduled;
+}
+
+bool writes_any(const struct writes *self)
+{
+    return self->records_count > 0 || self->answers_count > 0 || self->schedules_count > 0;
+}
+
 void writes_clear(struct writes *self)
 {
     for (size_t i = 0; i < self->records_count; i++)
         buf_release(&self->records[i].bytes);
-    self->records_count = self->answers_count = 0;
+    self->records_count = self->answers_count = self->schedules_count = 0;
 }
 
 void writes_release(struct writes *self)
@@ -71,6 +85,7 @@ void writes_release(struct writes *self)
     writes_clear(self);
     free(self->records);
     free(self->answers);
+    free(self->schedules);
     *self = (struct writes){0};
 }
 
@@ -127,6 +142,11 @@ const struct answered *store_answer(const struct store *self, size_t index)
     return index < self->answers_count ? &self->answers[index] : NULL;
 }
 
+const struct scheduled *store_scheduled(const struct store *self, uint32_t workflow)
+{
+    return self->is_scheduled[workflow] ? &self->schedules[workflow] : NULL;
+}
+
 void store_put_blob(struct store *self, const uint8_t hash[DATUM_HASH_BYTES], struct bytes bytes)
 {
     if (map_get(self->blobs, hash, DATUM_HASH_BYTES))
@@ -177,6 +197,12 @@ static void make_durable(struct store *self, const struct writes *writes)
 {
     for (size_t i = 0; i < writes->records_count; i++)
         keep_record(self, &writes->records[i]);
+    for (size_t i = 0; i < writes->schedules_count; i++) {
+        const struct scheduled *scheduled = &writes->schedules[i];
+        self->schedules[scheduled->workflow] = *scheduled;
+        self->is_scheduled[scheduled->workflow] = true;
+        observer_scheduled(self->world, scheduled);
+    }
     observer_batch_committed(self->world);
     for (size_t i = 0; i < writes->answers_count; i++) {
         self->answers = xrealloc(self->answers, (self->answers_count + 1) * sizeof *self->answers);

@@ -19,12 +19,22 @@ struct answered {
     struct uuid execution;
 };
 
+/* What is kept of a schedule. Times are those of the clock on the wall. */
+struct scheduled {
+    uint32_t workflow;
+    int64_t next_us, last_us; /* last 0: none */
+    struct uuid last;         /* zeros: none */
+    int64_t wall_us;          /* when it was written */
+};
+
 struct writes {
     uint64_t number; /* of the batch */
     struct record *records;
     size_t records_count, records_capacity;
     struct answered *answers;
     size_t answers_count, answers_capacity;
+    struct scheduled *schedules; /* in the order of what they tell of; the last of a workflow counts */
+    size_t schedules_count, schedules_capacity;
 };
 /* Takes the memory of bytes over. */
 void writes_record(struct writes *self, struct uuid execution, uint64_t sequence,
@@ -32,6 +42,8 @@ void writes_record(struct writes *self, struct uuid execution, uint64_t sequence
 /* The same, of an event of another journal. */
 void writes_copy(struct writes *self, struct uuid execution, const struct record *from);
 void writes_answer(struct writes *self, uint64_t key, struct uuid execution);
+void writes_schedule(struct writes *self, const struct scheduled *scheduled);
+bool writes_any(const struct writes *self);
 void writes_clear(struct writes *self);
 void writes_release(struct writes *self);
 
@@ -50,6 +62,7 @@ uint64_t store_next_epoch(struct store *self); /* committed when it returns */
 const struct journal *store_journal(const struct store *self, size_t index); /* NULL past the end */
 const struct journal *store_find(const struct store *self, struct uuid execution);
 const struct answered *store_answer(const struct store *self, size_t index);
+const struct scheduled *store_scheduled(const struct store *self, uint32_t workflow); /* or NULL */
 
 /* writes stay with the caller, and unchanged, until the batch is committed or the coordinator is
  * dead. Tells shell_committed, shell_full or shell_store_failed. */

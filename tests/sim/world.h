@@ -26,6 +26,8 @@ enum shell_fault {
     FAULT_DISPATCH_EARLY,    /* effects go out before their commit */
     FAULT_NO_FLUSH,          /* acknowledgements are not flushed at a release */
     FAULT_GRANT_EARLY,       /* egresses hear of grants before their commit */
+    FAULT_SCHEDULE_APART,    /* a schedule's record goes into a batch after that of its start */
+    FAULT_SCHEDULE_BESIDE,   /* schedules start although the execution before still runs */
     FAULT_FORK_APART,        /* a fork's event goes into a batch after that of its copies */
     FAULT_FORGET_EARLY,      /* egresses are told to forget before the turn's commit */
 };
@@ -47,6 +49,7 @@ struct counts {
     uint64_t effects, kept_claims, refused_claims, losses, retries, cancels, lies;
     uint64_t turns, delegations, refusals, provider_calls, calls_again, calls_late, fetches, egress_crashes;
     uint64_t subs, expressions, items, waits, decisions, signals, human_pauses, reopened, forks;
+    uint64_t scheduled, scheduled_late, schedules_skipped, clocks_set;
     uint64_t crashes, pauses, broker_crashes, partitions, disk_faults, torn;
 };
 
