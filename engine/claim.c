@@ -31,7 +31,7 @@ static struct live *good_claim(const struct call *call, const struct claim *clai
     bool held = live && old && live->instance == old && run_compare(live->run, claim->run) == 0;
     if (held && live->state == LIVE_STOPPING)
         return live; /* which still has to stop */
-    if (!live || !knows_steps(&exec->tasks[node], claim))
+    if (!live || task_ended(&exec->tasks[node]) || !knows_steps(&exec->tasks[node], claim))
         return NULL;
     if (run_compare(claim->run, exec->tasks[node].void_run) <= 0)
         return NULL;

@@ -131,13 +131,14 @@ void stop_holder(struct call *call, struct live *live, const char *reason)
     timer_set(call->engine, &live->timer, call->now_us + 2 * LIMIT_SILENCE_US);
 }
 
-/* Tasks that the last event ended on its way. */
+/* Tasks that the last event ended on its way. Whoever may have one from before a restart may be at
+ * work on it until its claim is refused, or claims are over: so long it keeps its slot. */
 static void stop_parted(struct call *call, struct exec *exec)
 {
     engine_t *engine = call->engine;
     for (size_t i = 0; i < engine->parted_count; i++) {
         struct live *live = exec->tasks[engine->parted[i]].live;
-        if (!live || live->state == LIVE_STOPPING)
+        if (!live || live->state == LIVE_STOPPING || live->state == LIVE_CLAIM)
             continue;
         if (live->state != LIVE_RUNNING || recall(call, live))
             live_free(engine, &live);

@@ -458,6 +458,38 @@ static void test_a_timeout_ends_what_was_delegated(void **state)
     fixture_free(&f);
 }
 
+/* Who may be at work since before the restart has its slot until claims are over. */
+static void test_what_may_still_run_keeps_its_slot(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    const struct node node =
+        NODE("n", NULL, .agent = "lead", .retry = {.attempts = 2, .factor = 1});
+    model(f, (struct pinned_agent){.name = "lead", TO("a"), .timeout_us = 10 * SECOND});
+    model(f, (struct pinned_agent){.name = "a"});
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .parallel = 1}, &node, 1);
+    egress_up(f, 50, 1, NULL, 0);
+    up(f, 1, "lead");
+    up(f, 2, "a");
+    struct uuid id = start(f, "w");
+    const struct effect_dispatch *n = dispatch_of(f, "n");
+    turn(f, n, 1, 1, 30, ONE);
+    delegate(f, n, 1, 0, "a", "1");
+    assert_non_null(dispatch_of(f, "n/1"));
+    tick(f, T0 + 9 * SECOND);
+    restart(f);
+    egress_up(f, 50, 1, NULL, 0);
+    up(f, 1, "lead");
+    tick(f, T0 + 10 * SECOND);
+    assert_string_equal(task(f, id, "n").failure.code, "timeout");
+    assert_string_equal(task_status_of(f, id, "n/1"), "cancelled");
+    tick(f, T0 + 11 * SECOND);
+    assert_string_equal(task_status_of(f, id, "n"), "pending");
+    tick(f, T0 + 9 * SECOND + LIMIT_CLAIM_WAIT_US);
+    assert_int_equal(dispatch_of(f, "n")->attempt, 2);
+    fixture_free(&f);
+}
+
 static void test_a_new_attempt_delegates_anew(void **state)
 {
     (void)state;
@@ -697,6 +729,7 @@ int main(void)
         cmocka_unit_test(test_a_failed_delegation_is_the_parents_affair),
         cmocka_unit_test(test_a_cancel_reaches_all_below),
         cmocka_unit_test(test_a_timeout_ends_what_was_delegated),
+        cmocka_unit_test(test_what_may_still_run_keeps_its_slot),
         cmocka_unit_test(test_a_new_attempt_delegates_anew),
         cmocka_unit_test(test_parked_tasks_take_no_place),
         cmocka_unit_test(test_agents_are_listed_as_far_as_they_may_be_asked),

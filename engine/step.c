@@ -203,6 +203,11 @@ void task_unclaimed(struct call *call, struct live *live)
     uint64_t epoch = call->engine->config.epoch;
     struct run run = {epoch > 0 ? epoch - 1 : 0, epoch > 0 ? UINT64_MAX : 0};
     live_idle(call->engine, live);
+    if (task_ended(task)) {
+        live_free(call->engine, &live);
+        settle(call, exec);
+        return;
+    }
     if (run_compare(run, task->void_run) > 0)
         emit_lost(call, live, run, false, "restart", "");
     bool due = task->status == TASK_READY || task->retry_at_us <= call->now_us;
