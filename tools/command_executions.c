@@ -424,33 +424,42 @@ static int retry(struct context *context, const char *id)
     return set_going(context, "executions.retry", &params);
 }
 
-/* The input that it has, with the keys that are given changed. */
+static value_t *with_changes(const value_t *before, const value_t *changes)
+{
+    value_t *input = value_copy(before);
+    for (size_t i = 0; i < value_size(changes); i++) {
+        const char *key = value_key_at(changes, i, NULL);
+        value_t *value = value_ref(value_get(changes, key));
+        value_set(input, key, &value);
+    }
+    return input;
+}
+
+/* The input that it has, with the keys that are given changed. A large one is fetched first: what
+ * stands for it is not the input. */
 static int changed_input(struct context *context, const char *id, value_t **ret_input)
 {
     value_t *params = id_params(id);
-    value_t *execution = NULL, *input = NULL, *changes = NULL;
+    value_t *execution = NULL, *changes = NULL;
     struct err err = {0};
     value_set_int(params, "limit", 1);
     int status = context_call(context, "executions.get", &params, &execution);
     if (status)
         return status;
     const char *workflow = value_get_string(execution, "workflow", "");
-    if (make_input(context, workflow, &changes, &err)) {
-        value_destroy(&execution);
-        return show_error(context->options, &err);
-    }
-    const value_t *before = value_get(execution, "input");
-    bool adds = before && !context->options->input_file && value_type(before) == VALUE_MAP;
-    input = value_copy(adds ? before : changes);
-    for (size_t i = 0; adds && i < value_size(changes); i++) {
-        const char *key = value_key_at(changes, i, NULL);
-        value_t *value = value_ref(value_get(changes, key));
-        value_set(input, key, &value);
-    }
+    int rc = make_input(context, workflow, &changes, &err);
+    const value_t *there = value_get(execution, "input");
+    value_t *before = rc == 0 && there && !context->options->input_file ? value_ref(there) : NULL;
+    if (before)
+        rc = client_resolve_blobs(context->client, &before, context_timeout_ms(context, 60000),
+                                  &err);
+    bool adds = before && value_type(before) == VALUE_MAP;
+    if (rc == 0)
+        *ret_input = adds ? with_changes(before, changes) : value_ref(changes);
+    value_destroy(&before);
     value_destroy(&changes);
     value_destroy(&execution);
-    *ret_input = input;
-    return EXIT_OK;
+    return rc == 0 ? EXIT_OK : show_error(context->options, &err);
 }
 
 static int fork_it(struct context *context, const char *id)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Retries of executions that ended, and forks, by real processes."""
+import json
 import pathlib
 import sys
 
@@ -160,6 +161,16 @@ def a_fork_goes_on_with_another_input(here):  # rule 16
     check(fork["id"] in listed, listed)
 
 
+def a_large_input_is_changed_by_a_key_too(here):
+    end = "!" * 100000
+    large = pathlib.Path(here.base) / "large.json"
+    large.write_text(json.dumps({"word": "bee", "end": end}))
+    document = here.run("two_steps", "--input", str(large))
+    fork = here.json("executions", "fork", document["id"], "--from", "b", "-i", "word=wasp")
+    check(fork["status"] == "succeeded", fork)
+    check(here.show(fork["id"])["output"] == {"c": f"bee wasp{end}"}, "the rest of the input is kept")
+
+
 def what_runs_can_be_forked(here):
     execution = here.start("slow")
     wait_until(lambda: statuses(here.show(execution)).get("b") == "running", 20, "b runs")
@@ -185,7 +196,7 @@ def what_can_not_be_forked_is_refused(here):
 
 CASES = (a_retry_keeps_what_succeeded, a_list_keeps_its_items, a_cancelled_one_goes_on,
          what_can_not_be_retried_is_refused, a_fork_goes_on_with_another_input,
-         what_runs_can_be_forked, what_can_not_be_forked_is_refused)
+         a_large_input_is_changed_by_a_key_too, what_runs_can_be_forked, what_can_not_be_forked_is_refused)
 
 
 def test():
