@@ -3,11 +3,11 @@
 
 /* Executions that begin again: retries of what has ended, and forks. */
 
-/* Rule of limits.time: it counts from here. */
+/* Rule of limits.time: it counts from here, as it did from the start, which may have asked for less.
+ */
 static int64_t new_deadline(const struct call *call, const struct exec *exec)
 {
-    int64_t time_us = dag_time_us(exec->dag);
-    return time_us > 0 ? event_time(call, exec) + time_us : 0;
+    return exec->allowed_us > 0 ? event_time(call, exec) + exec->allowed_us : 0;
 }
 
 /* Runs up to this one were given out before. */

@@ -308,6 +308,27 @@ static void waits_and_times_begin_anew_in_a_fork(void **state)
     crash_everywhere(f);
 }
 
+/* A limit of time that its start asked for holds for each go. */
+static void a_limit_of_the_start_counts_anew(void **state)
+{
+    struct fixture *f = *state;
+    WORKFLOW(f, "w", NODE("a", "1"), NODE("b", "{{a}}"));
+    up(f, 1, "echo");
+    f->deadline_us = T0 + 30 * SECOND;
+    struct uuid id = start(f, "w");
+    result(f, dispatch_of(f, "a"), "1");
+    struct effect_dispatch b = *dispatch_of(f, "b");
+    tick(f, T0 + 30 * SECOND);
+    failure(f, &b, "cancelled", true);
+    assert_string_equal(status_of(f, id), "failed");
+    assert_int_equal(reopen(f, id), 0);
+    assert_true(execution(f, id).deadline_us == T0 + 60 * SECOND);
+    tick(f, T0 + 40 * SECOND);
+    struct uuid other = fork_of(f, id, "b", NULL);
+    assert_true(execution(f, other).deadline_us == T0 + 70 * SECOND);
+    restart(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +345,7 @@ int main(void)
         FIXTURE_TEST(what_was_under_way_goes_on_in_a_fork_too),
         FIXTURE_TEST(a_turn_in_flight_is_asked_anew_by_a_fork),
         FIXTURE_TEST(waits_and_times_begin_anew_in_a_fork),
+        FIXTURE_TEST(a_limit_of_the_start_counts_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

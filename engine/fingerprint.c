@@ -294,6 +294,7 @@ static void add_exec(uint64_t *hash, const struct exec *exec)
     add_signed(hash, exec->started_us);
     add_signed(hash, exec->ended_us);
     add_signed(hash, exec->deadline_us);
+    add_signed(hash, exec->allowed_us);
     add_signed(hash, exec->stop_us);
     add_text(hash, exec->workflow);
     add_text(hash, exec->agent);

@@ -314,6 +314,7 @@ struct uuid start_with(struct fixture *f, const char *workflow, const char *inpu
                               .workflow_version = 1,
                               .agent = "",
                               .input = datum_of(f, input_json),
+                              .deadline_us = f->deadline_us,
                               .by = "test"}},
     };
     struct event_started *started = &input.start.started;

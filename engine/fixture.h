@@ -48,6 +48,7 @@ struct fixture {
     bool rerun_never;       /* of all agents pinned from now on */
     int64_t agent_timeout;
     uint64_t credit;        /* of instances that come up */
+    int64_t deadline_us; /* of what is started; 0: by its workflow */
     size_t blob_reads;      /* so far */
 };
 

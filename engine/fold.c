@@ -230,6 +230,10 @@ static struct exec *make_exec(const struct event *event, dag_t **dag_p)
     exec->by = xstrdup(started->by ? started->by : "");
     exec->workflow_version = started->workflow_version;
     exec->deadline_us = started->deadline_us;
+    if (!uuid_is_nil(started->owner))
+        exec->allowed_us = dag_time_us(exec->dag); /* the deadline may be the owner's */
+    else if (started->deadline_us > exec->time_us)
+        exec->allowed_us = started->deadline_us - exec->time_us;
     exec->input = answer_new(&started->input, "");
     exec->failed_node = exec->first_failed = NO_NODE;
     exec->nodes = exec->count = exec->capacity = exec->open = dag_nodes(exec->dag);

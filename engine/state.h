@@ -316,6 +316,7 @@ struct exec {
     char *workflow, *agent, *by;
     uint32_t workflow_version;
     int64_t started_us, ended_us, deadline_us;
+    int64_t allowed_us; /* its own limit of time, also by who started it; 0: none */
     int64_t stop_us; /* when `stop` was set */
     struct answer *input, *output;
     struct blame *blame;
