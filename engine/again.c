@@ -3,7 +3,8 @@
 
 /* Executions that begin again: retries of what has ended, and forks. */
 
-/* Rule of limits.time: it counts from here, as it did from the start, which may have asked for less.
+/* Rule of limits.time: it counts from here, as it did from the start, which may have asked for
+ * less.
  */
 static int64_t new_deadline(const struct call *call, const struct exec *exec)
 {
