@@ -472,6 +472,26 @@ static void test_a_kept_claim_has_its_backstop(void **state)
     fixture_free(&f);
 }
 
+/* Whoever has an item that was cancelled may not have heard of it, when a restart forgets whom. */
+static void test_what_may_still_run_is_waited_for_at_the_end(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    const struct node node = NODE("n", "{{item}}", .items = "input");
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .finish = true}, &node, 1);
+    up(f, 1, "echo");
+    struct uuid id = start_with(f, "w", "[1,2]");
+    failure(f, dispatch_of(f, "n[0]"), "exit", true);
+    assert_non_null(drop_of(f, "n[1]"));
+    assert_string_equal(status_of(f, id), "failing");
+    restart(f);
+    up(f, 1, "echo");
+    assert_string_equal(status_of(f, id), "failing");
+    tick(f, f->now + LIMIT_CLAIM_WAIT_US);
+    assert_string_equal(status_of(f, id), "failed");
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_many_unclaimed_come_in_batches),
         cmocka_unit_test(test_cancelling_over_a_restart_waits_for_claims),
         cmocka_unit_test(test_a_kept_claim_has_its_backstop),
+        cmocka_unit_test(test_what_may_still_run_is_waited_for_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

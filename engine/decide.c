@@ -321,9 +321,23 @@ void place_all(struct call *call, struct exec *exec, bool claimed)
     }
 }
 
+/* Whether a task ended by somebody else's doing than that of the instance that had it, which may
+ * not have heard of that. */
+static bool may_have_strays(const struct exec *exec)
+{
+    for (uint32_t i = 0; i < exec->count; i++) {
+        const struct task *task = &exec->tasks[i];
+        bool failed = task->status == TASK_FAILED && task->blame && !*task->blame->instance;
+        if ((failed || task->status == TASK_CANCELLED) && !task_is_own(exec, i))
+            return true;
+    }
+    return false;
+}
+
 static void resume_exec(struct call *call, struct exec *exec)
 {
     exec->from_before = true;
+    exec->strays = may_have_strays(exec);
     exec->told_waiting = exec_waits(exec);
     arm_limit(call, exec);
     place_all(call, exec, true);
@@ -359,7 +373,8 @@ static void end_claiming(struct call *call)
     while ((exec = map_next(engine->execs, &position, NULL))) {
         if (!exec->from_before)
             continue;
-        exec->from_before = false;
+        exec->from_before = exec->strays = false;
+        fill_slots(engine, exec);
         settle(call, exec);
     }
 }

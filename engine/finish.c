@@ -157,7 +157,7 @@ void settle(struct call *call, struct exec *exec)
                      dag_finish(exec->dag));
     }
     if (!exec_stops(exec)) {
-        if (exec->open == 0 && exec->running == 0 && exec->leaving == 0)
+        if (exec->open == 0 && exec->running == 0 && exec->leaving == 0 && !exec->strays)
             end_exec(call, exec);
         return;
     }

@@ -168,13 +168,13 @@ static void leave_queue(struct live *live)
 
 bool exec_has_slot(const struct exec *exec)
 {
-    return !exec->limited || exec->running < dag_parallel(exec->dag);
+    return !exec->limited || (!exec->strays && exec->running < dag_parallel(exec->dag));
 }
 
 /* While a slot is free no lane may stay idle. What was set aside goes to the front of its lane,
  * whose turn comes behind those of others: else an execution that keeps to its limit would starve
  * them. */
-static void fill_slots(engine_t *self, struct exec *exec)
+void fill_slots(engine_t *self, struct exec *exec)
 {
     while (exec_has_slot(exec) && !list_empty(&exec->idle_lanes)) {
         struct lane *lane = LIST_OWNER(exec->idle_lanes.next, struct lane, idle);

@@ -353,6 +353,7 @@ struct exec {
     bool told_waiting; /* what was last said of it is that it waits */
     bool hard;         /* past the grace of a limit: nothing starts any more */
     bool from_before;  /* was there at the resume: instances unknown yet may hold its tasks */
+    bool strays;       /* also some that have ended: until claims are over */
     uint32_t running;  /* tasks held by instances, or perhaps held (CLAIM); those that stop included */
     uint32_t stopping;
     struct list idle_lanes;
@@ -657,6 +658,7 @@ void live_stop(engine_t *self, struct live *live);
 /* From one instance's list to another's, keeping state and run. */
 void live_move(struct live *live, struct instance *instance);
 bool exec_has_slot(const struct exec *exec); /* by its limit of parallel tasks */
+void fill_slots(engine_t *self, struct exec *exec); /* some may have become free */
 void agent_dirty(engine_t *self, struct agent *agent);
 /* The first in the agent's queues; NULL when they are empty. */
 struct live *agent_first(const struct agent *agent);
