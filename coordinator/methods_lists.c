@@ -2,6 +2,7 @@
 #include "coordinator/events.h"
 #include "coordinator/executions.h"
 #include "coordinator/journal.h"
+#include "coordinator/labels.h"
 #include "coordinator/methods.h"
 #include "coordinator/tables.h"
 
@@ -18,7 +19,7 @@
 /* --- executions.list -------------------------------------------------------------------------- */
 
 struct list {
-    const char *status, *workflow, *agent, *since, *cursor_text, *parent_text;
+    const char *status, *workflow, *agent, *since, *cursor_text, *parent_text, *label_text;
     bool all;                     /* sub-workflows, too */
     struct uuid parent;           /* whose sub-workflows alone are wanted; nil: no execution's */
     enum execution_status wanted; /* 0: any */
@@ -68,6 +69,7 @@ static int read_list(const struct request *request, struct list *list, struct er
         (rc = param_optional_int(request, "limit", 1, LIMIT_PAGE, &list->limit, err)) < 0 ||
         (rc = param_optional_bool(request, "all", &list->all, err)) < 0 ||
         (rc = param_optional_text(request, "parent", &list->parent_text, err)) < 0 ||
+        (rc = param_optional_text(request, "label", &list->label_text, err)) < 0 ||
         (list->parent_text != NULL &&
          (rc = typeid_parse_as(list->parent_text, "exec", &list->parent, err)) < 0) ||
         (list->status != NULL && (rc = find_status(list->status, &list->wanted, err)) < 0) ||
@@ -110,6 +112,7 @@ static enum execution_status live_status(struct coordinator *self, struct uuid i
 struct walk {
     store_snapshot_t *snapshot;
     struct arena arena;
+    struct label_filter label;
     struct uuid last;
     int64_t items;
     bool more; /* ended before the end of the table */
@@ -136,7 +139,7 @@ static bool list_one(struct coordinator *self, const struct list *list, struct w
         return true;
     if (summary.started_us < list->since_us)
         return false;
-    if (!is_wanted(list, &summary))
+    if (!is_wanted(list, &summary) || !label_filter_fits(&walk->label, self, &summary))
         return true;
     enum execution_status status = live_status(self, id, &summary);
     if (list->wanted != 0 && status != list->wanted)
@@ -200,9 +203,13 @@ int method_executions_list(struct coordinator *self, const struct request *reque
 
     int rc = read_list(request, &list, err);
     if (rc == 0)
+        rc = label_filter_init(&walk.label, list.label_text, err);
+    if (rc == 0)
         rc = store_snapshot(self->store, &walk.snapshot, err);
-    if (rc < 0)
+    if (rc < 0) {
+        label_filter_release(&walk.label);
         return rc;
+    }
     doc_map(doc, NULL);
     doc_list(doc, "items");
     rc = list_executions(self, &list, &walk, doc, err);
@@ -212,6 +219,7 @@ int method_executions_list(struct coordinator *self, const struct request *reque
     if (rc < 0)
         doc->out->size = begin;
     store_snapshot_close(&walk.snapshot);
+    label_filter_release(&walk.label);
     arena_release(&walk.arena);
     return rc;
 }

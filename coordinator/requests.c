@@ -50,7 +50,7 @@ static const struct method methods[] = {
     {"executions.list",
      method_executions_list,
      READS,
-     {"status", "workflow", "agent", "since", "limit", "cursor", "all", "parent"}},
+     {"status", "workflow", "agent", "since", "limit", "cursor", "all", "parent", "label"}},
     {"executions.cancel", method_executions_cancel, CHANGES, {"id", "why"}},
     {"executions.retry", method_executions_retry, CHANGES, {"id"}},
     {"executions.fork", method_executions_fork, CHANGES, {"id", "node", "input"}},

@@ -307,6 +307,8 @@ static int list(struct context *context)
         value_set_string(params, "cursor", options->cursor);
     if (options->parent)
         value_set_string(params, "parent", options->parent);
+    if (options->label)
+        value_set_string(params, "label", options->label);
     if (options->all)
         value_set_bool(params, "all", true);
     if (options->limit >= 0)

@@ -23,6 +23,7 @@ enum long_only {
     FLAG_AT,
     FLAG_STATUS,
     FLAG_WORKFLOW,
+    FLAG_LABEL,
     FLAG_AGENT,
     FLAG_LIMIT,
     FLAG_CURSOR,
@@ -67,6 +68,7 @@ static const struct option FLAGS[] = {
     {"cursor", required_argument, NULL, FLAG_CURSOR},
     {"all", no_argument, NULL, FLAG_ALL},
     {"parent", required_argument, NULL, FLAG_PARENT},
+    {"label", required_argument, NULL, FLAG_LABEL},
     {"why", required_argument, NULL, FLAG_WHY},
     {"in-flight", required_argument, NULL, FLAG_IN_FLIGHT},
     {"count", required_argument, NULL, FLAG_COUNT},
@@ -112,7 +114,7 @@ const char *option_bit_name(uint32_t bits)
         "--agents",
         "--node",
         "--at",
-        "--status/--workflow/--agent/--limit/--cursor/--all/--parent",
+        "--status/--workflow/--agent/--limit/--cursor/--all/--parent/--label",
         "--why",
         "--in-flight/--count/--seconds/--outstanding/--pin",
         "--idempotency-key",
@@ -224,6 +226,7 @@ static int take(struct options *self, int flag, struct err *err)
     case FLAG_AGENT: return take_text(self, OPTION_FILTER, &self->agent);
     case FLAG_CURSOR: return take_text(self, OPTION_FILTER, &self->cursor);
     case FLAG_PARENT: return take_text(self, OPTION_FILTER, &self->parent);
+    case FLAG_LABEL: return take_text(self, OPTION_FILTER, &self->label);
     case FLAG_WHY: return take_text(self, OPTION_WHY, &self->why);
     case FLAG_NOTE: return take_text(self, OPTION_DECISION, &self->note);
     case FLAG_EDIT: return take_text(self, OPTION_DECISION, &self->edit);

@@ -39,7 +39,7 @@ enum option_bit {
     OPTION_NODE = 1 << 7,     /* --node NAME */
     OPTION_AT = 1 << 8,       /* --at SEQ */
     OPTION_FILTER = 1 << 9,   /* --status, --workflow, --agent, --limit, --cursor, --all,
-                               * --parent ID */
+                               * --parent ID, --label KEY=VALUE */
     OPTION_WHY = 1 << 10,     /* --why TEXT */
     OPTION_BENCH = 1 << 11,   /* --in-flight, --count, --seconds, --outstanding, --pin */
     OPTION_KEY = 1 << 12,     /* --idempotency-key */
@@ -53,7 +53,7 @@ enum option_bit {
 struct options {
     bool json, quiet, help, version, detach, follow, tree, dry_run, no_input, all;
     const char *broker, *dir, *apply, *agents, *input_file, *node, *status, *workflow, *agent,
-        *cursor, *why, *key, *pin, *note, *edit, *payload, *from, *format, *parent;
+        *cursor, *why, *key, *pin, *note, *edit, *payload, *from, *format, *parent, *label;
     int64_t timeout_us; /* 0: not given */
     int64_t at, limit, in_flight, count, seconds, outstanding; /* -1: not given */
     const char **inputs; /* key=value */

@@ -49,6 +49,16 @@ def a_command_has_its_environment(here):
     check(succeeded(here.run("environment")) == "hello bees", "env")
 
 
+def executions_are_found_by_label(here):
+    document = here.run("environment")
+    for label, found in (("team=bees", True), ("team", True), ("team=wasps", False), ("nothing", False)):
+        items = here.json("executions", "ls", "--label", label)["items"]
+        check((document["id"] in [item["id"] for item in items]) == found, f"{label}: {items}")
+        check(found or not items, f"{label} has others: {items}")
+    refused = here.try_ctl("executions", "ls", "--label", "=bees")
+    check(refused.returncode == 2 and "names no label" in refused.stderr, refused.stderr)
+
+
 def memory_is_limited(here):
     check(succeeded(here.run("eats", "-i", "megabytes=8")) == 8 << 20, "what is allowed")
     document = here.run("eats", "-i", "megabytes=512")
@@ -227,7 +237,7 @@ def limits_parallel_run_at_once(here):
     crowded(here, "crowd_in_few", 3)
 
 
-CASES = (a_command_has_its_environment, memory_is_limited, idle_processes_stop, an_answer_is_made_to_fit, tools_have_parameters_and_timeouts,
+CASES = (a_command_has_its_environment, executions_are_found_by_label, memory_is_limited, idle_processes_stop, an_answer_is_made_to_fit, tools_have_parameters_and_timeouts,
          errors_of_commands, errors_of_others, a_script_knows_its_attempt, cost_is_limited, tokens_are_limited, depth_is_limited,
          repeats_are_limited, a_disabled_node_is_skipped, pauses_have_a_cap,
          a_status_and_an_error_can_be_read, inputs_have_schemas_and_defaults,
