@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* After the faults: until what is late has arrived; for all to end; and how long it stays quiet. */
+/* After the faults: until what is late has arrived; for something to happen, longer than anybody
+ * waits for anything; for all to end; and how long it stays quiet. */
 #define SETTLE_US (12 * SECOND)
-#define BOUND_US  (1500 * SECOND)
+#define STUCK_US  (300 * SECOND)
+#define BOUND_US  (20000 * SECOND)
 #define QUIET_US  (30 * SECOND)
 /* In a calm world: two ways through the broker, a commit, and the rounds between them. */
 #define ACKNOWLEDGED_IN_US (100 * MS)
@@ -292,6 +294,7 @@ bool observer_committed(struct world *world, const struct record *record)
         world_fail(world, 7, "a record can't be read: %s", err.what);
         return false;
     }
+    world->observer->last_event_us = world->now_us;
     observer_note_event(world, &event);
     take_event(world, &event, record->copied);
     if (!record->copied) /* a fork's start is: no schedule has made it */
@@ -692,7 +695,9 @@ bool observer_satisfied(struct world *world)
         return false;
     if (self->open > 0 || !clients_done(world)) {
         self->quiet_us = 0;
-        if (world->now_us > world->calm_us + BOUND_US)
+        if (world->now_us > world->calm_us + BOUND_US ||
+            (world->now_us > world->calm_us + STUCK_US &&
+             world->now_us > self->last_event_us + STUCK_US))
             fail_unfinished(world);
         return world->failed;
     }

@@ -38,6 +38,7 @@ struct observer {
     struct scheduled_start *starts; /* of the batch, without their records */
     size_t starts_count;
     int64_t begun_us; /* the coordinator that runs now */
+    int64_t last_event_us;
     int64_t quiet_us; /* when the watch ends; 0: something is open */
     struct arena arena;
 };
