@@ -5,10 +5,45 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ECHO        "agent: e\nbuiltin: echo\nprocess: {instances: 1, parallel: 2048}\n---\n"
 #define FOR_EVER_US INT64_MAX / 2
+
+/* --- windows ---------------------------------------------------------------------------------- */
+
+#define WINDOWS 3
+
+/* A machine that is shared gives one window more than another: the middle one counts. */
+struct window {
+    struct bench_executions done;
+    double cpu_us; /* of broker and coordinator */
+};
+
+static int by_speed(const void *a, const void *b)
+{
+    const struct window *one = a, *other = b;
+    double first = (double)one->done.count / one->done.seconds;
+    double second = (double)other->done.count / other->done.seconds;
+    return (first > second) - (first < second);
+}
+
+static int run_windows(struct bench *self, const char *workflow, uint64_t in_flight, uint64_t count,
+                       int64_t most_us, struct window *ret_middle, struct err *err)
+{
+    struct window windows[WINDOWS];
+    for (size_t i = 0; i < WINDOWS; i++) {
+        int64_t cpu_us = bench_daemons_cpu_us(self);
+        int rc = bench_executions(self, workflow, in_flight, count, most_us, &windows[i].done, err);
+        if (rc)
+            return rc;
+        windows[i].cpu_us = (double)(bench_daemons_cpu_us(self) - cpu_us);
+    }
+    qsort(windows, WINDOWS, sizeof *windows, by_speed);
+    *ret_middle = windows[WINDOWS / 2];
+    return 0;
+}
 
 /* --- dag -------------------------------------------------------------------------------------- */
 
@@ -43,24 +78,22 @@ static void define_dag(struct buf *text, int64_t nodes)
 static int run_dag(struct bench *self, int64_t nodes, int64_t steps, struct err *err)
 {
     pid_t coordinator = stack_pid(self->daemons, STACK_COORDINATOR);
-    struct bench_executions done;
+    struct window middle;
     char workflow[32];
     uint64_t count = (uint64_t)(steps / nodes > 0 ? steps / nodes : 1);
     (void)snprintf(workflow, sizeof workflow, "dag%lld", (long long)nodes);
     int64_t before_kb = process_status_kb(coordinator, "VmRSS:");
     process_reset_peak(coordinator);
-    int64_t cpu_us = bench_daemons_cpu_us(self);
-    int rc = bench_executions(self, workflow, (uint64_t)(WIDTH / width_of(nodes)), count,
-                              FOR_EVER_US, &done, err);
+    int rc = run_windows(self, workflow, (uint64_t)(WIDTH / width_of(nodes)), count, FOR_EVER_US,
+                         &middle, err);
     if (rc)
         return rc;
-    double all = (double)done.count * (double)nodes;
+    double all = (double)middle.done.count * (double)nodes;
     value_t *result = value_map();
     value_set_int(result, "nodes", nodes);
-    value_set_int(result, "executions", (int64_t)done.count);
-    value_set_double(result, "steps_per_s", all / done.seconds);
-    value_set_double(result, "broker_and_coordinator_cpu_us_per_step",
-                     (double)(bench_daemons_cpu_us(self) - cpu_us) / all);
+    value_set_int(result, "executions", (int64_t)middle.done.count);
+    value_set_double(result, "steps_per_s", all / middle.done.seconds);
+    value_set_double(result, "broker_and_coordinator_cpu_us_per_step", middle.cpu_us / all);
     /* Of the largest alone, whose memory is not that of many others before it. */
     if (count == 1)
         value_set_double(result, "memory_bytes_per_task",
@@ -110,17 +143,15 @@ static const char STORE_DEFINITIONS[] =
 static int run_store(struct bench *self, int64_t finished, struct err *err)
 {
     int64_t seconds = self->context->options->seconds > 0 ? self->context->options->seconds : 5;
-    struct bench_executions done;
-    int64_t cpu_us = bench_daemons_cpu_us(self);
-    int rc = bench_executions(self, "chain", FLIGHTS, UINT64_MAX, seconds * 1000000, &done, err);
+    struct window middle;
+    int rc = run_windows(self, "chain", FLIGHTS, UINT64_MAX, seconds * 1000000, &middle, err);
     if (rc)
         return rc;
-    double steps = (double)done.count * 10;
+    double steps = (double)middle.done.count * 10;
     value_t *result = value_map();
     value_set_int(result, "finished_executions", finished);
-    value_set_double(result, "steps_per_s", steps / done.seconds);
-    value_set_double(result, "broker_and_coordinator_cpu_us_per_step",
-                     (double)(bench_daemons_cpu_us(self) - cpu_us) / steps);
+    value_set_double(result, "steps_per_s", steps / middle.done.seconds);
+    value_set_double(result, "broker_and_coordinator_cpu_us_per_step", middle.cpu_us / steps);
     value_append(self->results, &result);
     return 0;
 }
