@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define ASK_AGAIN_US  (1 * SECOND)
-#define CALM_STARTS   2
 #define CALM_AFTER_US (13 * SECOND)
 #define WISHES_MOST   (EXECUTIONS_MOST + CALM_STARTS)
 
@@ -150,7 +149,7 @@ static void wish_for(struct clients *self, int64_t at_us)
         .workflow = (uint8_t)prng_between(&world->prng, 0, world->plan->workflows_count - 1)};
     size_t index = self->count++;
     bool cut = world->plan->workflows[self->wishes[index].workflow].gone ||
-               (index < world->plan->executions && world->plan->no_execution[index]);
+               world->plan->no_execution[index];
     if (cut) {
         self->wishes[index].start = WISH_ANSWERED;
         self->answered++;

@@ -84,7 +84,9 @@ struct model_node {
     enum model_wait_end wait_end;
     uint64_t wait_sequence;
     int64_t due_us;
+    uint8_t wait_hash[DATUM_HASH_BYTES];
     bool approved;
+    int64_t edited; /* into this; -1: it was not */
     int64_t payload;
     bool is_item;
     uint32_t item;  /* its place in the list */

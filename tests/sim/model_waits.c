@@ -43,6 +43,24 @@ static bool take_kept(struct model *self, const char *name, int64_t *ret_payload
     return false;
 }
 
+/* What a person sees is of the input as it is by now. */
+static bool asks_right(const struct model *self, const struct plan_node *plan,
+                       const struct event_waiting *waiting)
+{
+    value_t *text = NULL, *show = NULL;
+    bool right = !value_from_msgpack(waiting->text.inline_bytes, &text, NULL) &&
+                 value_get_int(text, "k", -1) == self->k;
+    if (plan->says_all)
+        right |= waiting->text.is_blob; /* too large to be looked at here */
+    if (plan->show)
+        right = right && strcmp(plan->show, SHOWS_K) == 0 &&
+                !value_from_msgpack(waiting->show.inline_bytes, &show, NULL) &&
+                value_type(show) == VALUE_LIST && value_as_int(value_at(show, 0)) == self->k;
+    value_destroy(&text);
+    value_destroy(&show);
+    return right && (plan->show || datum_absent(&waiting->show));
+}
+
 static const char *apply_waiting(struct model *self, const struct event_waiting *waiting)
 {
     uint32_t index = model_find(self, waiting->path);
@@ -62,7 +80,10 @@ static const char *apply_waiting(struct model *self, const struct event_waiting 
         return "a wait that is due at another time than its rule says";
     if (plan->kind == DAG_SIGNAL && strcmp(waiting->signal, plan->signal) != 0)
         return "a wait for another signal";
+    if (plan->kind == DAG_APPROVE && !asks_right(self, plan, waiting))
+        return "a question other than its rule says";
     node->status = MODEL_WAITING;
+    memcpy(node->wait_hash, waiting->hash, sizeof node->wait_hash);
     node->wait_end = MODEL_WAIT_OPEN;
     node->wait_attempt = node->attempt;
     node->wait_sequence = self->sequence;
@@ -81,12 +102,25 @@ static struct model_node *find_open(struct model *self, const char *path, uint32
     return node && model_wait_open(node) && node->wait_attempt == attempt ? node : NULL;
 }
 
+/* -1: it is none. */
+static int64_t number_of(const struct datum *datum)
+{
+    value_t *value = NULL;
+    int64_t number = -1;
+    if (!datum_absent(datum) && !value_from_msgpack(datum->inline_bytes, &value, NULL) &&
+        value_type(value) == VALUE_INT)
+        number = value_as_int(value);
+    value_destroy(&value);
+    return number;
+}
+
 static const char *apply_decision(struct model *self, const struct event_decision *decision)
 {
     struct model_node *node = find_open(self, decision->path, decision->attempt);
     if (!node || self->workflow->nodes[node->root].kind != DAG_APPROVE)
         return "a decision of what nobody asks, or asks any more";
     node->approved = decision->approved;
+    node->edited = number_of(&decision->edited);
     end_wait(node, MODEL_WAIT_DECIDED);
     return NULL;
 }
@@ -106,12 +140,7 @@ static const char *apply_timer(struct model *self, const struct event_timer *tim
 static const char *apply_signal(struct model *self, const struct event_signal *signal)
 {
     struct model_node *first = NULL;
-    value_t *payload = NULL;
-    int64_t number = -1;
-    if (!value_from_msgpack(signal->payload.inline_bytes, &payload, NULL) &&
-        value_type(payload) == VALUE_INT)
-        number = value_as_int(payload);
-    value_destroy(&payload);
+    int64_t number = number_of(&signal->payload);
     for (uint32_t i = 0; i < self->count; i++) {
         struct model_node *node = &self->nodes[i];
         const struct plan_node *plan = plan_of(self, i);
@@ -142,6 +171,8 @@ static value_t *given(const struct plan_node *plan, const struct model_node *nod
         value_set_bool(value, "approved", node->approved);
         value_set_string(value, "by", "person");
         value_set_string(value, "note", "");
+        if (node->edited >= 0)
+            value_set_int(value, "edited", node->edited);
         return value;
     case MODEL_WAIT_SIGNALLED: return value_int(node->payload);
     case MODEL_WAIT_DUE: return plan->kind == DAG_WAIT ? value_null() : value_string(EXPIRED);

@@ -113,6 +113,16 @@ FAULTS = {
 """,
          "    case WAIT_DUE: return 0;\n"),
     ],
+    # engine/wait.c: a decision counts whatever it was that its person saw.
+    "decide_unseen": [
+        ("    if (in->hash && memcmp(", "    if (in->hash == NULL && memcmp("),
+        ("waiting->hash, DATUM_HASH_BYTES) != 0)", "waiting->hash, 0) != 0)"),
+    ],
+    # engine/fold_again.c: a fork asks what the other one asked, for as long as that had left.
+    "fork_asks_as_before": [
+        ("    bool waits = task->waiting &&", "    bool waits = exec == NULL &&"),
+        ("task->waiting->end == WAIT_OPEN;", "task->waiting;"),
+    ],
     # engine/fold_waits.c: a signal that was kept is not used up by who waits for it.
     "signal_twice": [
         ("        memmove(signal, signal + 1, (exec->signals_count - i) * sizeof *signal);\n",

@@ -518,9 +518,13 @@ void observer_wish_answered(struct world *world, const struct shell_wish *wish)
                 (wish->kind != WISH_CANCEL || is_cancelled(model)) &&
                 (wish->kind != WISH_SIGNAL || model->signals > 0);
     if (wish->kind == WISH_DECISION)
-        held = node && (node->wait_attempt > wish->attempt ||
-                        (node->wait_attempt == wish->attempt &&
-                         node->wait_end == MODEL_WAIT_DECIDED && node->approved == wish->yes));
+        held =
+            node && (node->wait_attempt > wish->attempt ||
+                     (node->wait_attempt == wish->attempt && node->wait_end == MODEL_WAIT_DECIDED &&
+                      node->approved == wish->yes && node->edited == wish->number));
+    if (wish->kind == WISH_DECISION && wish->stale)
+        world_fail(world, 5, "a decision of %s %s counts, though something else was asked",
+                   sim_uuid(wish->execution), wish->path);
     if (!held)
         world_fail(world, 5,
                    "what a person wished of %s %s was answered, but the disk does not "
@@ -647,7 +651,8 @@ bool observer_next_wait(const struct world *world, struct sim_place *place,
             *ret_wait = (struct sim_wait){.execution = model->execution,
                                           .attempt = node->attempt,
                                           .kind = plan->kind,
-                                          .signal = plan->signal};
+                                          .signal = plan->signal,
+                                          .hash = node->wait_hash};
             memcpy(ret_wait->path, node->path, PATH_BYTES);
             return true;
         }

@@ -96,6 +96,7 @@ struct sim_wait {
     uint32_t attempt;
     enum dag_kind kind;
     const char *signal;
+    const uint8_t *hash; /* of what is asked */
 };
 /* An execution that has failed or was cancelled, often the last one of them, seldom one that
  * succeeded; false: none. */

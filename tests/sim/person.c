@@ -34,11 +34,18 @@ static void ask(struct person *self, const struct shell_wish *wish)
 static void answer_wait(struct person *self, const struct sim_wait *wait)
 {
     struct prng *prng = &self->proc.world->prng;
-    struct shell_wish wish = {.execution = wait->execution, .attempt = wait->attempt};
+    struct shell_wish wish = {.execution = wait->execution, .attempt = wait->attempt, .number = -1};
     memcpy(wish.path, wait->path, sizeof wish.path);
     if (wait->kind == DAG_APPROVE) {
         wish.kind = WISH_DECISION;
         wish.yes = prng_chance(prng, 700);
+        if (prng_chance(prng, 300))
+            wish.number = prng_between(prng, 0, 99);
+        if (prng_chance(prng, 500))
+            memcpy(wish.hash, wait->hash, sizeof wish.hash);
+        wish.stale = !self->proc.world->calm && prng_chance(prng, 100);
+        if (wish.stale)
+            memset(wish.hash, 1, sizeof wish.hash);
     } else {
         wish.kind = WISH_SIGNAL;
         wish.number = (int64_t)self->asks_count;

@@ -152,6 +152,7 @@ static void compile(const struct plan *plan, struct plan_workflow *workflow)
             .wait_us = node->wait_us,
             .signal = node->signal,
             .on_expiry = node->on_expiry ? expired : NULL,
+            .show = node->show,
             .after = after[i],
             .after_ifs = after_ifs[i],
             .after_count = node->sources_count,

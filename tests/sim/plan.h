@@ -16,12 +16,15 @@
 #define INSTANCES_MOST  (4 * AGENTS_MOST)
 #define EGRESSES_MOST   2
 #define EXECUTIONS_MOST 40
+#define CALM_STARTS     2 /* executions more, when the faults are over */
 #define DELEGATES_MOST  3
 #define TOOLS_MOST      2
 #define ID_BYTES        16
 #define PATH_BYTES      80
 #define EXPRESSION_BYTES 64
 #define EXPIRED "expired"
+#define SHOWS_K       "[input.k]"
+#define SHOWS_LACKING "input.lacks"
 
 enum agent_kind { KIND_COMMAND, KIND_ECHO, KIND_SLEEP, KIND_MODEL };
 
@@ -96,6 +99,7 @@ struct plan_node {
     int64_t wait_us;    /* DAG_WAIT */
     const char *signal; /* DAG_SIGNAL: "go" or "now" */
     bool on_expiry;     /* gives EXPIRED, or it fails */
+    const char *show;   /* DAG_APPROVE: SHOWS_K, SHOWS_LACKING or NULL */
     struct plan_patch patches[PATCHES_MOST]; /* `set` */
     uint32_t patches_count;
     bool reads_context; /* its message does */
@@ -144,7 +148,7 @@ struct plan {
     struct plan_instance instances[INSTANCES_MOST];
     uint32_t instances_count;
     uint32_t executions; /* that clients start while faults last */
-    bool no_execution[EXECUTIONS_MOST]; /* cut */
+    bool no_execution[EXECUTIONS_MOST + CALM_STARTS]; /* cut; the last ones start in the calm */
     bool large_inputs;
     int64_t faults_us; /* how long faults last */
     int64_t fault_every_us;

@@ -90,6 +90,8 @@ static bool cut_feature(struct plan_node *node, const char *what)
         node->items_parallel = 0;
     else if (strcmp(what, "set") == 0 && node->kind != DAG_SET)
         node->patches_count = 0;
+    else if (strcmp(what, "show") == 0)
+        node->show = NULL;
     else if (strcmp(what, "reads") == 0)
         node->reads_context = node->cannot_read = node->says_all = false;
     else if (strcmp(what, "sub") == 0 && node->kind == DAG_WORKFLOW)
@@ -148,10 +150,10 @@ static bool cut_one(struct plan *plan, const char *cut)
     char what[16];
     if (sscanf(cut, "f.%15s", what) == 1)
         return cut_fault(plan, cut + 2);
-    if (sscanf(cut, "x%u", &node) == 1 && node < EXECUTIONS_MOST) {
+    if (sscanf(cut, "x%u", &node) == 1 && node < EXECUTIONS_MOST + CALM_STARTS) {
         bool had = !plan->no_execution[node];
         plan->no_execution[node] = true;
-        return had && node < plan->executions;
+        return had && node < plan->executions + CALM_STARTS;
     }
     if (sscanf(cut, "s%u", &workflow) == 1)
         return workflow < plan->workflows_count && cut_schedule(&plan->workflows[workflow]);
@@ -188,7 +190,7 @@ bool plan_candidate(size_t index, char *ret_cut, size_t size)
 {
     static const char *const features[] = {"if",    "for",      "edges",    "parallel",
                                            "set",   "reads",    "on_error", "timeout",
-                                           "retry", "disabled", "sub"};
+                                           "retry", "disabled", "sub",      "show"};
     enum { FEATURES = sizeof features / sizeof features[0] };
     struct plan any;
     const char *name;
@@ -198,9 +200,9 @@ bool plan_candidate(size_t index, char *ret_cut, size_t size)
     if (index < WORKFLOWS_MOST)
         return snprintf(ret_cut, size, "s%zu", index) > 0;
     index -= WORKFLOWS_MOST;
-    if (index < EXECUTIONS_MOST)
+    if (index < EXECUTIONS_MOST + CALM_STARTS)
         return snprintf(ret_cut, size, "x%zu", index) > 0;
-    index -= EXECUTIONS_MOST;
+    index -= EXECUTIONS_MOST + CALM_STARTS;
     if (index < 64)
         return snprintf(ret_cut, size, "f.%s", fault_of(&any, index, &name) ? name : "") > 0;
     index -= 64;
@@ -245,6 +247,8 @@ static void print_node(const struct plan *plan, const struct plan_workflow *work
     if (node->on_error != DAG_FAIL)
         printf("  on_error: %s",
                node->on_error == DAG_CONTINUE ? "continue" : plan->agents[node->fallback].name);
+    if (node->show)
+        printf("  show: %s", node->show);
     if (node->kind == DAG_WAIT)
         printf("  for: %.3f s", (double)node->wait_us / (double)LIMIT_SECOND_US);
     if (node->timeout_us > 0)
@@ -294,7 +298,7 @@ void plan_print(struct plan *plan)
         if (*much > 0)
             printf(" %s", name);
     printf("\nexecutions:");
-    for (uint32_t i = 0; i < plan->executions; i++)
+    for (uint32_t i = 0; i < plan->executions + CALM_STARTS; i++)
         if (!plan->no_execution[i])
             printf(" %u", i);
     printf("\n");

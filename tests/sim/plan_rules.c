@@ -123,6 +123,8 @@ static void draw_wait(struct plan_node *node, struct prng *prng)
     node->signal = prng_chance(prng, 500) ? "go" : "now";
     node->timeout_us = prng_chance(prng, 500) ? prng_skewed(prng, 1, 30 * LIMIT_SECOND_US) : 0;
     node->on_expiry = prng_chance(prng, 400);
+    if (node->kind == DAG_APPROVE && prng_chance(prng, 500))
+        node->show = prng_chance(prng, 80) ? SHOWS_LACKING : SHOWS_K;
 }
 
 bool plan_adds_index(const struct plan_node *self)

@@ -165,17 +165,42 @@ void shell_fold(struct shell *self, engine_t *engine, const struct journal *jour
 
 /* --- wishes ----------------------------------------------------------------------------------- */
 
+static struct datum pack_number(int64_t number, struct buf *packed)
+{
+    value_t *value = value_int(number);
+    value_to_msgpack(value, packed);
+    value_destroy(&value);
+    return datum_inline(buf_bytes(packed));
+}
+
 static int take_signal(struct shell *self, const struct shell_wish *wish, struct err *err)
 {
     struct buf packed = {0};
-    value_t *number = value_int(wish->number);
-    value_to_msgpack(number, &packed);
-    value_destroy(&number);
     struct input input = {.kind = INPUT_SIGNAL,
                           .signal = {.execution = wish->execution,
                                      .name = wish->path,
-                                     .payload = datum_inline(buf_bytes(&packed)),
+                                     .payload = pack_number(wish->number, &packed),
                                      .by = "person"}};
+    int r = shell_decide(self, &input, err);
+    buf_release(&packed);
+    return r;
+}
+
+static int take_decision(struct shell *self, const struct shell_wish *wish, struct err *err)
+{
+    static const uint8_t none[DATUM_HASH_BYTES];
+    struct buf packed = {0};
+    struct input input = {.kind = INPUT_DECISION,
+                          .decision = {.execution = wish->execution,
+                                       .path = wish->path,
+                                       .attempt = wish->attempt,
+                                       .approved = wish->yes,
+                                       .by = "person",
+                                       .note = ""}};
+    if (memcmp(wish->hash, none, sizeof none) != 0)
+        input.decision.hash = wish->hash;
+    if (wish->number >= 0)
+        input.decision.edited = pack_number(wish->number, &packed);
     int r = shell_decide(self, &input, err);
     buf_release(&packed);
     return r;
@@ -190,15 +215,7 @@ static int take_wish(struct shell *self, const struct shell_wish *wish, struct u
     case WISH_SIGNAL: return take_signal(self, wish, err);
     case WISH_REOPEN: return shell_reopen(self, wish->execution, err);
     case WISH_FORK: return shell_fork(self, wish, ret_execution, err);
-    case WISH_DECISION:
-        input.kind = INPUT_DECISION;
-        input.decision = (struct input_decision){.execution = wish->execution,
-                                                 .path = wish->path,
-                                                 .attempt = wish->attempt,
-                                                 .approved = wish->yes,
-                                                 .by = "person",
-                                                 .note = ""};
-        break;
+    case WISH_DECISION: return take_decision(self, wish, err);
     case WISH_CANCEL:
         input.kind = INPUT_CANCEL;
         input.cancel = (struct input_cancel){wish->execution, "person", ""};

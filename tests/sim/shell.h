@@ -6,6 +6,7 @@
 #ifndef AF_TESTS_SIM_SHELL_H
 #define AF_TESTS_SIM_SHELL_H
 
+#include "engine/event.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/world.h"
 
@@ -39,7 +40,9 @@ struct shell_wish {
     char path[PATH_BYTES]; /* or the name of a signal; WISH_FORK: the node */
     uint32_t attempt;
     bool yes;       /* WISH_DECISION: approved */
-    int64_t number; /* WISH_SIGNAL: its payload; WISH_FORK: k of the new input, -1: as it was */
+    uint8_t hash[DATUM_HASH_BYTES]; /* WISH_DECISION: of what was asked; zero: it is not said */
+    bool stale;     /* and that is wrong */
+    int64_t number; /* WISH_DECISION: edited into this, -1: as it was; WISH_SIGNAL: its payload; WISH_FORK: k of the new input, -1: as it was */
 };
 struct shell_ended {
     char address[40]; /* of the instance */
