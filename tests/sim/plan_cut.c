@@ -228,10 +228,11 @@ static void print_expression(const char *key, const struct plan_expression *what
 static void print_node(const struct plan *plan, const struct plan_workflow *workflow,
                        const struct plan_node *node)
 {
-    static const char *const kinds[] = {"agent", "approve", "wait", "signal", "set", "workflow"};
+    static const char *const kinds[] = {"agent", "approve", "wait", "signal", "set", "workflow "};
     static const char *const joins[] = {"all", "any", "done"};
-    printf("  %s: %s", node->id,
-           node->kind == DAG_AGENT ? plan->agents[node->agent].name : kinds[node->kind]);
+    printf("  %s: %s%s", node->id,
+           node->kind == DAG_AGENT ? plan->agents[node->agent].name : kinds[node->kind],
+           node->kind == DAG_WORKFLOW ? plan->workflows[node->workflow].name : "");
     for (uint32_t i = 0; i < node->sources_count; i++) {
         printf("%s%s", i == 0 ? "  after: " : ", ", workflow->nodes[node->sources[i]].id);
         print_expression("if", &node->edge_ifs[i]);
