@@ -239,6 +239,8 @@ int start_exec(struct call *call, const struct input_start *in, struct exec **re
     if (r)
         return r;
     struct exec *exec = state_exec(call->engine, in->execution);
+    if (!uuid_is_nil(in->started.owner)) /* with whose its tasks take turns; see owned.c */
+        exec->parent = state_exec(call->engine, in->started.owner);
     event.started.input = keep_datum(call, &in->started.input);
     if (event.started.input.is_blob != in->started.input.is_blob) {
         free(exec->input);

@@ -429,6 +429,49 @@ static void starves_nobody(uint32_t parallel)
     fixture_free(&f);
 }
 
+/* The same with a list of sub-workflows, each of which is an execution: they have the turns of one.
+ */
+static void test_a_large_family_starves_nobody(void **state)
+{
+    enum { ITEMS = 1000, CREDIT = 4 };
+    (void)state;
+    struct fixture *f = fixture_new();
+    WORKFLOW(f, "child", NODE("work", "1"));
+    WORKFLOW(f, "wide",
+             NODE("m", "1", .kind = DAG_WORKFLOW, .workflow = "child", .items = "input"));
+    WORKFLOW(f, "chain", NODE("a", "1"), NODE("b", "{{a}}"), NODE("c", "{{b}}"));
+    struct buf list = {0};
+    for (int i = 0; i < ITEMS; i++)
+        buf_printf(&list, "%s%d", i == 0 ? "[" : ",", i);
+    buf_printf(&list, "]");
+    f->credit = CREDIT;
+    up(f, 1, "echo");
+    struct uuid wide = start_with(f, "wide", buf_string(&list));
+    buf_release(&list);
+    for (int i = 0; i < 10 && engine_deadline(f->engine) <= f->now; i++)
+        tick(f, f->now);
+    struct effect_dispatch held[CREDIT];
+    size_t dispatched = 0;
+    for (size_t i = 0; i < f->effects_count && dispatched < CREDIT; i++)
+        if (f->effects[i].kind == EFFECT_DISPATCH)
+            held[dispatched++] = f->effects[i].dispatch;
+    assert_int_equal(dispatched, CREDIT);
+    struct uuid chain = start(f, "chain");
+    uint64_t total = f->credit;
+    for (size_t at = 0; strcmp(status_of(f, chain), "running") == 0; at = (at + 1) % CREDIT) {
+        assert_true(dispatched++ < CREDIT * 8);
+        result(f, &held[at], "1");
+        credit(f, 1, ++total);
+        assert_int_equal(count_effects(f, EFFECT_DISPATCH), 1);
+        for (size_t i = 0; i < f->effects_count; i++)
+            if (f->effects[i].kind == EFFECT_DISPATCH)
+                held[at] = f->effects[i].dispatch;
+    }
+    assert_string_equal(status_of(f, chain), "succeeded");
+    assert_string_equal(status_of(f, wide), "running");
+    fixture_free(&f);
+}
+
 static void test_a_long_list_starves_nobody(void **state)
 {
     (void)state;
@@ -455,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_parallel_bounds_one_execution_and_blocks_no_other),
         cmocka_unit_test(test_a_free_slot_goes_to_who_can_use_it),
         cmocka_unit_test(test_a_lane_goes_on_when_its_queued_task_is_stopped),
+        cmocka_unit_test(test_a_large_family_starves_nobody),
         cmocka_unit_test(test_a_long_list_starves_nobody),
         cmocka_unit_test(test_a_long_list_with_a_limit_starves_nobody),
         cmocka_unit_test(test_parallel_under_a_wide_fan),

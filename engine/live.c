@@ -1,4 +1,5 @@
 #include "engine/state.h"
+#include <stdlib.h>
 
 /* The volatile side of tasks: which list each is in, who holds it, and the timers. */
 
@@ -87,14 +88,15 @@ void agent_dirty(engine_t *self, struct agent *agent)
     self->dirty[self->dirty_count++] = agent;
 }
 
-/* The first of the lane whose turn it is. */
+/* The first of the lane whose turn it is, in the crew whose turn it is. */
 struct live *agent_first(const struct agent *agent)
 {
     if (agent->waiting == 0)
         return NULL;
     unsigned queue = (unsigned)__builtin_ctz(agent->waiting);
     unsigned kind = queue % 2;
-    const struct lane *lane = LIST_OWNER(agent->queues[queue].next - kind, struct lane, turn);
+    const struct crew *crew = LIST_OWNER(agent->queues[queue].next, struct crew, turn);
+    const struct lane *lane = LIST_OWNER(crew->lanes.next - kind, struct lane, turn);
     return LIST_OWNER(lane->lives[kind].next, struct live, link);
 }
 
@@ -131,13 +133,56 @@ static void lane_update(struct exec *exec, struct lane *lane)
         list_remove(&lane->idle);
 }
 
+static struct crew *crew_of(engine_t *self, const struct live *live, struct lane *lane)
+{
+    const struct exec *root = exec_root(live->exec);
+    if (root == live->exec && dag_workflows(root->dag) == 0)
+        return &lane->own[kind_of(live)];
+    const struct crew_key key = {root, pin_of(live)->agent, queue_of(live)};
+    struct crew *crew = map_get(self->crews, &key, sizeof key);
+    if (crew)
+        return crew;
+    crew = xmalloc(sizeof *crew);
+    list_init(&crew->lanes);
+    list_init(&crew->turn);
+    crew->key = key;
+    (void)map_put(self->crews, &key, sizeof key, crew);
+    return crew;
+}
+
+static void enter_crew(engine_t *self, const struct live *live, struct lane *lane)
+{
+    unsigned kind = kind_of(live);
+    struct crew *crew = lane->crew[kind] = crew_of(self, live, lane);
+    list_push_back(&crew->lanes, &lane->turn[kind]);
+    if (list_empty(&crew->turn))
+        list_push_back(&pin_of(live)->agent->queues[queue_of(live)], &crew->turn);
+}
+
+/* Its turn, and its crew's, is over; both come again behind all others, while there is more. */
+static void end_turn(engine_t *self, const struct live *live, struct lane *lane)
+{
+    unsigned kind = kind_of(live);
+    struct crew *crew = lane->crew[kind];
+    list_remove(&lane->turn[kind]);
+    list_remove(&crew->turn);
+    if (!list_empty(&lane->lives[kind]))
+        list_push_back(&crew->lanes, &lane->turn[kind]);
+    if (!list_empty(&crew->lanes)) {
+        list_push_back(&pin_of(live)->agent->queues[queue_of(live)], &crew->turn);
+    } else if (crew != &lane->own[kind]) {
+        (void)map_remove(self->crews, &crew->key, sizeof crew->key);
+        free(crew);
+    }
+}
+
 static void enter_queue(engine_t *self, struct live *live, bool ahead)
 {
     struct agent *agent = pin_of(live)->agent;
     struct lane *lane = &pin_of(live)->lane;
     unsigned kind = kind_of(live), queue = queue_of(live);
     if (list_empty(&lane->lives[kind]))
-        list_push_back(&agent->queues[queue], &lane->turn[kind]);
+        enter_crew(self, live, lane);
     if (ahead)
         list_push_front(&lane->lives[kind], &live->link);
     else
@@ -149,17 +194,15 @@ static void enter_queue(engine_t *self, struct live *live, bool ahead)
 }
 
 /* Whoever takes the first of a lane has had the lane's turn: the others of its queue come next. */
-static void leave_queue(struct live *live)
+static void leave_queue(engine_t *self, struct live *live)
 {
     struct agent *agent = pin_of(live)->agent;
     struct lane *lane = &pin_of(live)->lane;
     unsigned kind = kind_of(live), queue = queue_of(live);
     bool first = lane->lives[kind].next == &live->link;
     list_remove(&live->link);
-    if (first || list_empty(&lane->lives[kind]))
-        list_remove(&lane->turn[kind]);
-    if (first && !list_empty(&lane->lives[kind]))
-        list_push_back(&agent->queues[queue], &lane->turn[kind]);
+    if (first)
+        end_turn(self, live, lane);
     if (list_empty(&agent->queues[queue]))
         agent->waiting &= ~(1u << queue);
     agent->queued--;
@@ -249,7 +292,7 @@ static void leave(engine_t *self, struct live *live)
     case LIVE_STARVED: leave_starved(self, live); break;
     case LIVE_HELD: list_remove(&live->link); break;
     case LIVE_CLAIM: leave_claims(self, live); break;
-    case LIVE_QUEUED: leave_queue(live); break;
+    case LIVE_QUEUED: leave_queue(self, live); break;
     case LIVE_ASIDE: leave_aside(live); break;
     case LIVE_RUNNING:
     case LIVE_STOPPING: leave_instance(live); break;
@@ -297,10 +340,9 @@ void live_queue(engine_t *self, struct live *live)
 
 void live_aside(engine_t *self, struct live *live)
 {
-    (void)self;
     struct lane *lane = &pin_of(live)->lane;
     set_state(live, LIVE_ASIDE);
-    leave_queue(live);
+    leave_queue(self, live);
     if (live->again)
         list_push_front(&lane->aside, &live->link);
     else

@@ -14,6 +14,7 @@ engine_t *engine_new(const struct engine_config *config)
     list_init(&self->claims);
     list_init(&self->fed);
     list_init(&self->tried);
+    self->crews = map_new();
     list_init(&self->egressless);
     list_init(&self->returning);
     list_init(&self->parted_subs);
@@ -166,6 +167,7 @@ void engine_destroy(engine_t **self_p)
         agent->dirty = false;
         agent_collect(self, agent);
     }
+    map_destroy(&self->crews);
     map_destroy(&self->execs);
     map_destroy(&self->instances);
     map_destroy(&self->agents);
@@ -439,6 +441,8 @@ uint32_t exec_add_pin(engine_t *self, struct exec *exec, const struct pinned_age
     for (unsigned i = 0; i < 2; i++) {
         list_init(&pin->lane.lives[i]);
         list_init(&pin->lane.turn[i]);
+        list_init(&pin->lane.own[i].lanes);
+        list_init(&pin->lane.own[i].turn);
     }
     list_init(&pin->lane.aside);
     list_init(&pin->lane.idle);

@@ -86,7 +86,7 @@ struct agent {
     bool dirty;                  /* in engine->dirty */
     uint32_t waiting;            /* bit i: queues[i] has something in it */
     uint64_t queued, starved, running;
-    struct list queues[QUEUES];  /* of lanes: (9 - priority) * 2, one more for work that is new */
+    struct list queues[QUEUES];  /* of crews: (9 - priority) * 2, one more for work that is new */
     struct heap instances;       /* the one to be chosen at the top */
 };
 
@@ -119,11 +119,26 @@ struct gone {
     int64_t until_us;
 };
 
-/* What one execution has ready for one agent. Lanes take turns, so that none waits for the length of
- * another one. Kinds: what was dispatched before, perhaps, and what is new. */
+/* The lanes of an execution and all that it owns, in one of an agent's queues. Crews take turns, and
+ * in each crew its lanes do, so that nobody waits for the length of a list, whether its items are
+ * tasks or sub-workflows. */
+struct crew {
+    struct list lanes; /* their turn */
+    struct list turn;  /* in the agent's queue, while there are lanes */
+    struct crew_key {
+        const struct exec *root;
+        const struct agent *agent;
+        uint64_t queue;
+    } key; /* in engine->crews; not of one that is a lane's own */
+};
+
+/* What one execution has ready for one agent. Kinds: what was dispatched before, perhaps, and what is
+ * new. */
 struct lane {
     struct list lives[2]; /* QUEUED, by kind */
-    struct list turn[2];  /* in the agent's queue of that kind, while there are such lives */
+    struct list turn[2];  /* in a crew, while there are such lives */
+    struct crew *crew[2]; /* that one */
+    struct crew own[2];   /* of an execution that nobody owns, and that owns none */
     struct list aside;    /* with a limit of parallel tasks */
     struct list idle;     /* in exec->idle_lanes: has some aside and none queued */
 };
@@ -441,6 +456,7 @@ struct engine {
     bool claiming; /* since the resume, until claims_until_us has passed and all is settled */
     int64_t claims_until_us;
     struct list claims;     /* lives in CLAIM */
+    map_t *crews;           /* of families, while they have lanes */
     struct list fed, tried; /* executions */
     struct list egressless; /* lives in STARVED that wait for room at an egress */
     struct list parted_subs; /* executions that are to be cancelled, since their owner's task ended */
