@@ -12,7 +12,8 @@
 #define ARENA_LARGE_CHUNK (1u << 20)
 
 /* Chunks form a list; the first one is being filled. Their memory is zeroed as it is handed out,
- * not before, so that a large chunk that is reused costs only what is used of it. */
+ * not before, so that a large chunk that is reused costs only what is used of it; and not at all
+ * where it is filled at once. */
 struct arena_chunk {
     struct arena_chunk *next;
     size_t capacity;
@@ -34,7 +35,7 @@ static void add_chunk(struct arena *self, size_t least)
     self->chunks = chunk;
 }
 
-void *arena_alloc(struct arena *self, size_t size)
+static void *take(struct arena *self, size_t size)
 {
     CHECK(size < SIZE_MAX / 2);
     size_t rounded = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
@@ -46,19 +47,26 @@ void *arena_alloc(struct arena *self, size_t size)
     void *memory = chunk->memory + chunk->used;
     chunk->used += rounded;
     self->used_bytes += rounded;
-    return memset(memory, 0, rounded);
+    return memory;
+}
+
+void *arena_alloc(struct arena *self, size_t size)
+{
+    return memset(take(self, size), 0, size);
 }
 
 char *arena_strdup(struct arena *self, const char *text)
 {
     size_t size = strlen(text) + 1;
-    return memcpy(arena_alloc(self, size), text, size);
+    return memcpy(take(self, size), text, size);
 }
 
 char *arena_strndup(struct arena *self, const char *text, size_t size)
 {
     size_t length = strnlen(text, size);
-    return memcpy(arena_alloc(self, length + 1), text, length);
+    char *copy = take(self, length + 1);
+    copy[length] = '\0';
+    return memcpy(copy, text, length);
 }
 
 char *arena_printf(struct arena *self, const char *format, ...)
@@ -68,7 +76,7 @@ char *arena_printf(struct arena *self, const char *format, ...)
     int size = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
     CHECK(size >= 0);
-    char *text = arena_alloc(self, (size_t)size + 1);
+    char *text = take(self, (size_t)size + 1);
     va_start(arguments, format);
     vsnprintf(text, (size_t)size + 1, format, arguments);
     va_end(arguments);
@@ -79,7 +87,7 @@ struct bytes arena_copy(struct arena *self, struct bytes bytes)
 {
     if (bytes.size == 0)
         return (struct bytes){0};
-    return bytes_of(memcpy(arena_alloc(self, bytes.size), bytes.data, bytes.size), bytes.size);
+    return bytes_of(memcpy(take(self, bytes.size), bytes.data, bytes.size), bytes.size);
 }
 
 void arena_clear(struct arena *self)
