@@ -154,6 +154,9 @@ void engine_destroy(engine_t **self_p)
     struct exec *exec;
     size_t position = 0;
     while ((exec = map_next(self->execs, &position, NULL)))
+        exec->parent = NULL; /* which may go first */
+    position = 0;
+    while ((exec = map_next(self->execs, &position, NULL)))
         exec_destroy(self, &exec);
     free_instances(self);
     while (self->spare) {

@@ -152,10 +152,10 @@ FAULTS = {
     "fork_waits_for_others": [
         ("    if (!waits && !task_owns(task))\n", "    if (!waits)\n"),
     ],
-    # engine/fold_again.c: a fork pays for calls that the other one has made.
+    # engine/fold_calls.c: a fork pays for calls that the other one has made.
     "fork_pays_twice": [
-        ("    fold_drop_reservation(exec, index);\n    if (task->talk &&",
-         "    fold_attempt_over(self, exec, index, NULL);\n    if (task->talk &&"),
+        ("        settle(exec, index, &nothing);\n",
+         "        settle(exec, index, exec ? NULL : &nothing);\n"),
     ],
     # engine/fold_again.c: a fork goes on with the other one's input.
     "fork_old_input": [
