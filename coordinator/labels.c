@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define VERSIONS_MOST 64
+
 int label_filter_init(struct label_filter *self, const char *text, struct err *err)
 {
     *self = (struct label_filter){0};
@@ -24,6 +26,11 @@ int label_filter_init(struct label_filter *self, const char *text, struct err *e
     self->value = equals == NULL ? NULL : equals + 1;
     self->versions = map_new();
     return 0;
+}
+
+bool label_filter_is_full(const struct label_filter *self)
+{
+    return self->key != NULL && map_size(self->versions) >= VERSIONS_MOST;
 }
 
 void label_filter_release(struct label_filter *self)

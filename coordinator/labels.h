@@ -21,4 +21,7 @@ void label_filter_release(struct label_filter *self);
 bool label_filter_fits(struct label_filter *self, struct coordinator *coordinator,
                        const struct summary *summary);
 
+/* So many versions were read that others should have their turn: the rest is for another answer. */
+bool label_filter_is_full(const struct label_filter *self);
+
 #endif

@@ -92,10 +92,12 @@ int method_executions_retry(struct coordinator *self, const struct request *requ
 struct fork {
     struct uuid from, to;
     const char *node;
-    uint64_t until;   /* the last event that both have */
-    uint64_t bytes;   /* of the records of these events */
-    engine_t *engine; /* which folds them */
-    struct buf input; /* packed; empty: as it was */
+    uint64_t until;    /* the last event that both have */
+    uint64_t bytes;    /* of the records of these events */
+    engine_t *engine;  /* which folds them */
+    struct buf input;  /* packed; empty: as it was */
+    struct datum kept; /* that of the other one, which these events don't have; absent: they do */
+    struct buf kept_bytes;
 };
 
 /* The event from which on the node was let begin. */
@@ -123,6 +125,18 @@ static int find_event(const engine_t *engine, struct fork *fork, struct err *err
     err_where(err, "node");
     err_fix(err, "name a node of its workflow, not an item of a list or a delegation");
     return rc;
+}
+
+/* The other one is a fork, too, and got its input later than these events. */
+static void keep_input(const engine_t *engine, struct fork *fork)
+{
+    struct execution_view view;
+    CHECK(engine_execution(engine, fork->from, &view) == 0);
+    if (fork->until > view.forked_at)
+        return;
+    buf_append_bytes(&fork->kept_bytes, view.input.inline_bytes);
+    fork->kept = view.input;
+    fork->kept.inline_bytes = buf_bytes(&fork->kept_bytes);
 }
 
 /* Visits the events that both have. The store may not have the last of them yet. */
@@ -218,8 +232,8 @@ static int make_fork(struct coordinator *self, const struct request *request, st
         rc = engine_adopt(self->engine, fork->engine, fork->to, err);
     if (rc < 0)
         return rc;
-    if (fork->input.size > 0)
-        input.fork.input = blobs_datum(self, buf_bytes(&fork->input));
+    input.fork.input =
+        fork->input.size > 0 ? blobs_datum(self, buf_bytes(&fork->input)) : fork->kept;
     rc = pipeline_decide(self, &input, err);
     CHECK(rc == 0);
     return 0;
@@ -254,10 +268,12 @@ int method_executions_fork(struct coordinator *self, const struct request *reque
     }
     if (rc != 0)
         return rc;
+    keep_input(engine, &fork);
     fork.engine = catalog_new_engine(self);
     rc = make_fork(self, request, &fork, err);
     engine_destroy(&fork.engine);
     buf_release(&fork.input);
+    buf_release(&fork.kept_bytes);
     if (rc == 0)
         put_running(self, fork.to, fork.until, doc);
     return rc;

@@ -139,10 +139,9 @@ static bool list_one(struct coordinator *self, const struct list *list, struct w
         return true;
     if (summary.started_us < list->since_us)
         return false;
-    if (!is_wanted(list, &summary) || !label_filter_fits(&walk->label, self, &summary))
-        return true;
     enum execution_status status = live_status(self, id, &summary);
-    if (list->wanted != 0 && status != list->wanted)
+    bool fits = is_wanted(list, &summary) && (list->wanted == 0 || status == list->wanted);
+    if (!fits || !label_filter_fits(&walk->label, self, &summary))
         return true;
     executions_item(id, &summary, status, aside_reason(self, id), doc);
     walk->items++;
@@ -154,7 +153,8 @@ static int walk_table(struct coordinator *self, const struct list *list, store_s
 {
     struct bytes key, value;
     for (int looks = 0;; looks++) {
-        if (looks == LIST_LOOKS || walk->items == list->limit) {
+        if (looks == LIST_LOOKS || walk->items == list->limit ||
+            label_filter_is_full(&walk->label)) {
             walk->more = true;
             return 0;
         }

@@ -41,24 +41,14 @@ static const char *spent_text(struct call *call, const struct exec *exec, uint32
 }
 
 /* The whole of what the turn may need; or, while nobody else has any of it reserved, what is left.
- */
-static enum leave cut(const struct budget *budget, uint64_t *bound)
+ * False: it has to wait. */
+static bool cut(const struct budget *budget, uint64_t *bound)
 {
-    if (budget->left == 0)
-        return FORBIDDEN;
-    if (*bound <= budget->free)
-        return LEAVE;
-    if (budget->free < budget->left)
-        return STARVES;
-    *bound = budget->left;
-    return LEAVE;
-}
-
-static enum leave cut_cost(const struct exec *exec, uint32_t index, struct event_reserved *reserved)
-{
-    struct budget budget = ledger_cost(exec, index);
-    reserved->cost_microusd = bound_cost(exec, index, reserved->tokens);
-    return cut(&budget, &reserved->cost_microusd);
+    if (*bound > budget->free && budget->free < budget->left)
+        return false;
+    if (*bound > budget->left)
+        *bound = budget->left;
+    return true;
 }
 
 /* One that an instance had over a restart was not rendered by this process. */
@@ -85,17 +75,18 @@ enum leave budget_judge(struct call *call, struct live *live, struct event_reser
         return FORBIDDEN;
     }
     measure(call, live);
-    struct budget tokens = ledger_tokens(exec, index);
+    struct budget tokens = ledger_tokens(exec, index), cost = ledger_cost(exec, index);
+    if (tokens.left == 0 ||
+        cost.left == 0) { /* also of one that would have to wait for the other */
+        *ret_why = tokens.left == 0 ? spent_text(call, exec, index, tokens.limit, "tokens")
+                                    : spent_text(call, exec, index, cost.limit, "cost");
+        return FORBIDDEN;
+    }
     reserved->tokens = bound_tokens(exec, index);
-    enum leave leave = cut(&tokens, &reserved->tokens);
-    if (leave == FORBIDDEN)
-        *ret_why = spent_text(call, exec, index, tokens.limit, "tokens");
-    if (leave != LEAVE)
-        return leave;
-    leave = cut_cost(exec, index, reserved);
-    if (leave == FORBIDDEN)
-        *ret_why = spent_text(call, exec, index, ledger_cost(exec, index).limit, "cost");
-    return leave;
+    if (!cut(&tokens, &reserved->tokens))
+        return STARVES;
+    reserved->cost_microusd = bound_cost(exec, index, reserved->tokens);
+    return cut(&cost, &reserved->cost_microusd) ? LEAVE : STARVES;
 }
 
 /* --- those that wait -------------------------------------------------------------------------- */
@@ -183,15 +174,26 @@ void feed(struct call *call)
     }
 }
 
+static bool any_may_have(const struct exec *exec)
+{
+    for (const struct list *at = exec->starved.next; at != &exec->starved; at = at->next) {
+        struct share items[2];
+        struct shares shares = {.items = items};
+        if (may_have(&shares, LIST_OWNER(at, struct live, link)))
+            return true;
+    }
+    return false;
+}
+
 /* Who got a share may have failed, or found no instance, and has reserved nothing: its end would
- * free nothing. Those behind it are looked at again when nobody else's end will. */
+ * free nothing. So those behind it are looked at again. */
 void feed_again(struct call *call)
 {
     engine_t *engine = call->engine;
     while (!list_empty(&engine->tried)) {
         struct exec *exec = LIST_OWNER(engine->tried.next, struct exec, tried);
         list_remove(&exec->tried);
-        if (!ledger_held(exec))
+        if (any_may_have(exec))
             feed_later(engine, exec);
     }
 }

@@ -492,6 +492,31 @@ static void test_what_may_still_run_is_waited_for_at_the_end(void **state)
     fixture_free(&f);
 }
 
+static void test_a_stop_keeps_the_slot_of_what_may_still_run(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    const struct node nodes[] = {NODE("n", "1"), NODE("s", "ok?", .kind = DAG_APPROVE),
+                                 NODE("x", "ok?", .kind = DAG_APPROVE, .timeout_us = 10 * SECOND),
+                                 NODE("d", "2", .join = DAG_JOIN_DONE, AFTER("s"))};
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .parallel = 1}, nodes, 4);
+    up(f, 1, "echo");
+    struct uuid id = start(f, "w");
+    assert_non_null(dispatch_of(f, "n"));
+    tick(f, T0 + 9 * SECOND);
+    restart(f);
+    up(f, 2, "echo");
+    assert_int_equal(decision(f, id, "s", true), 0);
+    assert_null(dispatch_of(f, "d"));
+    tick(f, T0 + 10 * SECOND);
+    assert_string_equal(status_of(f, id), "failing");
+    assert_string_equal(task_status_of(f, id, "n"), "cancelled");
+    assert_null(dispatch_of(f, "d"));
+    tick(f, T0 + 9 * SECOND + LIMIT_CLAIM_WAIT_US);
+    assert_non_null(dispatch_of(f, "d"));
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +540,7 @@ int main(void)
         cmocka_unit_test(test_cancelling_over_a_restart_waits_for_claims),
         cmocka_unit_test(test_a_kept_claim_has_its_backstop),
         cmocka_unit_test(test_what_may_still_run_is_waited_for_at_the_end),
+        cmocka_unit_test(test_a_stop_keeps_the_slot_of_what_may_still_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

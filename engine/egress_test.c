@@ -302,6 +302,41 @@ static void test_a_share_that_nobody_takes_is_given_on(void **state)
     fixture_free(&f);
 }
 
+/* The same while somebody who lost its instance keeps a reservation. */
+static void test_a_share_is_given_on_beside_a_reservation(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    f->credit = 1;
+    model(f, (struct pinned_agent){.name = "ax"});
+    model(f, (struct pinned_agent){.name = "aw"});
+    model(f, (struct pinned_agent){.name = "ay"});
+    model(f, (struct pinned_agent){.name = "az"});
+    workflow_full(f, (struct dag_spec){.name = "four", .priority = 5, .tokens = 14000},
+                  (const struct node[]){
+                      NODE("x", "{{input}}", .agent = "ax"), NODE("w", "{{input}}", .agent = "aw"),
+                      NODE("y", "{{input}}", .agent = "ay"), NODE("z", "{{input}}", .agent = "az")},
+                  4);
+    egress_as(f, 50, "egress:e1", 1);
+    up(f, 1, "ax");
+    up(f, 2, "aw");
+    up(f, 3, "ay");
+    up(f, 4, "az");
+    struct uuid id = start(f, "four");
+    const struct effect_dispatch *x = dispatch_of(f, "x");
+    assert_non_null(dispatch_of(f, "w"));
+    assert_null(dispatch_of(f, "y"));
+    assert_null(dispatch_of(f, "z"));
+    down(f, 2, "exited");
+    down(f, 3, "exited");
+    turn(f, x, 1, 1, 10, NULL);
+    step(f, x, (struct event_step){.kind = STEP_RESULT, .number = 2, .output = datum_of(f, "1")});
+    for (int i = 0; i < 5 && !dispatch_of(f, "z") && engine_deadline(f->engine) <= f->now; i++)
+        tick(f, f->now);
+    assert_string_equal(task_status_of(f, id, "z"), "running");
+    fixture_free(&f);
+}
+
 /* Who waits for a budget of one subtree holds up nobody that waits for another one's. */
 static void test_budgets_of_subtrees_are_waited_for_apart(void **state)
 {
@@ -449,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_turns_without_reservations_have_a_limit),
         cmocka_unit_test(test_a_budget_given_up_wakes_who_waits),
         cmocka_unit_test(test_a_share_that_nobody_takes_is_given_on),
+        cmocka_unit_test(test_a_share_is_given_on_beside_a_reservation),
         cmocka_unit_test(test_budgets_of_subtrees_are_waited_for_apart),
         cmocka_unit_test(test_others_that_come_and_go_change_no_grant),
         cmocka_unit_test(test_an_unsteady_egress_keeps_no_other_from_being_given_up),

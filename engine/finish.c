@@ -17,6 +17,8 @@ void begin_stop(struct call *call, struct exec *exec)
             continue;
         if (!exec->hard && !task_ended(&exec->tasks[i]))
             continue;
+        if (live->state == LIVE_CLAIM && task_ended(&exec->tasks[i]))
+            continue; /* as in stop_parted */
         if (live->state != LIVE_RUNNING || recall(call, live)) {
             live_free(engine, &live);
             continue;

@@ -631,8 +631,6 @@ void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *
 /* What an execution used and has reserved becomes part of the sums of all that own it, or (gone) is
  * that no more. */
 void ledger_join(struct exec *exec, bool gone);
-/* Whether anything is reserved by any execution that shares a limit with this one. */
-bool ledger_held(const struct exec *exec);
 const struct exec *exec_root(const struct exec *exec); /* who owns it, in the end; itself */
 /* What a task may still use by its own limits, those above it, the execution's and those of the
  * executions that own it. UINT64_MAX: there is no limit. */

@@ -205,12 +205,6 @@ const struct exec *exec_root(const struct exec *exec)
     return exec;
 }
 
-bool ledger_held(const struct exec *exec)
-{
-    const struct ledger whole = ledger_whole(exec_root(exec));
-    return whole.held_tokens > 0 || whole.held_cost > 0;
-}
-
 void ledger_join(struct exec *exec, bool gone)
 {
     const struct ledger whole = ledger_whole(exec);

@@ -161,6 +161,13 @@ def a_fork_goes_on_with_another_input(here):  # rule 16
     check(fork["id"] in listed, listed)
 
 
+def a_fork_of_a_fork_keeps_its_input(here):
+    document = here.run("two_steps", "-i", "word=bee")
+    fork = here.json("executions", "fork", document["id"], "--from", "b", "-i", "word=wasp")
+    again = here.json("executions", "fork", fork["id"], "--from", "b")
+    check(again["input"] == fork["input"] and again["output"] == {"c": "bee wasp!"}, again)
+
+
 def a_large_input_is_changed_by_a_key_too(here):
     end = "!" * 100000
     large = pathlib.Path(here.base) / "large.json"
@@ -196,7 +203,7 @@ def what_can_not_be_forked_is_refused(here):
 
 CASES = (a_retry_keeps_what_succeeded, a_list_keeps_its_items, a_cancelled_one_goes_on,
          what_can_not_be_retried_is_refused, a_fork_goes_on_with_another_input,
-         a_large_input_is_changed_by_a_key_too, what_runs_can_be_forked, what_can_not_be_forked_is_refused)
+         a_fork_of_a_fork_keeps_its_input, a_large_input_is_changed_by_a_key_too, what_runs_can_be_forked, what_can_not_be_forked_is_refused)
 
 
 def test():

@@ -32,24 +32,31 @@ int shell_reopen(struct shell *self, struct uuid execution, struct err *err)
 
 /* --- forks ------------------------------------------------------------------------------------ */
 
-/* The event that let the node begin; 0: none did. */
-static uint64_t find_event(const engine_t *engine, struct uuid execution, const char *node)
+/* The event that let the node begin; 0: none did. And the input that the events up to there lack,
+ * since the execution is a fork that got it later. */
+static uint64_t find_event(const engine_t *engine, struct uuid execution, const char *node,
+                           struct buf *ret_input)
 {
+    struct execution_view view;
     struct task_view task;
+    uint64_t event = 0;
     for (uint32_t i = 0; engine_task(engine, execution, i, &task) == 0; i++)
         if (strcmp(task.path, node) == 0)
-            return task.ready_sequence;
-    return 0;
+            event = task.ready_sequence;
+    if (event > 0 && engine_execution(engine, execution, &view) == 0 && event <= view.forked_at)
+        buf_append_bytes(ret_input, view.input.inline_bytes);
+    return event;
 }
 
-static uint64_t fork_point(struct shell *self, const struct journal *journal, const char *node)
+static uint64_t fork_point(struct shell *self, const struct journal *journal, const char *node,
+                           struct buf *ret_input)
 {
     struct execution_view view;
     if (engine_execution(self->engine, journal->execution, &view) == 0)
-        return find_event(self->engine, journal->execution, node);
+        return find_event(self->engine, journal->execution, node, ret_input);
     engine_t *other = shell_new_engine(self);
     shell_fold(self, other, journal, UINT64_MAX, journal->execution);
-    uint64_t event = find_event(other, journal->execution, node);
+    uint64_t event = find_event(other, journal->execution, node, ret_input);
     engine_destroy(&other);
     return event;
 }
@@ -78,12 +85,13 @@ int shell_fork(struct shell *self, const struct shell_wish *wish, struct uuid *r
                struct err *err)
 {
     const struct journal *journal = store_find(self->world->store, wish->execution);
-    uint64_t until = journal ? fork_point(self, journal, wish->path) : 0;
     struct buf packed = {0};
-    if (until == 0)
-        return err_set(err, ERR_CONFLICT, "the node was never let begin");
-    if (journal->count < until)
-        return err_set(err, ERR_BUSY, "the events before it are not on disk yet");
+    uint64_t until = journal ? fork_point(self, journal, wish->path, &packed) : 0;
+    if (until == 0 || journal->count < until) {
+        buf_release(&packed);
+        return err_set(err, until == 0 ? ERR_CONFLICT : ERR_BUSY,
+                       "the node was never let begin, or not on disk yet");
+    }
     struct input input = {.kind = INPUT_FORK,
                           .fork = {.execution = shell_uuid(self),
                                    .from = wish->execution,
@@ -94,10 +102,11 @@ int shell_fork(struct shell *self, const struct shell_wish *wish, struct uuid *r
     copy_records(self, journal, until, input.fork.execution);
     if (wish->number >= 0) {
         value_t *value = shell_input((uint64_t)wish->number, false);
+        buf_clear(&packed);
         value_to_msgpack(value, &packed);
         value_destroy(&value);
-        input.fork.input = datum_inline(buf_bytes(&packed));
     }
+    input.fork.input = datum_inline(buf_bytes(&packed));
     int r = shell_decide(self, &input, err);
     if (r)
         world_fail(self->world, 0, "a fork is refused: %s", err->what);
