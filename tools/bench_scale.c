@@ -132,7 +132,7 @@ int bench_dag(struct bench *self, struct err *err)
     int64_t given = self->context->options->count;
     if (given > 0)
         return given < 10 ? err_set(err, ERR_INVALID, "--count needs ten nodes at least")
-                          : define_and_run(self, given, given, err);
+                          : define_and_run(self, given, DAG_STEPS, err);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof sizes / sizeof *sizes; i++)
         rc = define_and_run(self, sizes[i], DAG_STEPS, err);
