@@ -142,20 +142,34 @@ static bool may_have(struct shares *shares, const struct live *live)
     return true;
 }
 
-/* In the order in which they came to wait. Nobody passes one that waits for the same limit. */
-static void feed_exec(struct call *call, struct exec *exec)
+static struct shares no_shares(struct call *call, const struct exec *exec)
 {
     size_t most = 0;
     for (const struct list *at = exec->starved.next; at != &exec->starved; at = at->next)
         most++;
-    struct shares shares = {.items =
-                                arena_alloc(&call->out->arena, 2 * most * sizeof(struct share))};
-    for (struct list *at = exec->starved.next, *next; at != &exec->starved && !shares.full;
-         at = next) {
-        struct live *live = LIST_OWNER(at, struct live, link);
-        next = at->next;
-        if (!may_have(&shares, live))
-            continue;
+    return (struct shares){.items =
+                               arena_alloc(&call->out->arena, 2 * most * sizeof(struct share))};
+}
+
+/* The next one, from *at on, that may have its share, in the order in which they came to wait:
+ * nobody passes one that waits for the same limit. NULL: there is none. */
+static struct live *next_fed(struct shares *shares, const struct exec *exec, struct list **at)
+{
+    while (*at != &exec->starved && !shares->full) {
+        struct live *live = LIST_OWNER(*at, struct live, link);
+        *at = (*at)->next;
+        if (may_have(shares, live))
+            return live;
+    }
+    return NULL;
+}
+
+static void feed_exec(struct call *call, struct exec *exec)
+{
+    struct shares shares = no_shares(call, exec);
+    struct list *at = exec->starved.next;
+    struct live *live;
+    while ((live = next_fed(&shares, exec, &at))) {
         live_idle(call->engine, live);
         place(call, live);
     }
@@ -174,17 +188,6 @@ void feed(struct call *call)
     }
 }
 
-static bool any_may_have(const struct exec *exec)
-{
-    for (const struct list *at = exec->starved.next; at != &exec->starved; at = at->next) {
-        struct share items[2];
-        struct shares shares = {.items = items};
-        if (may_have(&shares, LIST_OWNER(at, struct live, link)))
-            return true;
-    }
-    return false;
-}
-
 /* Who got a share may have failed, or found no instance, and has reserved nothing: its end would
  * free nothing. So those behind it are looked at again. */
 void feed_again(struct call *call)
@@ -192,8 +195,10 @@ void feed_again(struct call *call)
     engine_t *engine = call->engine;
     while (!list_empty(&engine->tried)) {
         struct exec *exec = LIST_OWNER(engine->tried.next, struct exec, tried);
+        struct shares shares = no_shares(call, exec);
+        struct list *at = exec->starved.next;
         list_remove(&exec->tried);
-        if (any_may_have(exec))
+        if (next_fed(&shares, exec, &at))
             feed_later(engine, exec);
     }
 }
