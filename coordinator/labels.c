@@ -64,10 +64,10 @@ bool label_filter_fits(struct label_filter *self, struct coordinator *coordinato
     if (*summary->workflow == '\0')
         return false;
     buf_printf(&key, "%u %s", summary->workflow_version, summary->workflow);
-    const void *known = map_get(self->versions, key.data, key.size);
+    void *known = map_get(self->versions, key.data, key.size);
     if (known == NULL) {
         known = has_label(self, coordinator, summary) ? &yes : &no;
-        map_put(self->versions, key.data, key.size, known == &yes ? &yes : &no);
+        map_put(self->versions, key.data, key.size, known);
     }
     buf_release(&key);
     return known == &yes;

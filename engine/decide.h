@@ -228,8 +228,6 @@ enum leave budget_judge(struct call *call, struct live *live, struct event_reser
 void feed(struct call *call);
 /* After dispatches: nobody may starve beside a share that nobody took. */
 void feed_again(struct call *call);
-/* An execution has some that starve, and is to be fed with the next dispatches. */
-void feed_later(engine_t *engine, struct exec *exec);
 
 /* --- render.c --------------------------------------------------------------------------------- */
 

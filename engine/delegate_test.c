@@ -458,23 +458,32 @@ static void test_a_timeout_ends_what_was_delegated(void **state)
     fixture_free(&f);
 }
 
+/* One node, whose lead tries twice, 10 s each time, and asks a; *ret_n is its first dispatch. */
+static struct uuid lead_twice(struct fixture *f, uint32_t parallel,
+                              const struct effect_dispatch **ret_n)
+{
+    const struct node node =
+        NODE("n", NULL, .agent = "lead", .retry = {.attempts = 2, .factor = 1});
+    model(f, (struct pinned_agent){.name = "lead", TO("a"), .timeout_us = 10 * SECOND});
+    model(f, (struct pinned_agent){.name = "a"});
+    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .parallel = parallel}, &node, 1);
+    egress_up(f, 50, 1, NULL, 0);
+    up(f, 1, "lead");
+    up(f, 2, "a");
+    struct uuid id = start(f, "w");
+    *ret_n = dispatch_of(f, "n");
+    turn(f, *ret_n, 1, 1, 30, ONE);
+    delegate(f, *ret_n, 1, 0, "a", "1");
+    return id;
+}
+
 /* Who may be at work since before the restart has its slot until claims are over. */
 static void test_what_may_still_run_keeps_its_slot(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new();
-    const struct node node =
-        NODE("n", NULL, .agent = "lead", .retry = {.attempts = 2, .factor = 1});
-    model(f, (struct pinned_agent){.name = "lead", TO("a"), .timeout_us = 10 * SECOND});
-    model(f, (struct pinned_agent){.name = "a"});
-    workflow_full(f, (struct dag_spec){.name = "w", .priority = 5, .parallel = 1}, &node, 1);
-    egress_up(f, 50, 1, NULL, 0);
-    up(f, 1, "lead");
-    up(f, 2, "a");
-    struct uuid id = start(f, "w");
-    const struct effect_dispatch *n = dispatch_of(f, "n");
-    turn(f, n, 1, 1, 30, ONE);
-    delegate(f, n, 1, 0, "a", "1");
+    const struct effect_dispatch *n;
+    struct uuid id = lead_twice(f, 1, &n);
     assert_non_null(dispatch_of(f, "n/1"));
     tick(f, T0 + 9 * SECOND);
     restart(f);
@@ -494,16 +503,8 @@ static void test_a_new_attempt_delegates_anew(void **state)
 {
     (void)state;
     struct fixture *f = fixture_new();
-    model(f, (struct pinned_agent){.name = "lead", TO("a"), .timeout_us = 10 * SECOND});
-    model(f, (struct pinned_agent){.name = "a"});
-    WORKFLOW(f, "w", NODE("n", NULL, .agent = "lead", .retry = {.attempts = 2, .factor = 1}));
-    egress_up(f, 50, 1, NULL, 0);
-    up(f, 1, "lead");
-    up(f, 2, "a");
-    struct uuid id = start(f, "w");
-    const struct effect_dispatch *n = dispatch_of(f, "n");
-    turn(f, n, 1, 1, 30, ONE);
-    delegate(f, n, 1, 0, "a", "1");
+    const struct effect_dispatch *n;
+    struct uuid id = lead_twice(f, 0, &n);
     const struct effect_dispatch *a = dispatch_of(f, "n/1");
     tick(f, f->now + 10 * SECOND);
     n = dispatch_of(f, "n");

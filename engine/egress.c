@@ -112,17 +112,11 @@ static void give_up(struct call *call, struct exec *exec, uint32_t index)
     free_budget(call->engine, exec);
 }
 
-void feed_later(engine_t *engine, struct exec *exec)
-{
-    if (list_empty(&exec->fed) && !list_empty(&exec->starved))
-        list_push_back(&engine->fed, &exec->fed);
-}
-
-/* Who has neither an owner nor sub-workflows shares its limits with nobody. */
+/* Who has no family shares its limits with nobody. */
 void free_budget(engine_t *engine, struct exec *exec)
 {
     feed_later(engine, exec);
-    if (!exec->parent && dag_workflows(exec->dag) == 0)
+    if (!exec_has_family(exec))
         return;
     for (struct list *at = engine->starving.next; at != &engine->starving; at = at->next) {
         struct exec *other = LIST_OWNER(at, struct exec, starving);

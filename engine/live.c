@@ -135,10 +135,9 @@ static void lane_update(struct exec *exec, struct lane *lane)
 
 static struct crew *crew_of(engine_t *self, const struct live *live, struct lane *lane)
 {
-    const struct exec *root = exec_root(live->exec);
-    if (root == live->exec && dag_workflows(root->dag) == 0)
+    if (!exec_has_family(live->exec))
         return &lane->own[kind_of(live)];
-    const struct crew_key key = {root, pin_of(live)->agent, queue_of(live)};
+    const struct crew_key key = {exec_root(live->exec), pin_of(live)->agent, queue_of(live)};
     struct crew *crew = map_get(self->crews, &key, sizeof key);
     if (crew)
         return crew;
@@ -270,6 +269,12 @@ static void leave_aside(struct live *live)
     lane_update(live->exec, &pin_of(live)->lane);
 }
 
+void feed_later(engine_t *self, struct exec *exec)
+{
+    if (!list_empty(&exec->starved) && list_empty(&exec->fed))
+        list_push_back(&self->fed, &exec->fed);
+}
+
 /* Those behind it may have waited for it alone. */
 static void leave_starved(engine_t *self, struct live *live)
 {
@@ -278,8 +283,7 @@ static void leave_starved(engine_t *self, struct live *live)
     pin_of(live)->agent->starved--;
     if (list_empty(&exec->starved))
         list_remove(&exec->starving);
-    if (!list_empty(&exec->starved) && list_empty(&exec->fed))
-        list_push_back(&self->fed, &exec->fed);
+    feed_later(self, exec);
 }
 
 static void leave(engine_t *self, struct live *live)

@@ -632,6 +632,7 @@ void ledger_settle(struct exec *exec, uint32_t index, const struct reservation *
  * that no more. */
 void ledger_join(struct exec *exec, bool gone);
 const struct exec *exec_root(const struct exec *exec); /* who owns it, in the end; itself */
+bool exec_has_family(const struct exec *exec); /* it has an owner, or may own others */
 /* What a task may still use by its own limits, those above it, the execution's and those of the
  * executions that own it. UINT64_MAX: there is no limit. */
 struct budget {
@@ -673,6 +674,8 @@ void live_stop(engine_t *self, struct live *live);
 void live_move(struct live *live, struct instance *instance);
 bool exec_has_slot(const struct exec *exec); /* by its limit of parallel tasks */
 void fill_slots(engine_t *self, struct exec *exec); /* some may have become free */
+/* To be fed with the next dispatches, if any of it starve. */
+void feed_later(engine_t *self, struct exec *exec);
 void agent_dirty(engine_t *self, struct agent *agent);
 /* The first in the agent's queues; NULL when they are empty. */
 struct live *agent_first(const struct agent *agent);

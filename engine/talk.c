@@ -205,6 +205,11 @@ const struct exec *exec_root(const struct exec *exec)
     return exec;
 }
 
+bool exec_has_family(const struct exec *exec)
+{
+    return exec->parent || dag_workflows(exec->dag) > 0;
+}
+
 void ledger_join(struct exec *exec, bool gone)
 {
     const struct ledger whole = ledger_whole(exec);

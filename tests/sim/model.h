@@ -218,6 +218,9 @@ void model_sub_ended(struct model *self, const struct event_ended *ended);
 /* What an execution may not end with; NULL: nothing. */
 const char *model_subs_open(const struct model *self);
 void model_pass_down(struct model *self);      /* that it is paused, or not any more */
+/* Limits are 0 where there are none. */
+bool model_is_past(uint64_t limit, uint64_t used, uint64_t reserved);
+bool model_is_spent(uint64_t limit, uint64_t used);
 /* Of limits of an execution or one above: more is used and reserved than they allow; all is used. */
 bool model_family_past(const struct model *self);
 bool model_family_spent(const struct model *self);

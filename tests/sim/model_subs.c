@@ -43,33 +43,28 @@ static void add_family(const struct model *self, struct model_sum *used, struct 
     }
 }
 
-static bool over(uint64_t limit, uint64_t sum, bool at)
-{
-    return limit > 0 && (at ? sum >= limit : sum > limit);
-}
-
-static bool limits_passed(const struct model *self, bool at, bool with_reserved)
+bool model_family_past(const struct model *self)
 {
     for (; self; self = self->owner) {
         struct model_sum used = {0}, reserved = {0};
         add_family(self, &used, &reserved);
-        if (!with_reserved)
-            reserved = (struct model_sum){0};
-        if (over(self->workflow->tokens, used.tokens + reserved.tokens, at) ||
-            over(self->workflow->cost, used.cost + reserved.cost, at))
+        if (model_is_past(self->workflow->tokens, used.tokens, reserved.tokens) ||
+            model_is_past(self->workflow->cost, used.cost, reserved.cost))
             return true;
     }
     return false;
 }
 
-bool model_family_past(const struct model *self)
-{
-    return limits_passed(self, false, true);
-}
-
 bool model_family_spent(const struct model *self)
 {
-    return limits_passed(self, true, false);
+    for (; self; self = self->owner) {
+        struct model_sum used = {0}, reserved = {0};
+        add_family(self, &used, &reserved);
+        if (model_is_spent(self->workflow->tokens, used.tokens) ||
+            model_is_spent(self->workflow->cost, used.cost))
+            return true;
+    }
+    return false;
 }
 
 /* --- depth ------------------------------------------------------------------------------------ */

@@ -96,8 +96,7 @@ void model_drop_reservation(struct model *self, uint32_t index)
     self->nodes[index].reserved_most = (struct model_sum){0};
 }
 
-/* Limits are 0 where there are none. */
-static bool is_past(uint64_t limit, uint64_t used, uint64_t reserved)
+bool model_is_past(uint64_t limit, uint64_t used, uint64_t reserved)
 {
     return limit > 0 && used + reserved > limit;
 }
@@ -108,13 +107,13 @@ static bool past_limits(const struct model *self, uint32_t index)
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent) {
         const struct model_node *node = &self->nodes[at];
         const struct plan_talk *talk = talk_of(self, at);
-        past |= is_past(talk->tokens, node->used_below.tokens, node->reserved_below.tokens) ||
-                is_past(talk->cost, node->used_below.cost, node->reserved_below.cost);
+        past |= model_is_past(talk->tokens, node->used_below.tokens, node->reserved_below.tokens) ||
+                model_is_past(talk->cost, node->used_below.cost, node->reserved_below.cost);
     }
     return past;
 }
 
-static bool is_spent(uint64_t limit, uint64_t used)
+bool model_is_spent(uint64_t limit, uint64_t used)
 {
     return limit > 0 && used >= limit;
 }
@@ -124,8 +123,8 @@ static bool nothing_left(const struct model *self, uint32_t index)
     bool spent = model_family_spent(self);
     for (uint32_t at = index; at != NO_TASK; at = self->nodes[at].parent) {
         const struct plan_talk *talk = talk_of(self, at);
-        spent |= is_spent(talk->tokens, self->nodes[at].used_below.tokens) ||
-                 is_spent(talk->cost, self->nodes[at].used_below.cost);
+        spent |= model_is_spent(talk->tokens, self->nodes[at].used_below.tokens) ||
+                 model_is_spent(talk->cost, self->nodes[at].used_below.cost);
     }
     return spent;
 }
